@@ -1,0 +1,2 @@
+//! `mobilenet`: the native program.
+fn main() {}

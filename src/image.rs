@@ -1,0 +1,1 @@
+//! RGBA of any size becomes the normalised input of a network, in one pass.

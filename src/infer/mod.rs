@@ -1,0 +1,1 @@
+//! Weights become a network that runs without allocating.

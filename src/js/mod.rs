@@ -1,0 +1,1 @@
+//! The `MobileNet` class: convert, call, convert back.

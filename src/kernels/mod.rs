@@ -1,0 +1,1 @@
+//! Arithmetic on slices: kernels know shapes, not MobileNet.

@@ -1,0 +1,32 @@
+//! MobileNet v1 ([arXiv 1704.04861](https://arxiv.org/abs/1704.04861)) for the browser and for the desk.
+//!
+//! The modules stand in the order the data flows:
+//!
+//! 1. [`shape`], [`model`]: what a MobileNet is, what it costs, the form its weights take;
+//! 2. [`formats`]: bytes of a model file become [`Weights`], and back;
+//! 3. [`kernels`]: arithmetic on slices, over a small vector vocabulary;
+//! 4. [`image`]: a frame of any size becomes the network's input;
+//! 5. [`infer`]: weights become a network that runs without allocating, and predictions;
+//! 6. [`train`]: labelled pictures become weights;
+//! 7. `js` (in the browser only): the `MobileNet` class.
+
+pub mod error;
+pub mod shape;
+
+pub mod model;
+
+pub mod formats;
+
+pub mod kernels;
+
+pub mod image;
+
+pub mod infer;
+
+pub mod train;
+
+#[cfg(target_arch = "wasm32")]
+pub mod js;
+
+pub use error::{Error, Result};
+pub use model::{Architecture, Weights};

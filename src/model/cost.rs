@@ -1,0 +1,1 @@
+//! Mult-Adds, parameters and bytes of every layer, from the shapes alone.

@@ -1,0 +1,180 @@
+//! The normal form in which every format ends: parameters in layer order, batch norm folded away.
+//!
+//! Goes in: tensors that `formats` found, by layer. Comes out: [`Weights`], checked against the architecture, which
+//! `infer` packs, `formats` writes and `train` starts from. Whoever holds one may rely on every shape and on
+//! every value being finite.
+
+use super::architecture::{Architecture, Layer, LayerKind};
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// The kernel of one layer, HWIO (depthwise `[3, 3, C, 1]`), outputs innermost.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kernel {
+    /// One number a weight.
+    F32(Vec<f32>),
+    /// One byte a weight: `weight = value · scale[channel]`, −127 to 127, one scale per output channel
+    /// (per channel where depthwise).
+    Int8 {
+        /// The bytes, in the order of the kernel.
+        values: Vec<i8>,
+        /// One finite scale above zero per output channel.
+        scales: Vec<f32>,
+    },
+}
+
+impl Kernel {
+    /// Number of weights.
+    pub fn len(&self) -> usize {
+        match self {
+            Kernel::F32(values) => values.len(),
+            Kernel::Int8 { values, .. } => values.len(),
+        }
+    }
+
+    /// Whether there is no weight at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The weights as floats; an int8 kernel is multiplied out.
+    pub fn to_f32(&self) -> std::borrow::Cow<'_, [f32]> {
+        match self {
+            Kernel::F32(values) => values.into(),
+            Kernel::Int8 { values, scales } => {
+                let multiply =
+                    |(index, &value): (usize, &i8)| f32::from(value) * scales[index % scales.len()];
+                values.iter().enumerate().map(multiply).collect::<Vec<_>>().into()
+            }
+        }
+    }
+}
+
+/// Parameters of one layer, batch norm folded in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerWeights {
+    /// The layer's name, as in [`Architecture::layers`].
+    pub name: String,
+    /// Its kernel.
+    pub kernel: Kernel,
+    /// One per output channel, in the unit of the output.
+    pub bias: Vec<f32>,
+    /// Largest output that is worth telling apart (calibration): what the layer gives lies in 0 to this after
+    /// a ReLU, in ± this without. `None` where nobody measured.
+    pub range: Option<f32>,
+}
+
+/// Where a network comes from; all of it optional, kept in the native file's metadata.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Provenance {
+    /// Who made it, from which data, with which command.
+    pub description: String,
+    /// Licence of the weights.
+    pub licence: String,
+}
+
+/// A whole network: what it is, and its parameters in layer order (the pool has none).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Weights {
+    /// What the network is.
+    pub architecture: Architecture,
+    /// One entry per layer that has parameters, in order.
+    pub layers: Vec<LayerWeights>,
+    /// Where it comes from.
+    pub provenance: Provenance,
+}
+
+impl Weights {
+    /// Checks every count and every value against the architecture, then holds them.
+    pub fn new(architecture: Architecture, layers: Vec<LayerWeights>) -> Result<Self> {
+        architecture.validate()?;
+        let wanted: Vec<Layer> =
+            architecture.layers().into_iter().filter(|layer| layer.kind != LayerKind::Pool).collect();
+        for (index, layer) in wanted.iter().enumerate() {
+            let given = layers.get(index).filter(|given| given.name == layer.name).ok_or_else(|| {
+                Error::MissingTensor {
+                    name: format!("{}/kernel", layer.name),
+                    hint: "the architecture asks for this layer here".into(),
+                }
+            })?;
+            check_layer(layer, given)?;
+        }
+        if let Some(extra) = layers.get(wanted.len()) {
+            return Err(Error::NotMobileNet(format!("layer `{}` comes after the classifier", extra.name)));
+        }
+        Ok(Self { architecture, layers, provenance: Provenance::default() })
+    }
+
+    /// Whether every kernel is int8.
+    pub fn is_int8(&self) -> bool {
+        self.layers.iter().all(|layer| matches!(layer.kernel, Kernel::Int8 { .. }))
+    }
+}
+
+fn check_layer(layer: &Layer, given: &LayerWeights) -> Result<()> {
+    let shape = layer.kernel_shape().unwrap_or_default();
+    let outputs = layer.shape.output.channels;
+    let kernel = format!("{}/kernel", layer.name);
+    if given.kernel.len() != shape.iter().product::<usize>() {
+        return Err(Error::Shape { name: kernel, expected: shape.to_vec(), found: vec![given.kernel.len()] });
+    }
+    match &given.kernel {
+        Kernel::F32(values) => check_finite(&kernel, values)?,
+        Kernel::Int8 { scales, .. } => {
+            if scales.len() != outputs {
+                let name = format!("{}/scale", layer.name);
+                return Err(Error::Shape { name, expected: vec![outputs], found: vec![scales.len()] });
+            }
+            check_finite(&format!("{}/scale", layer.name), scales)?;
+        }
+    }
+    let bias = format!("{}/bias", layer.name);
+    if given.bias.len() != outputs {
+        return Err(Error::Shape { name: bias, expected: vec![outputs], found: vec![given.bias.len()] });
+    }
+    check_finite(&bias, &given.bias)
+}
+
+/// Refuses the first NaN or infinity by name and position.
+pub fn check_finite(name: &str, values: &[f32]) -> Result<()> {
+    match values.iter().position(|value| !value.is_finite()) {
+        Some(index) => Err(Error::NotFinite { name: name.into(), index, value: values[index] }),
+        None => Ok(()),
+    }
+}
+
+/// Batch norm as a checkpoint stores it, one value per output channel each.
+pub struct BatchNorm<'a> {
+    /// Scale; absent means 1.
+    pub gamma: Option<&'a [f32]>,
+    /// Shift; absent means 0.
+    pub beta: Option<&'a [f32]>,
+    /// Moving average of the mean.
+    pub mean: &'a [f32],
+    /// Moving average of the variance.
+    pub variance: &'a [f32],
+}
+
+/// Folds batch norm into the kernel before it, in `f64`: `kernel · s` and `(bias − mean) · s + beta` with
+/// `s = gamma / sqrt(variance + epsilon)`. The kernel's outputs are innermost; `bias` may be empty (zeros).
+pub fn fold(kernel: &mut [f32], bias: &[f32], norm: &BatchNorm, epsilon: f64) -> Vec<f32> {
+    let channels = norm.mean.len();
+    let at = |values: Option<&[f32]>, channel: usize, absent: f64| {
+        values.map_or(absent, |values| f64::from(values[channel]))
+    };
+    let scale: Vec<f64> = (0..channels)
+        .map(|channel| at(norm.gamma, channel, 1.0) / (f64::from(norm.variance[channel]) + epsilon).sqrt())
+        .collect();
+    for row in kernel.chunks_exact_mut(channels) {
+        for (weight, scale) in row.iter_mut().zip(&scale) {
+            *weight = (f64::from(*weight) * scale) as f32;
+        }
+    }
+    let folded = |channel: usize| {
+        let bias = bias.get(channel).copied().map_or(0.0, f64::from);
+        let shifted = (bias - f64::from(norm.mean[channel])) * scale[channel];
+        (shifted + at(norm.beta, channel, 0.0)) as f32
+    };
+    (0..channels).map(folded).collect()
+}
