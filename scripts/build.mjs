@@ -1,0 +1,152 @@
+// Builds the npm package in pkg/: the variants in their folders, package.json, the licence and the README.
+//
+//   node scripts/build.mjs                    all variants
+//   node scripts/build.mjs simd128 relaxed    some of them
+//
+// Cargo decides what to compile; wasm-bindgen and wasm-opt run only where the compiled wasm, their
+// versions or the flags have changed since the last build. Ends with a table of sizes.
+import { createHash } from "node:crypto";
+import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { brotliCompressSync, constants, gzipSync } from "node:zlib";
+import { commandLine, duration, Failure, main, root, run, say } from "./lib/shell.mjs";
+import { programVersion, toolEnvironment } from "./lib/tools.mjs";
+import { loader, variantEnvironment, variants } from "./lib/variants.mjs";
+
+const pkg = join(root, "pkg");
+const target = "wasm32-unknown-unknown";
+
+function manifest() {
+  const text = readFileSync(join(root, "Cargo.toml"), "utf8");
+  const section = text.split(/^\[package\]$/m)[1].split(/^\[/m)[0];
+  const field = (name) => section.match(new RegExp(`^${name} = "(.*)"`, "m"))?.[1];
+  return { version: field("version"), description: field("description"), license: field("license"), metadata: text.match(/^\[package\.metadata\.wasm-pack[^]*?(?=^\[(?!package\.metadata\.wasm-pack)|(?![^]))/m)?.[0] ?? "" };
+}
+
+const handWritten = () => readdirSync(pkg).filter((file) => loader.pattern.test(file) && !file.startsWith("mobilenet"));
+
+/** package.json of the npm package; not committed, because a bare `wasm-pack build` writes its own there. */
+function writePackageJson() {
+  const { version, description, license } = manifest();
+  const contents = {
+    name: "mobilenet-wasm",
+    version,
+    description,
+    license,
+    keywords: ["mobilenet", "wasm", "simd", "image-classification", "webassembly"],
+    type: "module",
+    sideEffects: false,
+    types: "./index.d.ts",
+    exports: {
+      ".": { types: "./index.d.ts", default: "./index.js" },
+      "./worker": { types: "./worker.d.ts", default: "./worker.js" },
+      "./package.json": "./package.json",
+      "./*.wasm": "./*.wasm",
+    },
+    files: ["*.js", "*.d.ts", "LICENSE*", ...variants.map(({ name }) => `${name}/`)].concat("!mobilenet*"),
+  };
+  if (!existsSync(join(pkg, "worker.js"))) delete contents.exports["./worker"];
+  else if (!existsSync(join(pkg, "worker.d.ts"))) delete contents.exports["./worker"].types;
+  writeFileSync(join(pkg, "package.json"), `${JSON.stringify(contents, null, 2)}\n`);
+}
+
+function copyTexts() {
+  for (const file of readdirSync(root).filter((name) => /^(LICENSE.*|README\.md)$/.test(name))) {
+    copyFileSync(join(root, file), join(pkg, file));
+  }
+}
+
+/** What decides whether wasm-bindgen and wasm-opt must run again. */
+function fingerprint(variant) {
+  const wasm = join(variant.targetDir, target, "release", "mobilenet.wasm");
+  const hash = createHash("sha256").update(readFileSync(wasm));
+  const tools = ["wasm-pack", "wasm-bindgen"].map(programVersion);
+  const { version } = JSON.parse(readFileSync(join(root, "node_modules/binaryen/package.json"), "utf8"));
+  return hash.update(JSON.stringify([tools, version, manifest().metadata, variant.rustflags])).digest("hex");
+}
+
+async function buildVariant(variant) {
+  const started = Date.now();
+  const env = { ...toolEnvironment(), ...variantEnvironment(variant) };
+  const shown = { ...variant.env, RUSTFLAGS: env.RUSTFLAGS };
+  const cargoArgs = ["build", "--lib", "--release", "--target", target, ...variant.cargoArgs];
+  say(`build: ${variant.name}: ${commandLine("cargo", cargoArgs, shown)}`);
+  await run("cargo", cargoArgs, { env });
+
+  const stamp = join(variant.targetDir, `package-${variant.name}.sha256`);
+  const before = existsSync(stamp) ? readFileSync(stamp, "utf8") : "";
+  const now = fingerprint(variant);
+  const complete = ["mobilenet.js", "mobilenet.d.ts", "mobilenet_bg.wasm"].every((file) => existsSync(join(variant.folder, file)));
+  if (now === before && complete) {
+    say(`build: ${variant.name}: unchanged`);
+    return;
+  }
+  rmSync(variant.folder, { recursive: true, force: true });
+  const packArgs = ["build", "--target", "web", "--release", "--out-dir", variant.folder, ".", ...variant.cargoArgs];
+  await run("wasm-pack", packArgs, { env, quiet: true });
+  // wasm-pack makes each folder a package that git and npm ignore; these are parts of one package.
+  for (const file of [".gitignore", "package.json", "README.md", "LICENSE", "LICENSE-APACHE", "LICENSE-MIT"]) {
+    rmSync(join(variant.folder, file), { force: true });
+  }
+  writeFileSync(stamp, now);
+  say(`build: ${variant.name}: done in ${duration(Date.now() - started)}`);
+}
+
+const brotli = (bytes) =>
+  brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length } }).length;
+
+function measure(name, files, limit) {
+  const sum = (weigh) => files.map((file) => weigh(readFileSync(file))).reduce((total, size) => total + size, 0);
+  return { name, raw: sum((bytes) => bytes.length), gzip: sum((bytes) => gzipSync(bytes, { level: 9 }).length), brotli: sum(brotli), limit };
+}
+
+/** Sizes of what is built: rows of { name, raw, gzip, brotli, limit } in bytes; a limit holds for brotli. */
+export function sizes() {
+  const rows = [];
+  for (const { name, folder, limit } of variants) {
+    const wasm = join(folder, "mobilenet_bg.wasm");
+    if (!existsSync(wasm)) continue;
+    rows.push(measure(`${name}/mobilenet_bg.wasm`, [wasm], limit));
+    rows.push(measure(`${name}/mobilenet.js`, [join(folder, "mobilenet.js")]));
+  }
+  const files = handWritten();
+  if (files.length) rows.push(measure(files.join(" + "), files.map((file) => join(pkg, file)), loader.limit));
+  return rows;
+}
+
+/** Prints the sizes, and throws where one is above its limit. */
+export function checkSizes() {
+  const rows = sizes();
+  const width = Math.max(...rows.map(({ name }) => name.length));
+  const cell = (bytes) => (bytes === undefined ? "" : (bytes / 1000).toFixed(1)).padStart(9);
+  say(`${"kB".padEnd(width)}${["raw", "gzip", "brotli", "limit"].map((title) => title.padStart(9)).join("")}`);
+  for (const { name, raw, gzip, brotli: small, limit } of rows) say(`${name.padEnd(width)}${[raw, gzip, small, limit].map(cell).join("")}`);
+  const over = rows.filter(({ brotli: small, limit }) => small > limit);
+  if (over.length) throw new Failure(`build: too large after brotli: ${over.map(({ name }) => name).join(", ")}.`);
+}
+
+/** Why a variant cannot be built from this source, or null. */
+function obstacle({ name }) {
+  if (name !== "threads") return null;
+  const hasFeature = /^threads\s*=/m.test(readFileSync(join(root, "Cargo.toml"), "utf8"));
+  return hasFeature ? null : "Cargo.toml has no feature `threads`";
+}
+
+/** Builds the named variants (all by default) and what surrounds them. */
+export async function build(names = variants.map(({ name }) => name)) {
+  const unknown = names.filter((name) => !variants.some((variant) => variant.name === name));
+  if (unknown.length) throw new Failure(`build: no variant is called ${unknown.join(", ")}; there are ${variants.map(({ name }) => name).join(", ")}.`);
+  for (const variant of variants.filter(({ name }) => names.includes(name))) {
+    const reason = obstacle(variant);
+    if (reason) say(`build: ${variant.name}: skipped: ${reason}`);
+    else await buildVariant(variant);
+  }
+  rmSync(join(pkg, ".gitignore"), { force: true });
+  writePackageJson();
+  copyTexts();
+}
+
+await main(import.meta, async (args) => {
+  await build(args.length ? args : undefined);
+  checkSizes();
+});

@@ -1,0 +1,46 @@
+// The builds of the package: their names, compiler flags and places, and how large each may be.
+// build.mjs makes them, test.mjs checks their sizes, and the loader in pkg/index.js chooses among them.
+import { join, resolve } from "node:path";
+import { root } from "./shell.mjs";
+
+const simd = "+simd128";
+const relaxed = `${simd},+relaxed-simd`;
+
+// Shared memory, and the exports through which wasm-bindgen sets up each thread's own storage.
+const sharedMemory = [
+  "--shared-memory",
+  "--max-memory=1073741824",
+  "--import-memory",
+  "--export=__wasm_init_tls",
+  "--export=__tls_size",
+  "--export=__tls_align",
+  "--export=__tls_base",
+].map((argument) => `-Clink-arg=${argument}`);
+
+const targetRoot = resolve(root, process.env.CARGO_TARGET_DIR ?? "target");
+
+/**
+ * Each variant has a target folder of its own, because a change of flags rebuilds everything in a
+ * folder; simd128 shares the ordinary one, whose flags (.cargo/config.toml) are the same.
+ */
+export const variants = [
+  { name: "simd128", rustflags: [`-Ctarget-feature=${simd}`], cargoArgs: [], env: {}, targetDir: targetRoot, limit: 75_000 },
+  { name: "relaxed", rustflags: [`-Ctarget-feature=${relaxed}`], cargoArgs: [], env: {}, targetDir: join(targetRoot, "relaxed"), limit: 75_000 },
+  {
+    name: "threads",
+    rustflags: [`-Ctarget-feature=+atomics,+bulk-memory,${relaxed}`, ...sharedMemory],
+    // The precompiled standard library has no atomics, so it is compiled along.
+    cargoArgs: ["--features", "threads", "-Zbuild-std=std,panic_abort"],
+    env: { RUSTC_BOOTSTRAP: "1" },
+    targetDir: join(targetRoot, "threads"),
+    limit: 125_000,
+  },
+].map((variant) => ({ ...variant, folder: join(root, "pkg", variant.name) }));
+
+/** The hand-written files of the package, and how large they may be together after brotli. */
+export const loader = { pattern: /^[\w-]+\.js$/, limit: 6_000 };
+
+/** The environment that makes cargo and wasm-pack compile `variant`. */
+export function variantEnvironment({ rustflags, env, targetDir }) {
+  return { ...env, RUSTFLAGS: rustflags.join(" "), CARGO_TARGET_DIR: targetDir };
+}
