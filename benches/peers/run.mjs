@@ -1,0 +1,137 @@
+// `npm run bench:peers`: this package against its peers in one headless browser, alternating rounds, a ratio per row.
+//
+//   --models DIR   the model files (default ../shared/bench-peers/models)
+//   --row NAME     only rows whose name contains NAME, e.g. 1.0-224
+//   --rounds N     rounds (12), --each N inferences in each (6): at least 60 in all for figures to be quoted
+//   --json FILE    also write the figures as JSON
+
+import { execFileSync } from "node:child_process";
+import { existsSync, writeFileSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { build } from "esbuild";
+import { chromium } from "playwright-core";
+import { chromeLaunchOptions } from "../../scripts/lib/tools.mjs";
+import { serve } from "../../scripts/serve.mjs";
+import { MODELS } from "./models.mjs";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const root = resolve(here, "../..");
+
+const { values: flags } = parseArgs({
+  options: {
+    models: { type: "string", default: join(root, "../shared/bench-peers/models") },
+    row: { type: "string", default: "" },
+    rounds: { type: "string", default: "12" },
+    each: { type: "string", default: "6" },
+    warm: { type: "string", default: "2.5" },
+    only: { type: "string" },
+    json: { type: "string" },
+  },
+});
+const models = resolve(flags.models);
+if (!existsSync(models)) {
+  console.log(`bench:peers: skipped, there is no folder of model files at ${flags.models}; name one with --models DIR`);
+  process.exit(0);
+}
+
+// Every folder that holds a model file becomes a mount of the server.
+const mounts = { "/peers/": here, "/peers/modules/": join(here, "node_modules") };
+function publish(path) {
+  if (!path || !existsSync(path)) return undefined;
+  const folder = dirname(path);
+  let prefix = Object.keys(mounts).find((candidate) => mounts[candidate] === folder);
+  if (!prefix) mounts[(prefix = `/peers/models-${Object.keys(mounts).length}/`)] = folder;
+  return `${prefix}${basename(path)}`;
+}
+const model = (name) => publish(name && join(models, name));
+
+/** The file that LiteRT.js gets where its border does not suit: made once by uint8_border.py in a Python of its own. */
+function bordered(name) {
+  const copy = join(here, "dist", basename(name));
+  if (existsSync(copy)) return copy;
+  const python = join(here, "dist/venv/bin/python");
+  try {
+    if (!existsSync(python)) {
+      execFileSync("python3", ["-m", "venv", join(here, "dist/venv")]);
+      execFileSync(python, ["-m", "pip", "install", "-q", "--no-deps", "ai-edge-litert==2.3.0", "flatbuffers==25.12.19", "numpy==2.4.6"]);
+    }
+    execFileSync(python, [join(here, "uint8_border.py"), join(models, name), copy]);
+    return copy;
+  } catch (error) {
+    console.log(`bench:peers: no uint8 border for ${name}, LiteRT.js will say so: ${error.message.split("\n")[0]}`);
+    return undefined;
+  }
+}
+
+await build({
+  entryPoints: [join(here, "page.js")],
+  outfile: join(here, "dist/page.js"),
+  bundle: true,
+  format: "esm",
+  target: "es2022",
+  external: ["/pkg/*"],
+  logLevel: "error",
+});
+const jobs = [];
+for (const threads of [1, 2]) {
+  for (const row of MODELS.filter(({ name }) => name.includes(flags.row))) {
+    for (const precision of ["f32", "int8"]) {
+      const url = model(row[precision]);
+      const litertUrl = (precision === "int8" && row.border && publish(bordered(row.int8))) || url;
+      if (url) jobs.push({ row, precision, threads, url, litertUrl, onnxUrl: model(row.onnx) });
+    }
+  }
+}
+const numbers = { rounds: Number(flags.rounds), each: Number(flags.each), warm: Number(flags.warm), only: flags.only?.split(",") };
+const server = await serve({ port: 0, mounts });
+const browser = await chromium.launch(chromeLaunchOptions());
+const rows = [];
+try {
+  for (const job of jobs) rows.push(print({ ...job, ...(await measure(job)) }));
+} finally {
+  await browser.close();
+  await server.close();
+}
+table(rows);
+if (flags.json) writeFileSync(flags.json, `${JSON.stringify(rows, null, 1)}\n`);
+
+/** One job in a page of its own, so that no library's threads or caches meet another row's. */
+async function measure(job) {
+  const page = await browser.newPage();
+  page.on("pageerror", (error) => console.error(`  page: ${error.message}`));
+  // tfjs gives its pool half of what the browser reports: on two cores "two threads" would be one.
+  await page.addInitScript((count) => Object.defineProperty(navigator, "hardwareConcurrency", { get: () => count }), 2 * job.threads);
+  await page.goto(`${server.url}peers/peers.html`);
+  await page.waitForFunction(() => typeof window.measure === "function");
+  const measured = await page.evaluate((options) => window.measure(options), { ...job, ...numbers });
+  await page.close();
+  return measured;
+}
+
+function print(measured) {
+  const { row, precision, threads, results, absent } = measured;
+  console.log(`${row.name} ${precision}, ${threads} thread${threads > 1 ? "s" : ""}`);
+  for (const { name, median_ms, min_ms, inferences, difference } of results) {
+    const checked = difference === undefined ? "sums to 1" : `differs by ${difference.toExponential(1)}`;
+    console.log(`  ${name.padEnd(28)} median ${median_ms.toFixed(2)} ms, min ${min_ms.toFixed(2)} ms, ${inferences} inferences, ${checked}`);
+  }
+  for (const { name, reason } of absent) console.log(`  ${name.padEnd(28)} left out: ${reason}`);
+  return measured;
+}
+
+/** Markdown: a line a row, this package first, the fastest peer and the ratio last. */
+function table(rows) {
+  console.log("\n| network | precision | threads | this package | LiteRT.js | tfjs | onnxruntime-web | ratio to the fastest peer |");
+  console.log("|---|---|---|---|---|---|---|---|");
+  for (const { row, precision, threads, results } of rows) {
+    const time = (start) => results.find(({ name }) => name.startsWith(start))?.median_ms;
+    const cell = (ms) => (ms === undefined ? "–" : `${ms.toFixed(2)} ms`);
+    const peers = ["LiteRT.js", "tfjs", "onnx"].map(time);
+    const fastest = Math.min(...peers.filter((ms) => ms !== undefined));
+    const own = time("this package");
+    const ratio = own === undefined || !Number.isFinite(fastest) ? "–" : (own / fastest).toFixed(2);
+    console.log(`| ${row.name} | ${precision} | ${threads} | ${[own, ...peers].map(cell).join(" | ")} | ${ratio} |`);
+  }
+}
