@@ -1,0 +1,415 @@
+//! The vocabulary on plain arrays: what native programs run, and what the wasm body is tested against.
+//!
+//! Every operation is a loop over four, eight or sixteen lanes without a branch, which LLVM turns into vector
+//! instructions of whatever the target has.
+
+use super::MAGIC;
+use std::array::from_fn;
+
+/// Four floats.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(align(16))]
+pub struct F32x4([f32; 4]);
+
+impl F32x4 {
+    /// The same value in every lane.
+    #[inline(always)]
+    pub fn splat(value: f32) -> Self {
+        Self([value; 4])
+    }
+
+    /// The first four values. Panics where there are fewer.
+    #[inline(always)]
+    pub fn load(values: &[f32]) -> Self {
+        Self([values[0], values[1], values[2], values[3]])
+    }
+
+    /// Writes the first four values. Panics where there are fewer.
+    #[inline(always)]
+    pub fn store(self, values: &mut [f32]) {
+        values[..4].copy_from_slice(&self.0);
+    }
+
+    /// The lanes as an array.
+    #[inline(always)]
+    pub fn to_array(self) -> [f32; 4] {
+        self.0
+    }
+
+    /// `self + other`.
+    #[inline(always)]
+    pub fn add(self, other: Self) -> Self {
+        Self(from_fn(|lane| self.0[lane] + other.0[lane]))
+    }
+
+    /// `self − other`.
+    #[inline(always)]
+    pub fn sub(self, other: Self) -> Self {
+        Self(from_fn(|lane| self.0[lane] - other.0[lane]))
+    }
+
+    /// `self · other`.
+    #[inline(always)]
+    pub fn mul(self, other: Self) -> Self {
+        Self(from_fn(|lane| self.0[lane] * other.0[lane]))
+    }
+
+    /// `self / other`.
+    #[inline(always)]
+    pub fn div(self, other: Self) -> Self {
+        Self(from_fn(|lane| self.0[lane] / other.0[lane]))
+    }
+
+    /// `self · factor + addend`: rounded once where [`FUSED`](super::FUSED), twice elsewhere.
+    #[inline(always)]
+    pub fn mul_add(self, factor: Self, addend: Self) -> Self {
+        if super::FUSED {
+            Self(from_fn(|lane| self.0[lane].mul_add(factor.0[lane], addend.0[lane])))
+        } else {
+            self.mul(factor).add(addend)
+        }
+    }
+
+    /// The smaller of each two lanes: `other < self ? other : self`, so a NaN in `other` is passed over.
+    #[inline(always)]
+    pub fn min(self, other: Self) -> Self {
+        Self(from_fn(|lane| if other.0[lane] < self.0[lane] { other.0[lane] } else { self.0[lane] }))
+    }
+
+    /// The larger of each two lanes: `self < other ? other : self`, so a NaN in `other` is passed over.
+    #[inline(always)]
+    pub fn max(self, other: Self) -> Self {
+        Self(from_fn(|lane| if self.0[lane] < other.0[lane] { other.0[lane] } else { self.0[lane] }))
+    }
+
+    /// Square root of each lane.
+    #[inline(always)]
+    pub fn sqrt(self) -> Self {
+        Self(from_fn(|lane| self.0[lane].sqrt()))
+    }
+
+    /// Lanes `0 0' 1 1'`.
+    #[inline(always)]
+    pub fn interleave_low(self, other: Self) -> Self {
+        Self([self.0[0], other.0[0], self.0[1], other.0[1]])
+    }
+
+    /// Lanes `2 2' 3 3'`.
+    #[inline(always)]
+    pub fn interleave_high(self, other: Self) -> Self {
+        Self([self.0[2], other.0[2], self.0[3], other.0[3]])
+    }
+
+    /// Sum of the four lanes, `(0 + 1) + (2 + 3)`.
+    #[inline(always)]
+    pub fn sum(self) -> f32 {
+        (self.0[0] + self.0[1]) + (self.0[2] + self.0[3])
+    }
+
+    /// The nearest integers, halves to even. Right for values of less than 2²² in size: clamp before.
+    #[inline(always)]
+    pub fn round_to_i32(self) -> I32x4 {
+        let magic = MAGIC.to_bits() as i32;
+        I32x4(from_fn(|lane| ((self.0[lane] + MAGIC).to_bits() as i32).wrapping_sub(magic)))
+    }
+}
+
+/// Four 32-bit integers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(align(16))]
+pub struct I32x4([i32; 4]);
+
+impl I32x4 {
+    /// The same value in every lane.
+    #[inline(always)]
+    pub fn splat(value: i32) -> Self {
+        Self([value; 4])
+    }
+
+    /// The first four values. Panics where there are fewer.
+    #[inline(always)]
+    pub fn load(values: &[i32]) -> Self {
+        Self([values[0], values[1], values[2], values[3]])
+    }
+
+    /// Writes the first four values. Panics where there are fewer.
+    #[inline(always)]
+    pub fn store(self, values: &mut [i32]) {
+        values[..4].copy_from_slice(&self.0);
+    }
+
+    /// The lanes as an array.
+    #[inline(always)]
+    pub fn to_array(self) -> [i32; 4] {
+        self.0
+    }
+
+    /// `self + other`, wrapping.
+    #[inline(always)]
+    pub fn add(self, other: Self) -> Self {
+        Self(from_fn(|lane| self.0[lane].wrapping_add(other.0[lane])))
+    }
+
+    /// `self − other`, wrapping.
+    #[inline(always)]
+    pub fn sub(self, other: Self) -> Self {
+        Self(from_fn(|lane| self.0[lane].wrapping_sub(other.0[lane])))
+    }
+
+    /// `self · other`, wrapping.
+    #[inline(always)]
+    pub fn mul(self, other: Self) -> Self {
+        Self(from_fn(|lane| self.0[lane].wrapping_mul(other.0[lane])))
+    }
+
+    /// The smaller of each two lanes.
+    #[inline(always)]
+    pub fn min(self, other: Self) -> Self {
+        Self(from_fn(|lane| self.0[lane].min(other.0[lane])))
+    }
+
+    /// The larger of each two lanes.
+    #[inline(always)]
+    pub fn max(self, other: Self) -> Self {
+        Self(from_fn(|lane| self.0[lane].max(other.0[lane])))
+    }
+
+    /// The nearest floats.
+    #[inline(always)]
+    pub fn to_f32(self) -> F32x4 {
+        F32x4(from_fn(|lane| self.0[lane] as f32))
+    }
+
+    /// Eight lanes of 16 bits, `self` first; what does not fit becomes the nearest that does.
+    #[inline(always)]
+    pub fn narrow(self, high: Self) -> I16x8 {
+        let lane = |lane: usize| if lane < 4 { self.0[lane] } else { high.0[lane - 4] };
+        I16x8(from_fn(|index| lane(index).clamp(i16::MIN.into(), i16::MAX.into()) as i16))
+    }
+
+    /// `self + a₂ⱼ·b₂ⱼ + a₂ⱼ₊₁·b₂ⱼ₊₁` in lane `j`: a dot product of pairs of 16 bits.
+    #[inline(always)]
+    pub fn dot_i16(self, a: I16x8, b: I16x8) -> Self {
+        let product = |index: usize| i32::from(a.0[index]).wrapping_mul(b.0[index].into());
+        let pair = |lane: usize| product(2 * lane).wrapping_add(product(2 * lane + 1));
+        Self(from_fn(|lane| self.0[lane].wrapping_add(pair(lane))))
+    }
+
+    /// `self + Σ aᵢ·bᵢ` over the four bytes of lane `j`. `b` must lie in 0 to 127; then every processor and every
+    /// build gives the same bits, with relaxed SIMD or without.
+    #[inline(always)]
+    pub fn dot_i8_i7(self, a: I8x16, b: I8x16) -> Self {
+        let product = |index: usize| i32::from(a.0[index]) * i32::from(b.0[index]);
+        let four = |lane: usize| (0..4).map(|byte| product(4 * lane + byte)).sum::<i32>();
+        Self(from_fn(|lane| self.0[lane].wrapping_add(four(lane))))
+    }
+}
+
+/// Eight 16-bit integers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(align(16))]
+pub struct I16x8([i16; 8]);
+
+impl I16x8 {
+    /// The same value in every lane.
+    #[inline(always)]
+    pub fn splat(value: i16) -> Self {
+        Self([value; 8])
+    }
+
+    /// The same two values in every pair of lanes: the second operand of [`I32x4::dot_i16`].
+    #[inline(always)]
+    pub fn splat_pair(pair: [i16; 2]) -> Self {
+        Self(from_fn(|lane| pair[lane % 2]))
+    }
+
+    /// The first eight values. Panics where there are fewer.
+    #[inline(always)]
+    pub fn load(values: &[i16]) -> Self {
+        let values = &values[..8];
+        Self(from_fn(|lane| values[lane]))
+    }
+
+    /// The first eight bytes, 0 to 255, widened. Panics where there are fewer.
+    #[inline(always)]
+    pub fn load_u8(values: &[u8]) -> Self {
+        let values = &values[..8];
+        Self(from_fn(|lane| values[lane].into()))
+    }
+
+    /// The first eight bytes, −128 to 127, widened. Panics where there are fewer.
+    #[inline(always)]
+    pub fn load_i8(values: &[i8]) -> Self {
+        let values = &values[..8];
+        Self(from_fn(|lane| values[lane].into()))
+    }
+
+    /// Writes the first eight values. Panics where there are fewer.
+    #[inline(always)]
+    pub fn store(self, values: &mut [i16]) {
+        values[..8].copy_from_slice(&self.0);
+    }
+
+    /// `self + other`, wrapping.
+    #[inline(always)]
+    pub fn add(self, other: Self) -> Self {
+        Self(from_fn(|lane| self.0[lane].wrapping_add(other.0[lane])))
+    }
+
+    /// `self − other`, wrapping.
+    #[inline(always)]
+    pub fn sub(self, other: Self) -> Self {
+        Self(from_fn(|lane| self.0[lane].wrapping_sub(other.0[lane])))
+    }
+
+    /// `self · other`, the low 16 bits.
+    #[inline(always)]
+    pub fn mul(self, other: Self) -> Self {
+        Self(from_fn(|lane| self.0[lane].wrapping_mul(other.0[lane])))
+    }
+
+    /// The whole products of lanes 0 to 3.
+    #[inline(always)]
+    pub fn mul_low(self, other: Self) -> I32x4 {
+        I32x4(from_fn(|lane| i32::from(self.0[lane]).wrapping_mul(other.0[lane].into())))
+    }
+
+    /// The whole products of lanes 4 to 7.
+    #[inline(always)]
+    pub fn mul_high(self, other: Self) -> I32x4 {
+        I32x4(from_fn(|lane| i32::from(self.0[lane + 4]).wrapping_mul(other.0[lane + 4].into())))
+    }
+
+    /// Lanes 0 to 3, widened.
+    #[inline(always)]
+    pub fn widen_low(self) -> I32x4 {
+        I32x4(from_fn(|lane| self.0[lane].into()))
+    }
+
+    /// Lanes 4 to 7, widened.
+    #[inline(always)]
+    pub fn widen_high(self) -> I32x4 {
+        I32x4(from_fn(|lane| self.0[lane + 4].into()))
+    }
+
+    /// Lanes `0 0' 1 1' 2 2' 3 3'`.
+    #[inline(always)]
+    pub fn interleave_low(self, other: Self) -> Self {
+        Self(from_fn(|lane| if lane % 2 == 0 { self.0[lane / 2] } else { other.0[lane / 2] }))
+    }
+
+    /// Lanes `4 4' 5 5' 6 6' 7 7'`.
+    #[inline(always)]
+    pub fn interleave_high(self, other: Self) -> Self {
+        Self(from_fn(|lane| if lane % 2 == 0 { self.0[4 + lane / 2] } else { other.0[4 + lane / 2] }))
+    }
+
+    /// The smaller of each two lanes.
+    #[inline(always)]
+    pub fn min(self, other: Self) -> Self {
+        Self(from_fn(|lane| self.0[lane].min(other.0[lane])))
+    }
+
+    /// The larger of each two lanes.
+    #[inline(always)]
+    pub fn max(self, other: Self) -> Self {
+        Self(from_fn(|lane| self.0[lane].max(other.0[lane])))
+    }
+
+    /// Sixteen bytes 0 to 255, `self` first; what does not fit becomes the nearest that does.
+    #[inline(always)]
+    pub fn narrow_u8(self, high: Self) -> U8x16 {
+        let lane = |lane: usize| if lane < 8 { self.0[lane] } else { high.0[lane - 8] };
+        U8x16(from_fn(|index| lane(index).clamp(0, 255) as u8))
+    }
+}
+
+/// Sixteen signed bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(align(16))]
+pub struct I8x16([i8; 16]);
+
+impl I8x16 {
+    /// The first sixteen values. Panics where there are fewer.
+    #[inline(always)]
+    pub fn load(values: &[i8]) -> Self {
+        let values = &values[..16];
+        Self(from_fn(|lane| values[lane]))
+    }
+
+    /// The first four bytes, each 0 to 127, in every four lanes: the second operand of [`I32x4::dot_i8_i7`].
+    /// Panics where there are fewer.
+    #[inline(always)]
+    pub fn splat_four(values: &[u8]) -> Self {
+        let values = &values[..4];
+        Self(from_fn(|lane| values[lane % 4] as i8))
+    }
+}
+
+/// Sixteen unsigned bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(align(16))]
+pub struct U8x16([u8; 16]);
+
+impl U8x16 {
+    /// The same value in every lane.
+    #[inline(always)]
+    pub fn splat(value: u8) -> Self {
+        Self([value; 16])
+    }
+
+    /// The first sixteen values. Panics where there are fewer.
+    #[inline(always)]
+    pub fn load(values: &[u8]) -> Self {
+        let values = &values[..16];
+        Self(from_fn(|lane| values[lane]))
+    }
+
+    /// Writes the first sixteen values. Panics where there are fewer.
+    #[inline(always)]
+    pub fn store(self, values: &mut [u8]) {
+        values[..16].copy_from_slice(&self.0);
+    }
+
+    /// Writes lanes 0 to 7. Panics where there is less room.
+    #[inline(always)]
+    pub fn store_low(self, values: &mut [u8]) {
+        values[..8].copy_from_slice(&self.0[..8]);
+    }
+
+    /// Writes lanes 0 to 3. Panics where there is less room.
+    #[inline(always)]
+    pub fn store_four(self, values: &mut [u8]) {
+        values[..4].copy_from_slice(&self.0[..4]);
+    }
+
+    /// The smaller of each two lanes.
+    #[inline(always)]
+    pub fn min(self, other: Self) -> Self {
+        Self(from_fn(|lane| self.0[lane].min(other.0[lane])))
+    }
+
+    /// The larger of each two lanes.
+    #[inline(always)]
+    pub fn max(self, other: Self) -> Self {
+        Self(from_fn(|lane| self.0[lane].max(other.0[lane])))
+    }
+
+    /// Lanes 0 to 7, widened.
+    #[inline(always)]
+    pub fn widen_low(self) -> I16x8 {
+        I16x8(from_fn(|lane| self.0[lane].into()))
+    }
+
+    /// Lanes 8 to 15, widened.
+    #[inline(always)]
+    pub fn widen_high(self) -> I16x8 {
+        I16x8(from_fn(|lane| self.0[lane + 8].into()))
+    }
+
+    /// The same bits as signed bytes, for [`I32x4::dot_i8_i7`]: values must lie in 0 to 127.
+    #[inline(always)]
+    pub fn as_i7(self) -> I8x16 {
+        I8x16(self.0.map(|value| value as i8))
+    }
+}

@@ -1,0 +1,144 @@
+//! Every operation against its meaning written out, on whichever body this build has.
+
+use super::*;
+
+fn floats(values: [f32; 4]) -> F32x4 {
+    F32x4::load(&values)
+}
+
+fn shorts(values: [i16; 8]) -> I16x8 {
+    I16x8::load(&values)
+}
+
+#[test]
+fn floats_add_up() {
+    let (a, b) = (floats([1.0, -2.0, 3.5, 0.25]), floats([4.0, 0.5, -1.0, 8.0]));
+    assert_eq!(a.add(b).to_array(), [5.0, -1.5, 2.5, 8.25]);
+    assert_eq!(a.sub(b).to_array(), [-3.0, -2.5, 4.5, -7.75]);
+    assert_eq!(a.mul(b).to_array(), [4.0, -1.0, -3.5, 2.0]);
+    assert_eq!(a.div(b).to_array(), [0.25, -4.0, -3.5, 0.03125]);
+    assert_eq!(a.mul_add(b, F32x4::splat(1.0)).to_array(), [5.0, 0.0, -2.5, 3.0]);
+    assert_eq!(a.min(b).to_array(), [1.0, -2.0, -1.0, 0.25]);
+    assert_eq!(a.max(b).to_array(), [4.0, 0.5, 3.5, 8.0]);
+    assert_eq!(F32x4::splat(9.0).sqrt().to_array(), [3.0; 4]);
+    assert_eq!(a.sum(), (1.0 - 2.0) + (3.5 + 0.25));
+    let mut room = [9.0; 6];
+    a.store(&mut room[1..]);
+    assert_eq!(room, [9.0, 1.0, -2.0, 3.5, 0.25, 9.0]);
+}
+
+#[test]
+fn mul_add_rounds_once_exactly_where_fused_says_so() {
+    let third = 1.0_f32 / 3.0;
+    let once = third.mul_add(third, -third * third);
+    assert_ne!(once, 0.0);
+    let got = F32x4::splat(third).mul_add(F32x4::splat(third), F32x4::splat(-third * third));
+    assert_eq!(got.to_array(), [if FUSED { once } else { 0.0 }; 4]);
+}
+
+#[test]
+fn clamping_passes_over_nan() {
+    let nan = F32x4::splat(f32::NAN);
+    assert_eq!(F32x4::splat(0.0).max(nan).to_array(), [0.0; 4]);
+    assert_eq!(F32x4::splat(6.0).min(nan).to_array(), [6.0; 4]);
+}
+
+#[test]
+fn transposing_turns_rows_into_columns() {
+    let rows = [0.0, 4.0, 8.0, 12.0].map(|first| floats([first, first + 1.0, first + 2.0, first + 3.0]));
+    let columns = transpose(rows).map(F32x4::to_array);
+    let wanted = [0.0, 1.0, 2.0, 3.0].map(|first| [first, first + 4.0, first + 8.0, first + 12.0]);
+    assert_eq!(columns, wanted);
+}
+
+#[test]
+fn rounding_takes_halves_to_even() {
+    let cases =
+        [[0.5, 1.5, 2.5, -0.5], [-1.5, 0.499_999_97, 254.5, 255.5], [0.0, -0.0, 4_000_000.5, -4_000_000.5]];
+    for case in cases {
+        let wanted = case.map(|value: f32| value.round_ties_even() as i32);
+        assert_eq!(floats(case).round_to_i32().to_array(), wanted, "{case:?}");
+    }
+}
+
+#[test]
+fn integers_add_up() {
+    let (a, b) = (I32x4::load(&[1, -2, i32::MAX, 70_000]), I32x4::load(&[5, 7, 1, -70_000]));
+    assert_eq!(a.add(b).to_array(), [6, 5, i32::MIN, 0]);
+    assert_eq!(a.sub(b).to_array(), [-4, -9, i32::MAX - 1, 140_000]);
+    assert_eq!(a.mul(b).to_array(), [5, -14, i32::MAX, 70_000_i32.wrapping_mul(-70_000)]);
+    assert_eq!(a.min(b).to_array(), [1, -2, 1, -70_000]);
+    assert_eq!(a.max(b).to_array(), [5, 7, i32::MAX, 70_000]);
+    assert_eq!(a.to_f32().to_array(), [1.0, -2.0, i32::MAX as f32, 70_000.0]);
+    assert!(a.narrow(b) == shorts([1, -2, i16::MAX, i16::MAX, 5, 7, 1, i16::MIN]));
+}
+
+#[test]
+fn shorts_multiply_and_widen() {
+    let a = shorts([1, -2, 300, -300, i16::MIN, i16::MAX, 7, -8]);
+    let b = shorts([2, 2, 300, 300, -1, i16::MAX, -7, 100]);
+    let wide = [2, -4, 90_000, -90_000, 32_768, 32_767 * 32_767, -49, -800];
+    assert_eq!(a.mul_low(b).to_array(), wide[..4]);
+    assert_eq!(a.mul_high(b).to_array(), wide[4..]);
+    assert!(a.mul(b) == shorts(wide.map(|value: i32| value as i16)));
+    assert_eq!(a.widen_low().to_array(), [1, -2, 300, -300]);
+    assert_eq!(a.widen_high().to_array(), [-32_768, 32_767, 7, -8]);
+    let dot = I32x4::splat(10).dot_i16(a, b).to_array();
+    assert_eq!(dot, [8, 10, 10 + 32_768 + 32_767 * 32_767, 10 - 849]);
+    assert!(a.interleave_low(b) == shorts([1, 2, -2, 2, 300, 300, -300, 300]));
+    assert!(a.interleave_high(b) == shorts([i16::MIN, -1, i16::MAX, i16::MAX, 7, -7, -8, 100]));
+    assert!(a.add(b) == shorts([3, 0, 600, 0, i16::MAX, -2, 0, 92]));
+    assert!(a.sub(b) == shorts([-1, -4, 0, -600, i16::MIN + 1, 0, 14, -108]));
+    assert!(a.min(b) == shorts([1, -2, 300, -300, i16::MIN, i16::MAX, -7, -8]));
+    assert!(a.max(b) == shorts([2, 2, 300, 300, -1, i16::MAX, 7, 100]));
+    assert!(I16x8::splat_pair([-3, 4]) == shorts([-3, 4, -3, 4, -3, 4, -3, 4]));
+    let mut room = [0; 8];
+    I16x8::splat(-5).store(&mut room);
+    assert_eq!(room, [-5; 8]);
+}
+
+#[test]
+fn bytes_widen_and_narrow() {
+    let bytes: [u8; 16] = [0, 1, 127, 128, 254, 255, 7, 9, 10, 11, 200, 201, 202, 3, 4, 5];
+    let vector = U8x16::load(&bytes);
+    assert!(vector.widen_low() == shorts([0, 1, 127, 128, 254, 255, 7, 9]));
+    assert!(vector.widen_high() == shorts([10, 11, 200, 201, 202, 3, 4, 5]));
+    assert!(I16x8::load_u8(&bytes) == vector.widen_low());
+    let signed = bytes.map(|byte| byte as i8);
+    assert!(I16x8::load_i8(&signed) == shorts([0, 1, 127, -128, -2, -1, 7, 9]));
+    let narrow = shorts([-1, 0, 5, 255, 256, 1000, i16::MIN, i16::MAX]).narrow_u8(I16x8::splat(77));
+    let mut room = [1; 16];
+    narrow.store(&mut room);
+    assert_eq!(room, [0, 0, 5, 255, 255, 255, 0, 255, 77, 77, 77, 77, 77, 77, 77, 77]);
+    let mut room = [1; 10];
+    narrow.store_low(&mut room[1..]);
+    assert_eq!(room, [1, 0, 0, 5, 255, 255, 255, 0, 255, 1]);
+    let mut room = [1; 6];
+    narrow.store_four(&mut room[1..]);
+    assert_eq!(room, [1, 0, 0, 5, 255, 1]);
+    assert!(
+        vector.min(U8x16::splat(127)).max(U8x16::splat(5)).widen_low()
+            == shorts([5, 5, 127, 127, 127, 127, 7, 9])
+    );
+}
+
+#[test]
+fn the_dot_product_of_bytes_is_exact_at_its_limits() {
+    let mut weights = [0_i8; 16];
+    let mut inputs = [0_u8; 16];
+    for round in 0..257_u32 {
+        for lane in 0..16 {
+            let hash = (round * 16 + lane as u32).wrapping_mul(2_654_435_761) >> 16;
+            weights[lane] = if round == 0 { -128 } else { hash as i8 };
+            inputs[lane] = if round == 0 { 127 } else { (hash >> 8) as u8 & 127 };
+        }
+        let four = |lane: usize| -> i32 {
+            (4 * lane..4 * lane + 4).map(|byte| i32::from(weights[byte]) * i32::from(inputs[byte])).sum()
+        };
+        let wanted = [0, 1, 2, 3].map(|lane| four(lane) - 1_000_000);
+        let sum = I32x4::splat(-1_000_000).dot_i8_i7(I8x16::load(&weights), U8x16::load(&inputs).as_i7());
+        assert_eq!(sum.to_array(), wanted);
+    }
+    let splat = I8x16::splat_four(&[1, 2, 3, 127, 99]);
+    assert!(splat == U8x16::load(&[1, 2, 3, 127, 1, 2, 3, 127, 1, 2, 3, 127, 1, 2, 3, 127]).as_i7());
+}

@@ -1,0 +1,486 @@
+//! The vocabulary on wasm's `v128`: one instruction an operation. The only file of the crate with `unsafe`.
+//!
+//! Intrinsics that stay in registers are safe; loads and stores go through references to arrays of the right size,
+//! so the only thing `unsafe` vouches for is that such a reference is good for 16 (8, 4) bytes.
+
+#![allow(unsafe_code)]
+
+use super::MAGIC;
+use core::arch::wasm32::*;
+
+/// Reads a vector from sixteen bytes' worth of array.
+#[inline(always)]
+fn load<T: Copy, const N: usize>(values: &[T; N]) -> v128 {
+    const { assert!(size_of::<[T; N]>() == 16) };
+    // SAFETY: the reference is valid for the 16 bytes read; v128.load needs no alignment.
+    unsafe { v128_load(values.as_ptr().cast()) }
+}
+
+/// Writes a vector to sixteen bytes' worth of array.
+#[inline(always)]
+fn store<T: Copy, const N: usize>(vector: v128, values: &mut [T; N]) {
+    const { assert!(size_of::<[T; N]>() == 16) };
+    // SAFETY: the reference is valid for the 16 bytes written, and any bits are a value of the integer and float
+    // types this file calls it with; v128.store needs no alignment.
+    unsafe { v128_store(values.as_mut_ptr().cast(), vector) }
+}
+
+/// The first `N` values. Panics where there are fewer.
+#[inline(always)]
+fn head<T, const N: usize>(values: &[T]) -> &[T; N] {
+    values.first_chunk().expect("a vector's worth of values")
+}
+
+/// The first `N` values. Panics where there are fewer.
+#[inline(always)]
+fn head_mut<T, const N: usize>(values: &mut [T]) -> &mut [T; N] {
+    values.first_chunk_mut().expect("a vector's worth of room")
+}
+
+/// Four floats.
+#[derive(Clone, Copy, Debug)]
+#[repr(transparent)]
+pub struct F32x4(v128);
+
+impl PartialEq for F32x4 {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_array() == other.to_array()
+    }
+}
+
+impl F32x4 {
+    /// The same value in every lane.
+    #[inline(always)]
+    pub fn splat(value: f32) -> Self {
+        Self(f32x4_splat(value))
+    }
+
+    /// The first four values. Panics where there are fewer.
+    #[inline(always)]
+    pub fn load(values: &[f32]) -> Self {
+        Self(load(head::<f32, 4>(values)))
+    }
+
+    /// Writes the first four values. Panics where there are fewer.
+    #[inline(always)]
+    pub fn store(self, values: &mut [f32]) {
+        store(self.0, head_mut::<f32, 4>(values));
+    }
+
+    /// The lanes as an array.
+    #[inline(always)]
+    pub fn to_array(self) -> [f32; 4] {
+        let mut values = [0.0; 4];
+        self.store(&mut values);
+        values
+    }
+
+    /// `self + other`.
+    #[inline(always)]
+    pub fn add(self, other: Self) -> Self {
+        Self(f32x4_add(self.0, other.0))
+    }
+
+    /// `self − other`.
+    #[inline(always)]
+    pub fn sub(self, other: Self) -> Self {
+        Self(f32x4_sub(self.0, other.0))
+    }
+
+    /// `self · other`.
+    #[inline(always)]
+    pub fn mul(self, other: Self) -> Self {
+        Self(f32x4_mul(self.0, other.0))
+    }
+
+    /// `self / other`.
+    #[inline(always)]
+    pub fn div(self, other: Self) -> Self {
+        Self(f32x4_div(self.0, other.0))
+    }
+
+    /// `self · factor + addend`: rounded once where [`FUSED`](super::FUSED), twice elsewhere.
+    #[inline(always)]
+    pub fn mul_add(self, factor: Self, addend: Self) -> Self {
+        #[cfg(target_feature = "relaxed-simd")]
+        return Self(f32x4_relaxed_madd(self.0, factor.0, addend.0));
+        #[cfg(not(target_feature = "relaxed-simd"))]
+        return self.mul(factor).add(addend);
+    }
+
+    /// The smaller of each two lanes: `other < self ? other : self`, so a NaN in `other` is passed over.
+    #[inline(always)]
+    pub fn min(self, other: Self) -> Self {
+        Self(f32x4_pmin(self.0, other.0))
+    }
+
+    /// The larger of each two lanes: `self < other ? other : self`, so a NaN in `other` is passed over.
+    #[inline(always)]
+    pub fn max(self, other: Self) -> Self {
+        Self(f32x4_pmax(self.0, other.0))
+    }
+
+    /// Square root of each lane.
+    #[inline(always)]
+    pub fn sqrt(self) -> Self {
+        Self(f32x4_sqrt(self.0))
+    }
+
+    /// Lanes `0 0' 1 1'`.
+    #[inline(always)]
+    pub fn interleave_low(self, other: Self) -> Self {
+        Self(i32x4_shuffle::<0, 4, 1, 5>(self.0, other.0))
+    }
+
+    /// Lanes `2 2' 3 3'`.
+    #[inline(always)]
+    pub fn interleave_high(self, other: Self) -> Self {
+        Self(i32x4_shuffle::<2, 6, 3, 7>(self.0, other.0))
+    }
+
+    /// Sum of the four lanes, `(0 + 1) + (2 + 3)`.
+    #[inline(always)]
+    pub fn sum(self) -> f32 {
+        let [a, b, c, d] = self.to_array();
+        (a + b) + (c + d)
+    }
+
+    /// The nearest integers, halves to even. Right for values of less than 2²² in size: clamp before.
+    #[inline(always)]
+    pub fn round_to_i32(self) -> I32x4 {
+        I32x4(i32x4_sub(f32x4_add(self.0, f32x4_splat(MAGIC)), i32x4_splat(MAGIC.to_bits() as i32)))
+    }
+}
+
+/// Four 32-bit integers.
+#[derive(Clone, Copy, Debug)]
+#[repr(transparent)]
+pub struct I32x4(v128);
+
+impl PartialEq for I32x4 {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_array() == other.to_array()
+    }
+}
+
+impl I32x4 {
+    /// The same value in every lane.
+    #[inline(always)]
+    pub fn splat(value: i32) -> Self {
+        Self(i32x4_splat(value))
+    }
+
+    /// The first four values. Panics where there are fewer.
+    #[inline(always)]
+    pub fn load(values: &[i32]) -> Self {
+        Self(load(head::<i32, 4>(values)))
+    }
+
+    /// Writes the first four values. Panics where there are fewer.
+    #[inline(always)]
+    pub fn store(self, values: &mut [i32]) {
+        store(self.0, head_mut::<i32, 4>(values));
+    }
+
+    /// The lanes as an array.
+    #[inline(always)]
+    pub fn to_array(self) -> [i32; 4] {
+        let mut values = [0; 4];
+        self.store(&mut values);
+        values
+    }
+
+    /// `self + other`, wrapping.
+    #[inline(always)]
+    pub fn add(self, other: Self) -> Self {
+        Self(i32x4_add(self.0, other.0))
+    }
+
+    /// `self − other`, wrapping.
+    #[inline(always)]
+    pub fn sub(self, other: Self) -> Self {
+        Self(i32x4_sub(self.0, other.0))
+    }
+
+    /// `self · other`, wrapping.
+    #[inline(always)]
+    pub fn mul(self, other: Self) -> Self {
+        Self(i32x4_mul(self.0, other.0))
+    }
+
+    /// The smaller of each two lanes.
+    #[inline(always)]
+    pub fn min(self, other: Self) -> Self {
+        Self(i32x4_min(self.0, other.0))
+    }
+
+    /// The larger of each two lanes.
+    #[inline(always)]
+    pub fn max(self, other: Self) -> Self {
+        Self(i32x4_max(self.0, other.0))
+    }
+
+    /// The nearest floats.
+    #[inline(always)]
+    pub fn to_f32(self) -> F32x4 {
+        F32x4(f32x4_convert_i32x4(self.0))
+    }
+
+    /// Eight lanes of 16 bits, `self` first; what does not fit becomes the nearest that does.
+    #[inline(always)]
+    pub fn narrow(self, high: Self) -> I16x8 {
+        I16x8(i16x8_narrow_i32x4(self.0, high.0))
+    }
+
+    /// `self + a₂ⱼ·b₂ⱼ + a₂ⱼ₊₁·b₂ⱼ₊₁` in lane `j`: a dot product of pairs of 16 bits.
+    #[inline(always)]
+    pub fn dot_i16(self, a: I16x8, b: I16x8) -> Self {
+        Self(i32x4_add(self.0, i32x4_dot_i16x8(a.0, b.0)))
+    }
+
+    /// `self + Σ aᵢ·bᵢ` over the four bytes of lane `j`. `b` must lie in 0 to 127; then every processor and every
+    /// build gives the same bits, with relaxed SIMD or without.
+    #[inline(always)]
+    pub fn dot_i8_i7(self, a: I8x16, b: I8x16) -> Self {
+        #[cfg(target_feature = "relaxed-simd")]
+        return Self(i32x4_relaxed_dot_i8x16_i7x16_add(a.0, b.0, self.0));
+        #[cfg(not(target_feature = "relaxed-simd"))]
+        {
+            let low = i32x4_extadd_pairwise_i16x8(i16x8_extmul_low_i8x16(a.0, b.0));
+            let high = i32x4_extadd_pairwise_i16x8(i16x8_extmul_high_i8x16(a.0, b.0));
+            let even = i32x4_shuffle::<0, 2, 4, 6>(low, high);
+            let odd = i32x4_shuffle::<1, 3, 5, 7>(low, high);
+            Self(i32x4_add(self.0, i32x4_add(even, odd)))
+        }
+    }
+}
+
+/// Eight 16-bit integers.
+#[derive(Clone, Copy, Debug)]
+#[repr(transparent)]
+pub struct I16x8(v128);
+
+impl PartialEq for I16x8 {
+    fn eq(&self, other: &Self) -> bool {
+        i16x8_all_true(i16x8_eq(self.0, other.0))
+    }
+}
+
+impl I16x8 {
+    /// The same value in every lane.
+    #[inline(always)]
+    pub fn splat(value: i16) -> Self {
+        Self(i16x8_splat(value))
+    }
+
+    /// The same two values in every pair of lanes: the second operand of [`I32x4::dot_i16`].
+    #[inline(always)]
+    pub fn splat_pair(pair: [i16; 2]) -> Self {
+        Self(i32x4_splat(i32::from(pair[1]) << 16 | i32::from(pair[0] as u16)))
+    }
+
+    /// The first eight values. Panics where there are fewer.
+    #[inline(always)]
+    pub fn load(values: &[i16]) -> Self {
+        Self(load(head::<i16, 8>(values)))
+    }
+
+    /// The first eight bytes, 0 to 255, widened. Panics where there are fewer.
+    #[inline(always)]
+    pub fn load_u8(values: &[u8]) -> Self {
+        let values: &[u8; 8] = head(values);
+        // SAFETY: the reference is valid for the 8 bytes read, at any alignment.
+        Self(unsafe { u16x8_load_extend_u8x8(values.as_ptr()) })
+    }
+
+    /// The first eight bytes, −128 to 127, widened. Panics where there are fewer.
+    #[inline(always)]
+    pub fn load_i8(values: &[i8]) -> Self {
+        let values: &[i8; 8] = head(values);
+        // SAFETY: the reference is valid for the 8 bytes read, at any alignment.
+        Self(unsafe { i16x8_load_extend_i8x8(values.as_ptr()) })
+    }
+
+    /// Writes the first eight values. Panics where there are fewer.
+    #[inline(always)]
+    pub fn store(self, values: &mut [i16]) {
+        store(self.0, head_mut::<i16, 8>(values));
+    }
+
+    /// `self + other`, wrapping.
+    #[inline(always)]
+    pub fn add(self, other: Self) -> Self {
+        Self(i16x8_add(self.0, other.0))
+    }
+
+    /// `self − other`, wrapping.
+    #[inline(always)]
+    pub fn sub(self, other: Self) -> Self {
+        Self(i16x8_sub(self.0, other.0))
+    }
+
+    /// `self · other`, the low 16 bits.
+    #[inline(always)]
+    pub fn mul(self, other: Self) -> Self {
+        Self(i16x8_mul(self.0, other.0))
+    }
+
+    /// The whole products of lanes 0 to 3.
+    #[inline(always)]
+    pub fn mul_low(self, other: Self) -> I32x4 {
+        I32x4(i32x4_extmul_low_i16x8(self.0, other.0))
+    }
+
+    /// The whole products of lanes 4 to 7.
+    #[inline(always)]
+    pub fn mul_high(self, other: Self) -> I32x4 {
+        I32x4(i32x4_extmul_high_i16x8(self.0, other.0))
+    }
+
+    /// Lanes 0 to 3, widened.
+    #[inline(always)]
+    pub fn widen_low(self) -> I32x4 {
+        I32x4(i32x4_extend_low_i16x8(self.0))
+    }
+
+    /// Lanes 4 to 7, widened.
+    #[inline(always)]
+    pub fn widen_high(self) -> I32x4 {
+        I32x4(i32x4_extend_high_i16x8(self.0))
+    }
+
+    /// Lanes `0 0' 1 1' 2 2' 3 3'`.
+    #[inline(always)]
+    pub fn interleave_low(self, other: Self) -> Self {
+        Self(i16x8_shuffle::<0, 8, 1, 9, 2, 10, 3, 11>(self.0, other.0))
+    }
+
+    /// Lanes `4 4' 5 5' 6 6' 7 7'`.
+    #[inline(always)]
+    pub fn interleave_high(self, other: Self) -> Self {
+        Self(i16x8_shuffle::<4, 12, 5, 13, 6, 14, 7, 15>(self.0, other.0))
+    }
+
+    /// The smaller of each two lanes.
+    #[inline(always)]
+    pub fn min(self, other: Self) -> Self {
+        Self(i16x8_min(self.0, other.0))
+    }
+
+    /// The larger of each two lanes.
+    #[inline(always)]
+    pub fn max(self, other: Self) -> Self {
+        Self(i16x8_max(self.0, other.0))
+    }
+
+    /// Sixteen bytes 0 to 255, `self` first; what does not fit becomes the nearest that does.
+    #[inline(always)]
+    pub fn narrow_u8(self, high: Self) -> U8x16 {
+        U8x16(u8x16_narrow_i16x8(self.0, high.0))
+    }
+}
+
+/// Sixteen signed bytes.
+#[derive(Clone, Copy, Debug)]
+#[repr(transparent)]
+pub struct I8x16(v128);
+
+impl PartialEq for I8x16 {
+    fn eq(&self, other: &Self) -> bool {
+        i8x16_all_true(i8x16_eq(self.0, other.0))
+    }
+}
+
+impl I8x16 {
+    /// The first sixteen values. Panics where there are fewer.
+    #[inline(always)]
+    pub fn load(values: &[i8]) -> Self {
+        Self(load(head::<i8, 16>(values)))
+    }
+
+    /// The first four bytes, each 0 to 127, in every four lanes: the second operand of [`I32x4::dot_i8_i7`].
+    /// Panics where there are fewer.
+    #[inline(always)]
+    pub fn splat_four(values: &[u8]) -> Self {
+        let values: &[u8; 4] = head(values);
+        // SAFETY: the reference is valid for the 4 bytes read, at any alignment.
+        Self(unsafe { v128_load32_splat(values.as_ptr().cast()) })
+    }
+}
+
+/// Sixteen unsigned bytes.
+#[derive(Clone, Copy, Debug)]
+#[repr(transparent)]
+pub struct U8x16(v128);
+
+impl PartialEq for U8x16 {
+    fn eq(&self, other: &Self) -> bool {
+        u8x16_all_true(u8x16_eq(self.0, other.0))
+    }
+}
+
+impl U8x16 {
+    /// The same value in every lane.
+    #[inline(always)]
+    pub fn splat(value: u8) -> Self {
+        Self(u8x16_splat(value))
+    }
+
+    /// The first sixteen values. Panics where there are fewer.
+    #[inline(always)]
+    pub fn load(values: &[u8]) -> Self {
+        Self(load(head::<u8, 16>(values)))
+    }
+
+    /// Writes the first sixteen values. Panics where there are fewer.
+    #[inline(always)]
+    pub fn store(self, values: &mut [u8]) {
+        store(self.0, head_mut::<u8, 16>(values));
+    }
+
+    /// Writes lanes 0 to 7. Panics where there is less room.
+    #[inline(always)]
+    pub fn store_low(self, values: &mut [u8]) {
+        let values: &mut [u8; 8] = head_mut(values);
+        // SAFETY: the reference is valid for the 8 bytes written, at any alignment.
+        unsafe { v128_store64_lane::<0>(self.0, values.as_mut_ptr().cast()) }
+    }
+
+    /// Writes lanes 0 to 3. Panics where there is less room.
+    #[inline(always)]
+    pub fn store_four(self, values: &mut [u8]) {
+        let values: &mut [u8; 4] = head_mut(values);
+        // SAFETY: the reference is valid for the 4 bytes written, at any alignment.
+        unsafe { v128_store32_lane::<0>(self.0, values.as_mut_ptr().cast()) }
+    }
+
+    /// The smaller of each two lanes.
+    #[inline(always)]
+    pub fn min(self, other: Self) -> Self {
+        Self(u8x16_min(self.0, other.0))
+    }
+
+    /// The larger of each two lanes.
+    #[inline(always)]
+    pub fn max(self, other: Self) -> Self {
+        Self(u8x16_max(self.0, other.0))
+    }
+
+    /// Lanes 0 to 7, widened.
+    #[inline(always)]
+    pub fn widen_low(self) -> I16x8 {
+        I16x8(i16x8_extend_low_u8x16(self.0))
+    }
+
+    /// Lanes 8 to 15, widened.
+    #[inline(always)]
+    pub fn widen_high(self) -> I16x8 {
+        I16x8(i16x8_extend_high_u8x16(self.0))
+    }
+
+    /// The same bits as signed bytes, for [`I32x4::dot_i8_i7`]: values must lie in 0 to 127.
+    #[inline(always)]
+    pub fn as_i7(self) -> I8x16 {
+        I8x16(self.0)
+    }
+}
