@@ -1,1 +1,0 @@
-//! RGBA of any size becomes the normalised input of a network, in one pass.

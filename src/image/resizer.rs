@@ -1,0 +1,296 @@
+//! Antialiased bilinear resampling with a triangle filter that widens when it shrinks, as PIL and the `image` crate
+//! have it: separable, row by row, straight into the network's input.
+//!
+//! ```text
+//! for each row of the result:
+//!     sums = Σ weight · row of the frame                (a few rows, all columns of the window)
+//!     for each column: Σ weight · sums, normalised, stored where rotation and mirror put it
+//! ```
+//!
+//! Products and sums are plain `f32` in a fixed order, so all builds give the same bits. Down first: the rows of the
+//! frame are read in order, sixteen bytes at a time, and only one row of sums lives between the two directions.
+
+use super::window::Placement;
+use super::{Frame, Options, Window};
+use crate::model::architecture::{ChannelOrder, Normalisation};
+use crate::{Error, Result};
+
+/// Where the resized picture goes: `side × side × 3` values, rows from the top, colours innermost in the order that
+/// the network takes them.
+#[derive(Debug)]
+pub enum Target<'a> {
+    /// Normalised: `(byte − mean) / deviation`.
+    F32(&'a mut [f32]),
+    /// Bytes, rounded half up.
+    U8(&'a mut [u8]),
+}
+
+impl Target<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Target::F32(values) => values.len(),
+            Target::U8(values) => values.len(),
+        }
+    }
+}
+
+/// Weights of one direction: result `i` is `Σ weights[i · taps + t] · source[first[i] + t]`.
+#[derive(Debug, Default)]
+struct Taps {
+    first: Vec<u32>,
+    weights: Vec<f32>,
+    taps: usize,
+}
+
+impl Taps {
+    /// From `length` units that begin at `start` to `count` results; source pixels are 0 to `pixels − 1`. All results
+    /// have as many taps as the widest, the rest with weight 0, and none reads beyond the source.
+    fn fill(&mut self, start: f64, length: f64, pixels: usize, count: usize) {
+        let scale = length / count as f64;
+        let support = scale.max(1.0); // the triangle's half width
+        // Pixel p counts where its middle, p + 0.5, lies strictly within the triangle.
+        let reach = |centre: f64| {
+            let low = ((centre - support - 0.5).floor() + 1.0).max(0.0) as usize;
+            let low = low.min(pixels - 1);
+            let high = (centre + support - 0.5).ceil().max(0.0) as usize;
+            (low, high.clamp(low + 1, pixels))
+        };
+        let centre = |index: usize| start + (index as f64 + 0.5) * scale;
+        let width = |index| {
+            let (low, high) = reach(centre(index));
+            high - low
+        };
+        self.taps = (0..count).map(width).max().unwrap_or(1);
+        self.first.clear();
+        self.weights.clear();
+        self.weights.resize(count * self.taps, 0.0);
+        for (index, row) in self.weights.chunks_exact_mut(self.taps).enumerate() {
+            let (low, high) = reach(centre(index));
+            let first = low.min(pixels - self.taps);
+            let weight = |pixel: usize| {
+                let distance = (pixel as f64 + 0.5 - centre(index)).abs() / support;
+                (1.0 - distance).max(0.0)
+            };
+            let sum: f64 = (low..high).map(weight).sum();
+            for pixel in low..high {
+                // A window thinner than a pixel may lie so that no centre is within reach of the triangle.
+                let share = if sum > 0.0 { weight(pixel) / sum } else { 1.0 / (high - low) as f64 };
+                row[pixel - first] = share as f32;
+            }
+            self.first.push(first as u32);
+        }
+    }
+}
+
+/// What the tables were made for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Geometry {
+    width: usize,
+    height: usize,
+    side: usize,
+    options: Options,
+}
+
+/// Resizes frames; keeps its tables and its one row, so that frames of the same geometry allocate nothing.
+#[derive(Debug, Default)]
+pub struct Resizer {
+    geometry: Option<Geometry>,
+    placement: Option<Placement>,
+    across: Taps,
+    down: Taps,
+    sums: Vec<[f32; 4]>,
+}
+
+impl Resizer {
+    /// A resizer without tables; the first frame makes them.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Writes what `options` show of `frame` into a square of `side` pixels.
+    ///
+    /// # Errors
+    /// A region outside the frame, a side of 0, or a target that does not hold `side · side · 3` values.
+    pub fn resize(
+        &mut self,
+        frame: &Frame,
+        options: &Options,
+        side: usize,
+        normalisation: &Normalisation,
+        target: Target,
+    ) -> Result<()> {
+        let window = Window::new(frame.width(), frame.height(), options)?;
+        let seen = window.pixels(frame.width(), frame.height());
+        let stride = frame.width() * 4;
+        let start = seen.y * stride + seen.x * 4;
+        let size = (frame.width(), frame.height());
+        self.resample(&frame.data()[start..], stride, size, options, side, normalisation, target)
+    }
+
+    /// The same where only the [`Window::pixels`] were fetched of a frame of `size` (width, height): `cut` holds them
+    /// and nothing else.
+    ///
+    /// # Errors
+    /// As [`Resizer::resize`]; and [`Error::Frame`] if `cut` has another size than the window's pixels.
+    pub fn resize_cut(
+        &mut self,
+        cut: &Frame,
+        size: (usize, usize),
+        options: &Options,
+        side: usize,
+        normalisation: &Normalisation,
+        target: Target,
+    ) -> Result<()> {
+        let seen = Window::new(size.0, size.1, options)?.pixels(size.0, size.1);
+        if (cut.width(), cut.height()) != (seen.width, seen.height) {
+            return Err(Error::Frame(format!(
+                "the window is {}×{} pixels large, and {}×{} were given",
+                seen.width,
+                seen.height,
+                cut.width(),
+                cut.height()
+            )));
+        }
+        self.resample(cut.data(), cut.width() * 4, size, options, side, normalisation, target)
+    }
+
+    /// `data` begins at the window's first pixel and has `stride` bytes from row to row.
+    #[allow(clippy::too_many_arguments)] // private, and every argument is a different thing
+    fn resample(
+        &mut self,
+        data: &[u8],
+        stride: usize,
+        (width, height): (usize, usize),
+        options: &Options,
+        side: usize,
+        normalisation: &Normalisation,
+        mut target: Target,
+    ) -> Result<()> {
+        if side == 0 || target.len() != side * side * 3 {
+            return Err(Error::Argument(format!(
+                "the target holds {} values, and {side}×{side} pixels take {}",
+                target.len(),
+                side * side * 3
+            )));
+        }
+        let placement = self.prepare(Geometry { width, height, side, options: *options })?;
+        if placement.columns * placement.rows < side * side {
+            fill_bars(&mut target, normalisation);
+        }
+        let colours = Colours::new(normalisation);
+        let columns = self.sums.len();
+        for row in 0..placement.rows {
+            let weights = &self.down.weights[row * self.down.taps..][..self.down.taps];
+            let first = self.down.first[row] as usize;
+            sum_rows(&data[first * stride..], stride, weights, &mut self.sums[..columns]);
+            let taps = self.across.weights.chunks_exact(self.across.taps).zip(&self.across.first);
+            for (column, (weights, &first)) in taps.enumerate() {
+                let colour = sum_columns(&self.sums[first as usize..], weights);
+                let pixel = placement.pixel(column, row) * 3;
+                match &mut target {
+                    Target::F32(values) => colours.store(colour, &mut values[pixel..pixel + 3]),
+                    Target::U8(values) => colours.store_bytes(colour, &mut values[pixel..pixel + 3]),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the tables for a geometry, unless they are there.
+    fn prepare(&mut self, geometry: Geometry) -> Result<Placement> {
+        if let (Some(known), Some(placement)) = (self.geometry, self.placement)
+            && known == geometry
+        {
+            return Ok(placement);
+        }
+        self.geometry = None;
+        let Geometry { width, height, side, options } = geometry;
+        let window = Window::new(width, height, &options)?;
+        let seen = window.pixels(width, height);
+        let placement = Placement::new(&window, side, &options);
+        self.across.fill(window.left - seen.x as f64, window.width, seen.width, placement.columns);
+        self.down.fill(window.top - seen.y as f64, window.height, seen.height, placement.rows);
+        self.sums.clear();
+        self.sums.resize(seen.width, [0.0; 4]);
+        self.placement = Some(placement);
+        self.geometry = Some(geometry);
+        Ok(placement)
+    }
+}
+
+/// `sums[x] = Σ weights[t] · row t of data`, all four bytes of a pixel alike. Sixteen bytes at a time stay in registers
+/// over all taps.
+fn sum_rows(data: &[u8], stride: usize, weights: &[f32], sums: &mut [[f32; 4]]) {
+    let bytes = sums.len() * 4;
+    let (blocks, tail) = sums.as_chunks_mut::<4>();
+    for (block, sums) in blocks.iter_mut().enumerate() {
+        let mut total = [0f32; 16];
+        for (tap, &weight) in weights.iter().enumerate() {
+            let start = tap * stride + block * 16;
+            let Some(pixels) = data[start..].first_chunk::<16>() else { continue };
+            for (total, &byte) in total.iter_mut().zip(pixels) {
+                *total += weight * f32::from(byte);
+            }
+        }
+        sums.as_flattened_mut().copy_from_slice(&total);
+    }
+    let start = bytes - tail.len() * 4;
+    for (offset, sum) in tail.as_flattened_mut().iter_mut().enumerate() {
+        let column = data[start + offset..].iter().step_by(stride);
+        *sum = weights.iter().zip(column).fold(0.0, |sum, (&weight, &byte)| sum + weight * f32::from(byte));
+    }
+}
+
+/// `Σ weights[t] · sums[t]`.
+fn sum_columns(sums: &[[f32; 4]], weights: &[f32]) -> [f32; 4] {
+    let mut total = [0f32; 4];
+    for (&weight, pixel) in weights.iter().zip(sums) {
+        for (total, value) in total.iter_mut().zip(pixel) {
+            *total += weight * value;
+        }
+    }
+    total
+}
+
+/// The normalisation, laid out as a pixel is.
+struct Colours {
+    mean: [f32; 4],
+    deviation: [f32; 4],
+    swapped: bool,
+}
+
+impl Colours {
+    fn new(normalisation: &Normalisation) -> Self {
+        let swapped = normalisation.order == ChannelOrder::Bgr;
+        let lay = |[a, b, c]: [f32; 3], rest| if swapped { [c, b, a, rest] } else { [a, b, c, rest] };
+        Self { mean: lay(normalisation.mean, 0.0), deviation: lay(normalisation.deviation, 1.0), swapped }
+    }
+
+    fn ordered<T>(&self, [a, b, c, _]: [T; 4]) -> [T; 3] {
+        if self.swapped { [c, b, a] } else { [a, b, c] }
+    }
+
+    fn store(&self, colour: [f32; 4], target: &mut [f32]) {
+        let mut normal = [0f32; 4];
+        for (index, normal) in normal.iter_mut().enumerate() {
+            *normal = (colour[index] - self.mean[index]) / self.deviation[index];
+        }
+        target.copy_from_slice(&self.ordered(normal));
+    }
+
+    fn store_bytes(&self, colour: [f32; 4], target: &mut [u8]) {
+        target.copy_from_slice(&self.ordered(colour.map(|value| (value + 0.5) as u8)));
+    }
+}
+
+/// Everything that the window does not cover: 0 once normalised.
+fn fill_bars(target: &mut Target, normalisation: &Normalisation) {
+    match target {
+        Target::F32(values) => values.fill(0.0),
+        Target::U8(values) => {
+            for pixel in values.as_chunks_mut::<3>().0 {
+                *pixel = normalisation.mean.map(|mean| (mean + 0.5) as u8);
+            }
+        }
+    }
+}
