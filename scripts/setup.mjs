@@ -26,8 +26,8 @@ const cargoInstall = (name, version = "") => {
   return [way([...args, "--locked"]), way(args)];
 };
 
-function npmPackagesAreInstalled() {
-  const read = (file) => JSON.parse(readFileSync(join(root, file), "utf8")).packages;
+function npmPackagesAreInstalled(folder = root) {
+  const read = (file) => JSON.parse(readFileSync(join(folder, file), "utf8")).packages;
   try {
     const wanted = read("package-lock.json");
     const installed = read("node_modules/.package-lock.json");
@@ -37,6 +37,13 @@ function npmPackagesAreInstalled() {
   } catch {
     return false;
   }
+}
+
+/** `npm ci` in a folder with a package-lock.json; does nothing where its packages are already there. */
+export async function installNpmPackages(folder = root) {
+  if (npmPackagesAreInstalled(folder)) return;
+  const env = { PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD: "1", PUPPETEER_SKIP_DOWNLOAD: "1" };
+  await run("npm", ["ci", "--no-audit", "--no-fund"], { cwd: folder, env });
 }
 
 const cargoBin = join(process.env.CARGO_HOME ?? join(homedir(), ".cargo"), "bin");
@@ -66,8 +73,8 @@ const needs = [
   {
     name: "npm",
     what: "npm packages of package-lock.json",
-    present: npmPackagesAreInstalled,
-    ways: [{ how: "npm ci", install: () => run("npm", ["ci", "--no-audit", "--no-fund"], { env: { PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD: "1" } }) }],
+    present: () => npmPackagesAreInstalled(),
+    ways: [{ how: "npm ci", install: () => installNpmPackages() }],
     help: "Is the npm registry within reach?",
   },
   {
