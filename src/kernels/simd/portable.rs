@@ -112,6 +112,14 @@ impl F32x4 {
         let magic = MAGIC.to_bits() as i32;
         I32x4(from_fn(|lane| ((self.0[lane] + MAGIC).to_bits() as i32).wrapping_sub(magic)))
     }
+
+    /// The nearest integers of both, halves to even, in 16 bits: `self` in the even lanes, `odd` in the odd ones.
+    /// Right for −32768 to 32767; what lies beyond that wraps, up to 2²² in size.
+    #[inline(always)]
+    pub fn round_interleaved(self, odd: Self) -> I16x8 {
+        let (even, odd) = (self.round_to_i32().0, odd.round_to_i32().0);
+        I16x8(from_fn(|lane| if lane % 2 == 0 { even[lane / 2] as i16 } else { odd[lane / 2] as i16 }))
+    }
 }
 
 /// Four 32-bit integers.
@@ -316,6 +324,36 @@ impl I16x8 {
         Self(from_fn(|lane| self.0[lane].max(other.0[lane])))
     }
 
+    /// The first two values in every pair of lanes: the second operand of [`I32x4::dot_i16`]. Panics where there
+    /// are fewer.
+    #[inline(always)]
+    pub fn splat_two(values: &[i16]) -> Self {
+        let values = &values[..2];
+        Self(from_fn(|lane| values[lane % 2]))
+    }
+
+    /// `a₂ⱼ·b₂ⱼ + a₂ⱼ₊₁·b₂ⱼ₊₁` in lane `j`, over pairs of bytes. `b` must lie in 0 to 127; then no lane overflows,
+    /// and every processor and every build gives the same bits.
+    #[inline(always)]
+    pub fn pairs_i8_i7(a: I8x16, b: I8x16) -> Self {
+        let product = |index: usize| i16::from(a.0[index]) * i16::from(b.0[index]);
+        Self(from_fn(|lane| product(2 * lane).wrapping_add(product(2 * lane + 1))))
+    }
+
+    /// `(self · factor + 2¹⁴) >> 15`: times a fraction of 2¹⁵, rounded. Right unless both are −32768.
+    #[inline(always)]
+    pub fn mul_q15(self, factor: Self) -> Self {
+        let lane = |lane: usize| (i32::from(self.0[lane]) * i32::from(factor.0[lane]) + (1 << 14)) >> 15;
+        Self(from_fn(|index| lane(index) as i16))
+    }
+
+    /// Sixteen bytes 0 to 127, `self` first; what does not fit becomes the nearest that does.
+    #[inline(always)]
+    pub fn narrow_u7(self, high: Self) -> U8x16 {
+        let lane = |lane: usize| if lane < 8 { self.0[lane] } else { high.0[lane - 8] };
+        U8x16(from_fn(|index| lane(index).clamp(0, 127) as u8))
+    }
+
     /// Sixteen bytes 0 to 255, `self` first; what does not fit becomes the nearest that does.
     #[inline(always)]
     pub fn narrow_u8(self, high: Self) -> U8x16 {
@@ -344,6 +382,11 @@ impl I8x16 {
         let values = &values[..4];
         Self(from_fn(|lane| values[lane % 4] as i8))
     }
+}
+
+/// Whether this machine computes [`I32x4::dot_i8_i7`] in one instruction: nothing here does.
+pub fn dot_i8_i7_is_one_instruction() -> bool {
+    false
 }
 
 /// Sixteen unsigned bytes.
@@ -375,6 +418,12 @@ impl U8x16 {
     #[inline(always)]
     pub fn store_low(self, values: &mut [u8]) {
         values[..8].copy_from_slice(&self.0[..8]);
+    }
+
+    /// Writes lanes 8 to 15. Panics where there is less room.
+    #[inline(always)]
+    pub fn store_high(self, values: &mut [u8]) {
+        values[..8].copy_from_slice(&self.0[8..]);
     }
 
     /// Writes lanes 0 to 3. Panics where there is less room.

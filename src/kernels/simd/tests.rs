@@ -142,3 +142,32 @@ fn the_dot_product_of_bytes_is_exact_at_its_limits() {
     let splat = I8x16::splat_four(&[1, 2, 3, 127, 99]);
     assert!(splat == U8x16::load(&[1, 2, 3, 127, 1, 2, 3, 127, 1, 2, 3, 127, 1, 2, 3, 127]).as_i7());
 }
+
+#[test]
+fn pairs_of_bytes_do_not_saturate() {
+    let weights = [-128, -128, 127, 127, -1, 1, 0, 5, 127, -128, 3, 4, 5, 6, 7, 8];
+    let inputs = [127, 127, 127, 127, 0, 127, 127, 1, 127, 127, 1, 1, 2, 2, 3, 3];
+    let got = I16x8::pairs_i8_i7(I8x16::load(&weights), U8x16::load(&inputs).as_i7());
+    assert!(got == shorts([-32_512, 32_258, 127, 5, -127, 7, 22, 45]));
+}
+
+#[test]
+fn fractions_of_two_to_the_fifteenth_round_to_nearest() {
+    let a = shorts([100, -100, 32_767, -32_768, 3, -3, 1, 32_767]);
+    let b = shorts([16_384, 16_384, 32_767, 32_767, 16_384, 16_384, 16_383, 1]);
+    assert!(a.mul_q15(b) == shorts([50, -50, 32_766, -32_767, 2, -1, 0, 1]));
+}
+
+#[test]
+fn rounding_interleaves_and_narrowing_clamps_to_seven_bits() {
+    let even = floats([0.5, 1.5, -0.5, 32_767.0]);
+    let odd = floats([-1.0, 126.5, 127.5, -32_768.0]);
+    let shorts = even.round_interleaved(odd);
+    assert!(shorts == self::shorts([0, -1, 2, 126, 0, 128, 32_767, -32_768]));
+    let mut room = [9; 17];
+    let narrow = shorts.narrow_u7(I16x8::splat(64));
+    narrow.store_low(&mut room);
+    narrow.store_high(&mut room[8..]);
+    assert_eq!(room, [0, 0, 2, 126, 0, 127, 127, 0, 64, 64, 64, 64, 64, 64, 64, 64, 9]);
+    assert!(I16x8::splat_two(&[3, -4, 9]) == I16x8::splat_pair([3, -4]));
+}

@@ -150,6 +150,17 @@ impl F32x4 {
     pub fn round_to_i32(self) -> I32x4 {
         I32x4(i32x4_sub(f32x4_add(self.0, f32x4_splat(MAGIC)), i32x4_splat(MAGIC.to_bits() as i32)))
     }
+
+    /// The nearest integers of both, halves to even, in 16 bits: `self` in the even lanes, `odd` in the odd ones.
+    /// Right for −32768 to 32767; what lies beyond that wraps, up to 2²² in size.
+    #[inline(always)]
+    pub fn round_interleaved(self, odd: Self) -> I16x8 {
+        // The magic number's low sixteen bits are zero, so the low half of each lane is the integer already. (A
+        // narrowing instruction would want a subtraction first, and LLVM 22 takes the pair apart into six.)
+        let magic = f32x4_splat(MAGIC);
+        let odd = i32x4_shl(f32x4_add(odd.0, magic), 16);
+        I16x8(i16x8_shuffle::<0, 9, 2, 11, 4, 13, 6, 15>(f32x4_add(self.0, magic), odd))
+    }
 }
 
 /// Four 32-bit integers.
@@ -373,6 +384,43 @@ impl I16x8 {
         Self(i16x8_max(self.0, other.0))
     }
 
+    /// The first two values in every pair of lanes: the second operand of [`I32x4::dot_i16`]. Panics where there
+    /// are fewer.
+    #[inline(always)]
+    pub fn splat_two(values: &[i16]) -> Self {
+        let values: &[i16; 2] = head(values);
+        // SAFETY: the reference is valid for the 4 bytes read, at any alignment.
+        Self(unsafe { v128_load32_splat(values.as_ptr().cast()) })
+    }
+
+    /// `a₂ⱼ·b₂ⱼ + a₂ⱼ₊₁·b₂ⱼ₊₁` in lane `j`, over pairs of bytes. `b` must lie in 0 to 127; then no lane overflows,
+    /// and every processor and every build gives the same bits.
+    #[inline(always)]
+    pub fn pairs_i8_i7(a: I8x16, b: I8x16) -> Self {
+        #[cfg(target_feature = "relaxed-simd")]
+        return Self(i16x8_relaxed_dot_i8x16_i7x16(a.0, b.0));
+        #[cfg(not(target_feature = "relaxed-simd"))]
+        {
+            let even = i16x8_mul(i16x8_shr(i16x8_shl(a.0, 8), 8), i16x8_shr(i16x8_shl(b.0, 8), 8));
+            Self(i16x8_add(even, i16x8_mul(i16x8_shr(a.0, 8), i16x8_shr(b.0, 8))))
+        }
+    }
+
+    /// `(self · factor + 2¹⁴) >> 15`: times a fraction of 2¹⁵, rounded. Right unless both are −32768.
+    #[inline(always)]
+    pub fn mul_q15(self, factor: Self) -> Self {
+        #[cfg(target_feature = "relaxed-simd")]
+        return Self(i16x8_relaxed_q15mulr(self.0, factor.0));
+        #[cfg(not(target_feature = "relaxed-simd"))]
+        Self(i16x8_q15mulr_sat(self.0, factor.0))
+    }
+
+    /// Sixteen bytes 0 to 127, `self` first; what does not fit becomes the nearest that does.
+    #[inline(always)]
+    pub fn narrow_u7(self, high: Self) -> U8x16 {
+        U8x16(i8x16_max(i8x16_narrow_i16x8(self.0, high.0), i8x16_splat(0)))
+    }
+
     /// Sixteen bytes 0 to 255, `self` first; what does not fit becomes the nearest that does.
     #[inline(always)]
     pub fn narrow_u8(self, high: Self) -> U8x16 {
@@ -406,6 +454,21 @@ impl I8x16 {
         // SAFETY: the reference is valid for the 4 bytes read, at any alignment.
         Self(unsafe { v128_load32_splat(values.as_ptr().cast()) })
     }
+}
+
+/// Whether this machine computes [`I32x4::dot_i8_i7`] in one instruction (VPDPBUSD, SDOT). Where it takes three,
+/// [`I16x8::pairs_i8_i7`] is worth a second way through a kernel.
+pub fn dot_i8_i7_is_one_instruction() -> bool {
+    #[cfg(target_feature = "relaxed-simd")]
+    {
+        // Out of bounds for the second operand the instruction shows what it is made of: the three (PMADDUBSW,
+        // PMADDWD, PADDD) saturate each pair at 32767.
+        let (a, b) = std::hint::black_box((i8x16_splat(127), u8x16_splat(255)));
+        let dot = i32x4_relaxed_dot_i8x16_i7x16_add(a, b, i32x4_splat(0));
+        i32x4_extract_lane::<0>(dot) != 2 * 32767
+    }
+    #[cfg(not(target_feature = "relaxed-simd"))]
+    false
 }
 
 /// Sixteen unsigned bytes.
@@ -444,6 +507,14 @@ impl U8x16 {
         let values: &mut [u8; 8] = head_mut(values);
         // SAFETY: the reference is valid for the 8 bytes written, at any alignment.
         unsafe { v128_store64_lane::<0>(self.0, values.as_mut_ptr().cast()) }
+    }
+
+    /// Writes lanes 8 to 15. Panics where there is less room.
+    #[inline(always)]
+    pub fn store_high(self, values: &mut [u8]) {
+        let values: &mut [u8; 8] = head_mut(values);
+        // SAFETY: the reference is valid for the 8 bytes written, at any alignment.
+        unsafe { v128_store64_lane::<1>(self.0, values.as_mut_ptr().cast()) }
     }
 
     /// Writes lanes 0 to 3. Panics where there is less room.
