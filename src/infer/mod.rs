@@ -1,5 +1,13 @@
-//! Weights become a network that runs without allocating.
+//! Weights become a network that runs without allocating, and its answers predictions.
+//!
+//! Goes in: [`Weights`](crate::Weights), then a frame in [`Network::input`]. Comes out: probabilities, logits, the
+//! embedding, the last feature map. `plan` lays out the memory once, `network` is the door, `float` the network in
+//! 32-bit floats behind it; `predictions` puts names to probabilities. Next: `js` and the CLI.
 
+mod float;
+pub mod network;
+mod plan;
 pub mod predictions;
 
+pub use network::{Input, Network, Observer, Precision};
 pub use predictions::{Filter, Prediction, Selection};

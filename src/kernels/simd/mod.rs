@@ -7,6 +7,8 @@
 //! One operation alone may differ from build to build: [`F32x4::mul_add`], which rounds once where [`FUSED`] is
 //! true and twice where it is not. Everything else, all the integers above all, gives the same bits everywhere.
 
+#![allow(clippy::should_implement_trait)] // `add`, `mul`, `div` stand beside `mul_add` and `min` as methods
+
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 mod portable;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]

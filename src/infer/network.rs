@@ -1,0 +1,114 @@
+//! The door to a network: pack once, run many times without allocating.
+//!
+//! Goes in: [`Weights`] and a [`Precision`]; then frames, written into [`Network::input`]. Comes out: probabilities,
+//! logits, embedding and features of the last run, and every layer's map for whoever observes. Behind the door
+//! stands one body a precision. Next: `js`, the CLI and the tests.
+
+use super::float::FloatNetwork;
+use crate::model::{Architecture, Layer, Weights};
+use crate::shape::Map;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// In which numbers a network computes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32-bit floats.
+    #[default]
+    F32,
+    /// 8-bit integers with 32-bit sums.
+    Int8,
+}
+
+/// Where a frame goes: `resolution × resolution × 3`, dense HWC.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// Normalised, in the network's channel order.
+    F32(&'a mut [f32]),
+    /// Bytes of colour as they are, red first: the stem normalises.
+    U8(&'a mut [u8]),
+}
+
+/// What a caller may want to see: the layer that has just run, its output's shape, and the output, dense HWC.
+pub type Observer<'a> = dyn FnMut(&Layer, Map, &[f32]) + 'a;
+
+/// A MobileNet ready to run.
+pub struct Network {
+    architecture: Architecture,
+    layers: Vec<Layer>,
+    body: FloatNetwork,
+}
+
+impl Network {
+    /// Packs the weights for the kernels and lays out the memory. Int8 weights are multiplied out where floats are
+    /// asked for. An error where memory is short.
+    pub fn new(weights: &Weights, precision: Precision) -> Result<Self> {
+        if precision == Precision::Int8 {
+            return Err(Error::Argument("precision: this build computes in f32 alone".into()));
+        }
+        let architecture = weights.architecture.clone();
+        let layers = architecture.layers();
+        let body = FloatNetwork::new(weights, &layers)?;
+        Ok(Self { architecture, layers, body })
+    }
+
+    /// What the network is.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// Every layer in the order the data flows, as observers see them.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// In which numbers it computes.
+    pub fn precision(&self) -> Precision {
+        Precision::F32
+    }
+
+    /// Bytes held: packed weights and maps.
+    pub fn bytes(&self) -> usize {
+        self.body.bytes()
+    }
+
+    /// Room for a frame. It keeps its values until they are overwritten, whatever runs.
+    pub fn input(&mut self) -> Input<'_> {
+        Input::F32(self.body.input())
+    }
+
+    /// Runs on [`input`](Self::input) and gives the probabilities. Allocates nothing.
+    pub fn run(&mut self) -> &[f32] {
+        self.body.run(&self.layers);
+        self.probabilities()
+    }
+
+    /// As [`run`](Self::run), layer by layer without fusing, and shows `observer` each layer's output. The answer
+    /// is the same to the bit. Allocates, and takes longer.
+    pub fn run_observed(&mut self, observer: &mut Observer) -> &[f32] {
+        self.body.run_observed(&self.layers, observer);
+        self.probabilities()
+    }
+
+    /// One per class, 0 to 1, summing to 1, of the last run.
+    pub fn probabilities(&self) -> &[f32] {
+        self.body.probabilities()
+    }
+
+    /// One per class, before softmax, of the last run.
+    pub fn logits(&self) -> &[f32] {
+        self.body.logits()
+    }
+
+    /// The pooled features of the last run: 1024·alpha numbers that tell pictures apart.
+    pub fn embedding(&self) -> &[f32] {
+        self.body.embedding()
+    }
+
+    /// The last feature map of the last run, before pooling: its shape and its values, dense HWC.
+    pub fn features(&self) -> (Map, &[f32]) {
+        let pool = &self.layers[self.layers.len() - 2];
+        (pool.shape.input, self.body.features(pool.shape.input))
+    }
+}

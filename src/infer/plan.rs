@@ -1,0 +1,158 @@
+//! The memory plan: config → sizes → one allocation → named slices.
+//!
+//! Goes in: the layers. Comes out: an [`Arena`] with room for the input, two maps that the layers take turns with,
+//! and the three answers. Next: `float` splits it into slices at every run, and allocates nothing more.
+
+use crate::model::Layer;
+use crate::shape::Map;
+use crate::{Error, Result};
+
+/// Values between two cache lines of 64 bytes.
+const LINE: usize = 16;
+
+/// One allocation and where each slice of it lies. Every slice starts on a cache line.
+pub struct Arena {
+    memory: Vec<f32>,
+    /// Values before the first cache line.
+    start: usize,
+    lengths: Lengths,
+}
+
+/// Sizes in values, each as asked for (the layout rounds them up to whole cache lines).
+#[derive(Clone, Copy, Debug, Default)]
+struct Lengths {
+    input: usize,
+    map: usize,
+    embedding: usize,
+    classes: usize,
+}
+
+/// The arena as named slices.
+pub struct Slices<'a> {
+    /// What the stem reads: resolution² × 3.
+    pub input: &'a mut [f32],
+    /// Two maps, each as large as the largest that any layer reads or writes.
+    pub maps: [&'a mut [f32]; 2],
+    /// The pooled features.
+    pub embedding: &'a mut [f32],
+    /// The classifier's output.
+    pub logits: &'a mut [f32],
+    /// Softmax of the logits.
+    pub probabilities: &'a mut [f32],
+}
+
+/// `height · width · channels` where that is a possible size of memory here.
+fn size(map: Map) -> Option<usize> {
+    let values = map.height.checked_mul(map.width)?.checked_mul(map.channels)?;
+    (values <= isize::MAX as usize / 16).then_some(values)
+}
+
+impl Arena {
+    /// Room for `input` and everything that `layers` (the pool and the classifier last) give, where `kept` tells
+    /// which of them write a whole map. An error where this machine has not so much memory.
+    pub fn new(input: Map, layers: &[Layer], kept: impl Fn(&Layer) -> bool) -> Result<Self> {
+        let refuse = || {
+            let side = input.height;
+            Error::Argument(format!(
+                "a network for {side} × {side} pixels needs more memory than there is: take a lower resolution"
+            ))
+        };
+        let mut lengths = Lengths { input: size(input).ok_or_else(refuse)?, ..Lengths::default() };
+        for layer in layers {
+            let values = size(layer.shape.output).ok_or_else(refuse)?;
+            if kept(layer) {
+                lengths.map = lengths.map.max(values);
+            }
+        }
+        if let [.., pool, classifier] = layers {
+            lengths.embedding = pool.shape.output.channels;
+            lengths.classes = classifier.shape.output.channels;
+        }
+        let total: usize = lengths.in_order().iter().map(|length| length.next_multiple_of(LINE)).sum();
+        let mut memory = Vec::new();
+        memory.try_reserve_exact(total + LINE).map_err(|_| refuse())?;
+        memory.resize(total + LINE, 0.0);
+        let start = memory.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
+        Ok(Self { memory, start, lengths })
+    }
+
+    /// Bytes allocated.
+    pub fn bytes(&self) -> usize {
+        self.memory.len() * size_of::<f32>()
+    }
+
+    /// The whole arena as slices.
+    pub fn slices(&mut self) -> Slices<'_> {
+        let mut rest = &mut self.memory[self.start..];
+        let [input, even, odd, embedding, logits, probabilities] = self.lengths.in_order().map(|length| {
+            let (slice, after) = std::mem::take(&mut rest).split_at_mut(length.next_multiple_of(LINE));
+            rest = after;
+            &mut slice[..length]
+        });
+        Slices { input, maps: [even, odd], embedding, logits, probabilities }
+    }
+
+    fn slice(&self, index: usize) -> &[f32] {
+        let lengths = self.lengths.in_order();
+        let before: usize = lengths[..index].iter().map(|length| length.next_multiple_of(LINE)).sum();
+        &self.memory[self.start + before..][..lengths[index]]
+    }
+
+    /// One of the two maps.
+    pub fn map(&self, parity: usize) -> &[f32] {
+        self.slice(1 + parity % 2)
+    }
+
+    /// The pooled features.
+    pub fn embedding(&self) -> &[f32] {
+        self.slice(3)
+    }
+
+    /// The classifier's output.
+    pub fn logits(&self) -> &[f32] {
+        self.slice(4)
+    }
+
+    /// Softmax of the logits.
+    pub fn probabilities(&self) -> &[f32] {
+        self.slice(5)
+    }
+}
+
+impl Lengths {
+    fn in_order(self) -> [usize; 6] {
+        [self.input, self.map, self.map, self.embedding, self.classes, self.classes]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Architecture;
+
+    #[test]
+    fn slices_are_apart_aligned_and_large_enough() {
+        let architecture = Architecture { resolution: 97, alpha: 0.3, classes: 7, ..Architecture::default() };
+        let layers = architecture.layers();
+        let mut arena = Arena::new(architecture.input(), &layers, |_| true).unwrap();
+        let slices = arena.slices();
+        let [even, odd] = slices.maps;
+        let all = [slices.input, even, odd, slices.embedding, slices.logits, slices.probabilities];
+        let mut end = 0;
+        for slice in &all {
+            assert_eq!(slice.as_ptr().align_offset(64), 0);
+            assert!(slice.as_ptr().addr() >= end);
+            end = slice.as_ptr_range().end.addr();
+        }
+        assert_eq!(all[0].len(), 97 * 97 * 3);
+        assert!(layers[..layers.len() - 2].iter().all(|layer| layer.shape.output.len() <= all[1].len()));
+        assert_eq!((all[3].len(), all[4].len()), (307, 7));
+    }
+
+    #[test]
+    fn what_no_machine_can_hold_is_refused() {
+        let layers = Architecture::default().layers();
+        let error = Arena::new(Map::new(1 << 30, 1 << 30, 3), &layers, |_| true).err().unwrap();
+        assert!(error.to_string().contains("take a lower resolution"), "{error}");
+    }
+}

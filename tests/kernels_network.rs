@@ -1,0 +1,67 @@
+//! The network as a whole: shapes, what an observer sees, what stays after a run.
+
+mod networks;
+
+use mobilenet::infer::{Input, Network, Precision};
+use mobilenet::model::architecture::Convolution;
+use mobilenet::shape::{Activation, Map, Padding};
+use mobilenet::{Architecture, Weights};
+
+fn network(weights: &Weights) -> Network {
+    let mut network = Network::new(weights, Precision::F32).unwrap();
+    let Input::F32(input) = network.input() else { panic!("a float network takes floats") };
+    networks::fill(input, 7, 1.0);
+    network
+}
+
+/// Architectures that differ in everything a kernel could trip over.
+fn architectures() -> Vec<Architecture> {
+    let small = Architecture { alpha: 0.25, resolution: 64, classes: 10, ..Architecture::default() };
+    vec![
+        small.clone(),
+        Architecture { alpha: 0.3, resolution: 33, padding: Padding::Symmetric, ..small.clone() },
+        Architecture { alpha: 0.05, resolution: 50, activation: Activation::Relu, ..small.clone() },
+        Architecture { alpha: 0.5, resolution: 47, classes: 1, shallow: true, ..small.clone() },
+        Architecture { resolution: 32, convolution: Convolution::Standard, ..small },
+    ]
+}
+
+#[test]
+fn observers_see_every_layer_and_change_nothing() {
+    for architecture in architectures() {
+        let weights = networks::random(&architecture, 3);
+        let mut network = network(&weights);
+        let probabilities = network.run().to_vec();
+        let embedding = network.embedding().to_vec();
+        let logits = network.logits().to_vec();
+        let (map, features) = network.features();
+        let features = features.to_vec();
+        assert_eq!(features.len(), map.len());
+
+        let mut seen = Vec::new();
+        let mut maps: Vec<(Map, Vec<f32>)> = Vec::new();
+        let observed = network.run_observed(&mut |layer, map, values| {
+            seen.push(layer.name.clone());
+            maps.push((map, values.to_vec()));
+        });
+        assert_eq!(observed, probabilities);
+        let names: Vec<String> = architecture.layers().into_iter().map(|layer| layer.name).collect();
+        assert_eq!(seen, names);
+        for ((map, values), layer) in maps.iter().zip(architecture.layers()) {
+            assert_eq!(*map, layer.shape.output, "{}", layer.name);
+            assert_eq!(values.len(), map.len(), "{}", layer.name);
+        }
+        let [.., last, pooled, classified] = &maps[..] else { panic!("three layers at least") };
+        assert_eq!((&last.1, &pooled.1, &classified.1), (&features, &embedding, &logits));
+        let sum: f64 = probabilities.iter().copied().map(f64::from).sum();
+        assert!((sum - 1.0).abs() < 1e-5, "{sum}");
+    }
+}
+
+#[test]
+fn the_input_outlives_a_run() {
+    let weights = networks::random(&architectures()[0], 5);
+    let mut network = network(&weights);
+    let first = network.run().to_vec();
+    assert_eq!(network.run(), first);
+}
