@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import { commandLine, duration, Failure, main, root, run, say } from "./lib/shell.mjs";
 import { programVersion, toolEnvironment } from "./lib/tools.mjs";
-import { loader, variantEnvironment, variants } from "./lib/variants.mjs";
+import { loaderLimit, variantEnvironment, variants } from "./lib/variants.mjs";
 
 const pkg = join(root, "pkg");
 const target = "wasm32-unknown-unknown";
@@ -23,7 +23,9 @@ function manifest() {
   return { version: field("version"), description: field("description"), license: field("license"), metadata: text.match(/^\[package\.metadata\.wasm-pack[^]*?(?=^\[(?!package\.metadata\.wasm-pack)|(?![^]))/m)?.[0] ?? "" };
 }
 
-const handWritten = () => readdirSync(pkg).filter((file) => loader.pattern.test(file) && !file.startsWith("mobilenet"));
+/** The committed files of pkg/ that end so; a bare `wasm-pack build` puts its mobilenet* beside them. */
+const handWritten = (...endings) =>
+  readdirSync(pkg).filter((file) => endings.some((ending) => file.endsWith(ending)) && !file.startsWith("mobilenet"));
 
 /** package.json of the npm package; not committed, because a bare `wasm-pack build` writes its own there. */
 function writePackageJson() {
@@ -43,7 +45,7 @@ function writePackageJson() {
       "./package.json": "./package.json",
       "./*.wasm": "./*.wasm",
     },
-    files: ["*.js", "*.d.ts", "LICENSE*", ...variants.map(({ name }) => `${name}/`)].concat("!mobilenet*"),
+    files: [...handWritten(".js", ".d.ts"), "LICENSE*", ...variants.map(({ name }) => `${name}/`)],
   };
   if (!existsSync(join(pkg, "worker.js"))) delete contents.exports["./worker"];
   else if (!existsSync(join(pkg, "worker.d.ts"))) delete contents.exports["./worker"].types;
@@ -68,9 +70,8 @@ function fingerprint(variant) {
 async function buildVariant(variant) {
   const started = Date.now();
   const env = { ...toolEnvironment(), ...variantEnvironment(variant) };
-  const shown = { ...variant.env, RUSTFLAGS: env.RUSTFLAGS };
   const cargoArgs = ["build", "--lib", "--release", "--target", target, ...variant.cargoArgs];
-  say(`build: ${variant.name}: ${commandLine("cargo", cargoArgs, shown)}`);
+  say(`build: ${variant.name}: ${commandLine("cargo", cargoArgs, env)}`);
   await run("cargo", cargoArgs, { env });
 
   const stamp = join(variant.targetDir, `package-${variant.name}.sha256`);
@@ -109,8 +110,8 @@ export function sizes() {
     rows.push(measure(`${name}/mobilenet_bg.wasm`, [wasm], limit));
     rows.push(measure(`${name}/mobilenet.js`, [join(folder, "mobilenet.js")]));
   }
-  const files = handWritten();
-  if (files.length) rows.push(measure(files.join(" + "), files.map((file) => join(pkg, file)), loader.limit));
+  const files = handWritten(".js");
+  if (files.length) rows.push(measure(files.join(" + "), files.map((file) => join(pkg, file)), loaderLimit));
   return rows;
 }
 
@@ -128,8 +129,9 @@ export function checkSizes() {
 /** Why a variant cannot be built from this source, or null. */
 function obstacle({ name }) {
   if (name !== "threads") return null;
-  const hasFeature = /^threads\s*=/m.test(readFileSync(join(root, "Cargo.toml"), "utf8"));
-  return hasFeature ? null : "Cargo.toml has no feature `threads`";
+  const files = readdirSync(join(root, "src", "js"), { recursive: true }).filter((file) => file.endsWith(".rs"));
+  const startsPool = files.some((file) => readFileSync(join(root, "src", "js", file), "utf8").includes("wasm_bindgen_rayon"));
+  return startsPool ? null : "src/js starts no pool of threads yet";
 }
 
 /** Builds the named variants (all by default) and what surrounds them. */

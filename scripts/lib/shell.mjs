@@ -55,10 +55,12 @@ export function ask(program, args = [], { env, timeout = 60_000, cwd = root, inp
   return asked.status === 0 ? asked.stdout.trim() : null;
 }
 
-/** A command as a user would type it. */
+/** A command as a user would type it; PATH is only lengthened here, so it is left out. */
 export function commandLine(program, args, env = {}) {
   const quoted = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
-  const settings = Object.entries(env).map(([name, value]) => `${name}=${quoted(String(value))}`);
+  const settings = Object.entries(env)
+    .filter(([name]) => name !== "PATH")
+    .map(([name, value]) => `${name}=${quoted(String(value))}`);
   return [...settings, program, ...args.map(quoted)].join(" ");
 }
 

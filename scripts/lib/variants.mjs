@@ -37,8 +37,8 @@ export const variants = [
   },
 ].map((variant) => ({ ...variant, folder: join(root, "pkg", variant.name) }));
 
-/** The hand-written files of the package, and how large they may be together after brotli. */
-export const loader = { pattern: /^[\w-]+\.js$/, limit: 6_000 };
+/** How large the hand-written files of the package may be together after brotli. */
+export const loaderLimit = 6_000;
 
 /** The environment that makes cargo and wasm-pack compile `variant`. */
 export function variantEnvironment({ rustflags, env, targetDir }) {
