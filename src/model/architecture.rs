@@ -55,6 +55,42 @@ impl Rounding {
     }
 }
 
+impl Rounding {
+    /// The alpha with the fewest decimals at which `asked` channels become `found`.
+    fn solve(self, asked: &[usize], found: &[usize]) -> Option<f64> {
+        let (mut low, mut high) = (0.0f64, 16.0f64);
+        for (&asked, &found) in asked.iter().zip(found) {
+            let (from, to) = self.interval(found)?;
+            low = low.max(from / asked as f64);
+            high = high.min(to / asked as f64);
+        }
+        let fits = |alpha: &f64| {
+            *alpha > 0.0
+                && asked.iter().zip(found).all(|(&asked, &found)| self.channels(asked, *alpha) == found)
+        };
+        // The ends of the intervals are rounded, so the two decimals after the first are tried as well.
+        (0..=9).map(|digits| 10f64.powi(digits)).find_map(|scale| {
+            let first = (low * scale).floor().max(0.0);
+            (0..3).map(|step| (first + f64::from(step)) / scale).filter(|alpha| *alpha <= high).find(fits)
+        })
+    }
+
+    /// The exact widths, from and up to, that are rounded to `channels`. `None` where nothing is.
+    fn interval(self, channels: usize) -> Option<(f64, f64)> {
+        let exact = channels as f64;
+        match self {
+            _ if channels < 8 => None,
+            Rounding::Truncate if channels == 8 => Some((0.0, 9.0)),
+            Rounding::Truncate => Some((exact, exact + 1.0)),
+            Rounding::MultipleOf8 if !channels.is_multiple_of(8) => None,
+            Rounding::MultipleOf8 => {
+                let below = exact - 8.0;
+                Some(((below + 4.0).min(below / 0.9), (exact + 4.0).min(exact / 0.9)))
+            }
+        }
+    }
+}
+
 /// What a block is made of (section 3.1 against Table 4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -294,8 +330,165 @@ impl Architecture {
         layers
     }
 
+    /// Alpha and rounding of a network whose stem and blocks have these channels (as [`Architecture::channels`] lists
+    /// them): the roundest number that gives all of them, [`Rounding::Truncate`] where both roundings would do.
+    ///
+    /// # Errors
+    /// [`Error::NotMobileNet`] names the first layer that falls out of line.
+    pub fn width_of(channels: &[usize]) -> Result<(f64, Rounding)> {
+        let shallow = channels.len() == BLOCKS.len() + 1 - SHALLOW_REMOVES.len();
+        if !shallow && channels.len() != BLOCKS.len() + 1 {
+            let blocks = channels.len().saturating_sub(1);
+            return Err(Error::NotMobileNet(format!("it has {blocks} blocks, and a MobileNet v1 has 13")));
+        }
+        let plain = Architecture { shallow, ..Architecture::default() };
+        let asked = plain.channels();
+        for rounding in [Rounding::Truncate, Rounding::MultipleOf8] {
+            if let Some(alpha) = rounding.solve(&asked, channels) {
+                return Ok((alpha, rounding));
+            }
+        }
+        Err(Error::NotMobileNet(plain.out_of_line(&asked, channels)))
+    }
+
+    /// The sentence for channels that no width gives: what most layers agree on, and the first that does not.
+    fn out_of_line(&self, asked: &[usize], channels: &[usize]) -> String {
+        let agreeing = |alpha: f64| {
+            let agrees =
+                |(&asked, &found): (&usize, &usize)| Rounding::Truncate.channels(asked, alpha) == found;
+            asked.iter().zip(channels).filter(|&pair| agrees(pair)).count()
+        };
+        let widths = asked.iter().zip(channels).map(|(&asked, &found)| found as f64 / asked as f64);
+        let alpha = widths.max_by_key(|&alpha| agreeing(alpha)).unwrap_or(1.0);
+        let names = std::iter::once("conv1".to_string())
+            .chain(self.blocks().map(|(number, _)| format!("conv_pw_{number}")));
+        for ((name, &asked), &found) in names.zip(asked).zip(channels) {
+            let wanted = Rounding::Truncate.channels(asked, alpha);
+            if wanted != found {
+                return format!("`{name}` has {found} channels where width {alpha} gives {wanted}");
+            }
+        }
+        format!("no width multiplier gives the channels {channels:?}")
+    }
+
     /// Length of the embedding: the pooled features, 1024·alpha.
     pub fn features(&self) -> usize {
         self.rounding.channels(BLOCKS[12].1, self.alpha)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALPHAS: [f64; 5] = [1.25, 1.0, 0.75, 0.5, 0.25];
+
+    #[test]
+    fn channels_at_the_usual_widths_are_multiples_of_eight_in_both_roundings() {
+        for (alpha, stem, features) in
+            [(1.25, 40, 1280), (1.0, 32, 1024), (0.75, 24, 768), (0.5, 16, 512), (0.25, 8, 256)]
+        {
+            for rounding in [Rounding::Truncate, Rounding::MultipleOf8] {
+                let architecture = Architecture { alpha, rounding, ..Architecture::default() };
+                let channels = architecture.channels();
+                assert_eq!((channels[0], channels[13]), (stem, features), "{alpha} {rounding:?}");
+                assert_eq!(architecture.features(), features);
+            }
+        }
+    }
+
+    #[test]
+    fn the_roundings_differ_where_alpha_is_odd() {
+        let channels =
+            |rounding| Architecture { alpha: 0.35, rounding, ..Architecture::default() }.channels();
+        // int(c · 0.35), at least 8.
+        let truncated = [11, 22, 44, 44, 89, 89, 179, 179, 179, 179, 179, 179, 358, 358];
+        assert_eq!(channels(Rounding::Truncate), truncated);
+        // 11.2 to 16 and not 8, for 8 is below 90 % of it; 44.8 to 48; 89.6 to 88; 179.2 to 176; 358.4 to 360.
+        let rounded = [16, 24, 48, 48, 88, 88, 176, 176, 176, 176, 176, 176, 360, 360];
+        assert_eq!(channels(Rounding::MultipleOf8), rounded);
+    }
+
+    #[test]
+    fn the_width_is_found_again_from_the_channels() {
+        let more = [2.0, 1.4, 1.3, 0.9, 0.6, 0.35, 0.33, 0.1, 0.125, 1.0 / 64.0, 1.0 / 3.0];
+        for alpha in ALPHAS.into_iter().chain(more) {
+            for rounding in [Rounding::Truncate, Rounding::MultipleOf8] {
+                for shallow in [false, true] {
+                    let asked = Architecture { alpha, rounding, shallow, ..Architecture::default() };
+                    let channels = asked.channels();
+                    let (width, found) = Architecture::width_of(&channels).unwrap();
+                    let again = Architecture { alpha: width, rounding: found, ..asked.clone() };
+                    assert_eq!(again.channels(), channels, "{alpha} {rounding:?} gave {width} {found:?}");
+                    if ALPHAS.contains(&alpha) {
+                        assert_eq!((width, found), (alpha, Rounding::Truncate));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn channels_of_another_network_are_refused_by_the_first_layer_that_differs() {
+        let mut channels = Architecture::default().channels();
+        channels[4] = 200;
+        let refused = Architecture::width_of(&channels).unwrap_err().to_string();
+        assert_eq!(refused, "not a MobileNet v1: `conv_pw_4` has 200 channels where width 1 gives 256");
+        let refused = Architecture::width_of(&channels[..9]).unwrap_err().to_string();
+        assert!(refused.contains("conv_pw_4"), "{refused}");
+        let refused = Architecture::width_of(&channels[..6]).unwrap_err().to_string();
+        assert_eq!(refused, "not a MobileNet v1: it has 5 blocks, and a MobileNet v1 has 13");
+        assert!(Architecture::width_of(&[0; 14]).is_err());
+        assert!(Architecture::width_of(&[usize::MAX; 14]).is_err());
+    }
+
+    #[test]
+    fn maps_follow_from_the_padding_at_every_resolution() {
+        let side = |resolution, index: usize| {
+            let layers = Architecture { resolution, ..Architecture::default() }.layers();
+            layers[index].shape.output.height
+        };
+        // After the stem, blocks 2, 4, 6 and 12: halved, rounded up, five times.
+        for resolution in [32, 33, 63, 64, 96, 97, 128, 129, 160, 192, 223, 224, 225, 320] {
+            let mut size: usize = resolution;
+            for index in [0, 3, 7, 11, 23] {
+                size = size.div_ceil(2);
+                assert_eq!(side(resolution, index), size, "{resolution} at layer {index}");
+            }
+            assert_eq!(side(resolution, 26), size);
+        }
+        assert_eq!((side(32, 26), side(33, 26), side(224, 26), side(225, 26)), (1, 2, 7, 8));
+    }
+
+    #[test]
+    fn the_table_of_the_paper_is_the_table_of_layers() {
+        let layers = Architecture::default().layers();
+        assert_eq!(layers.len(), 29);
+        let map = |index: usize| layers[index].shape.input;
+        assert_eq!(map(0), Map::new(224, 224, 3));
+        assert_eq!(map(1), Map::new(112, 112, 32));
+        assert_eq!(map(3), Map::new(112, 112, 64));
+        assert_eq!(map(23), Map::new(14, 14, 512));
+        assert_eq!(map(25), Map::new(7, 7, 1024));
+        assert_eq!(map(28), Map::new(1, 1, 1024));
+        assert_eq!(layers[27].shape.kernel, 7);
+        let shallow = Architecture { shallow: true, ..Architecture::default() }.layers();
+        assert_eq!(shallow.len(), 19);
+        assert_eq!(shallow[13].name, "conv_dw_12");
+    }
+
+    #[test]
+    fn what_cannot_be_built_is_refused_by_its_field() {
+        let refused = |architecture: Architecture| architecture.validate().unwrap_err().to_string();
+        let plain = Architecture::default;
+        assert!(refused(Architecture { alpha: 0.0, ..plain() }).contains("alpha is 0"));
+        assert!(refused(Architecture { alpha: f64::NAN, ..plain() }).contains("alpha is NaN"));
+        assert!(refused(Architecture { resolution: 31, ..plain() }).contains("resolution is 31"));
+        assert!(refused(Architecture { classes: 0, ..plain() }).contains("classes is 0"));
+        assert!(refused(Architecture { epsilon: -1.0, ..plain() }).contains("epsilon is -1"));
+        let labels = vec!["one".into()];
+        assert!(refused(Architecture { labels, ..plain() }).contains("1 labels are given for 1000 classes"));
+        let normalisation = Normalisation { deviation: [1.0, 0.0, 1.0], ..Normalisation::default() };
+        assert!(refused(Architecture { normalisation, ..plain() }).contains("deviation [1.0, 0.0, 1.0]"));
     }
 }
