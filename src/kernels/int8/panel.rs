@@ -1,0 +1,180 @@
+//! How maps lie in memory, and the dot products over them.
+//!
+//! A *map* is bytes, HWC, each pixel's channels filled up to whole groups of eight: what a pointwise convolution
+//! writes and a depthwise one slides along. A *panel* is what a depthwise convolution writes and a pointwise one
+//! reads, pixels in fours so that the inner loop walks straight through memory:
+//! `[four pixels][group of channels][pixel 0..4][channel 0..8]`. Its cells are bytes where the build multiplies
+//! bytes, and 16 bits where it would have to widen them first: [`Fast`] is this build's.
+
+use super::GROUP;
+use crate::kernels::simd::{self, I8x16, I16x8, I32x4};
+
+/// Pixels that a panel holds side by side.
+pub const PIXELS: usize = 4;
+
+/// Cells that a panel of `pixels` takes; `channels` as [stored](super::stored).
+pub const fn len(pixels: usize, channels: usize) -> usize {
+    pixels.next_multiple_of(PIXELS) * channels
+}
+
+/// Where the eight channels from `channel` on (a multiple of eight) of `pixel` begin.
+#[inline(always)]
+pub const fn offset(pixel: usize, channel: usize, channels: usize) -> usize {
+    (pixel / PIXELS * channels + channel) * PIXELS + pixel % PIXELS * GROUP
+}
+
+/// Sums of one tile: for each row (pixel) the even and the odd four of eight outputs, in whichever order the packing
+/// gave them.
+pub type Sums<const ROWS: usize> = [[I32x4; 2]; ROWS];
+
+/// By which instructions a tile of bytes is summed; the sums are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Four products a lane at once: one instruction where the processor has it.
+    Fours,
+    /// Two pairs added in 16 bits, then widened: for processors without it, where [`fits_pairs`] holds.
+    Pairs,
+}
+
+/// What a panel is made of.
+pub trait Cell: Copy + Default + PartialEq + std::fmt::Debug + Send + Sync + 'static {
+    /// Inputs that one dot product takes.
+    const TAPS: usize;
+
+    /// Clamps eight lanes to 0 to 127 and writes them.
+    fn put(lanes: I16x8, room: &mut [Self]);
+
+    /// The activation.
+    fn get(self) -> u8;
+
+    /// Adds the products of `ROWS` pixels and eight outputs over all inputs. `panel` holds `[group][ROWS][8]`
+    /// cells, `weights` 64 bytes a group as [`weight_index`] says.
+    fn tile<const ROWS: usize>(way: Way, panel: &[Self], weights: &[i8], sums: Sums<ROWS>) -> Sums<ROWS>;
+}
+
+/// The cell that this build multiplies fastest.
+pub type Fast = <Build<{ simd::DOT_I8 }> as Choice>::Cell;
+
+/// Whether the build multiplies bytes.
+#[derive(Debug)]
+pub struct Build<const BYTES: bool>;
+
+/// From a build to its cell.
+pub trait Choice {
+    /// The cell.
+    type Cell: Cell;
+}
+
+impl Choice for Build<true> {
+    type Cell = u8;
+}
+
+impl Choice for Build<false> {
+    type Cell = i16;
+}
+
+/// Where the weight of `input` and `output` (each 0 to 7) lies among the 64 of a group; `interleaved` where the
+/// first four lanes are the even outputs and not the first four.
+pub const fn weight_index<C: Cell>(input: usize, output: usize, interleaved: bool) -> usize {
+    let (half, lane) = lane(output, interleaved);
+    ((input / C::TAPS * 2 + half) * 4 + lane) * C::TAPS + input % C::TAPS
+}
+
+/// In which of the two vectors, and in which of its lanes, an output (0 to 7) is summed.
+pub const fn lane(output: usize, interleaved: bool) -> (usize, usize) {
+    if interleaved { (output % 2, output / 2) } else { (output / 4, output % 4) }
+}
+
+/// Whether [`Way::Pairs`] is exact for one group's eight weights of one output, whatever the inputs: the four
+/// products that meet in one 16-bit lane must fit there, the positive and the negative ones each by themselves.
+pub fn fits_pairs(weights: [i8; GROUP]) -> bool {
+    let [a, b, c, d, e, f, g, h] = weights.map(i32::from);
+    [[a, b, e, f], [c, d, g, h]].iter().all(|lane| {
+        let positive: i32 = lane.iter().map(|weight| weight.max(&0)).sum();
+        let negative: i32 = lane.iter().map(|weight| weight.min(&0)).sum();
+        positive * super::LEVELS <= 32_767 && negative * super::LEVELS >= -32_768
+    })
+}
+
+impl Cell for u8 {
+    const TAPS: usize = 4;
+
+    #[inline(always)]
+    fn put(lanes: I16x8, room: &mut [u8]) {
+        lanes.narrow_u7(lanes).store_low(room);
+    }
+
+    #[inline(always)]
+    fn get(self) -> u8 {
+        self
+    }
+
+    #[inline(always)]
+    fn tile<const ROWS: usize>(way: Way, panel: &[u8], weights: &[i8], sums: Sums<ROWS>) -> Sums<ROWS> {
+        match way {
+            Way::Fours => fours(panel, weights, sums),
+            Way::Pairs => pairs(panel, weights, sums),
+        }
+    }
+}
+
+#[inline(always)]
+fn fours<const ROWS: usize>(panel: &[u8], weights: &[i8], mut sums: Sums<ROWS>) -> Sums<ROWS> {
+    for (cells, weights) in panel.chunks_exact(GROUP * ROWS).zip(weights.as_chunks::<64>().0) {
+        let [a, b, c, d] = [0, 16, 32, 48].map(|at| I8x16::load(&weights[at..]));
+        for (row, [even, odd]) in sums.iter_mut().enumerate() {
+            let first = I8x16::splat_four(&cells[GROUP * row..]);
+            let second = I8x16::splat_four(&cells[GROUP * row + 4..]);
+            *even = even.dot_i8_i7(a, first).dot_i8_i7(c, second);
+            *odd = odd.dot_i8_i7(b, first).dot_i8_i7(d, second);
+        }
+    }
+    sums
+}
+
+#[inline(always)]
+fn pairs<const ROWS: usize>(panel: &[u8], weights: &[i8], mut sums: Sums<ROWS>) -> Sums<ROWS> {
+    // Hidden from the compiler, or V8 builds the constant anew in every round of the loop.
+    let ones = I16x8::splat(std::hint::black_box(1));
+    for (cells, weights) in panel.chunks_exact(GROUP * ROWS).zip(weights.as_chunks::<64>().0) {
+        let [a, b, c, d] = [0, 16, 32, 48].map(|at| I8x16::load(&weights[at..]));
+        for (row, [even, odd]) in sums.iter_mut().enumerate() {
+            let first = I8x16::splat_four(&cells[GROUP * row..]);
+            let second = I8x16::splat_four(&cells[GROUP * row + 4..]);
+            let sum = |a, c| I16x8::pairs_i8_i7(a, first).add(I16x8::pairs_i8_i7(c, second));
+            *even = even.dot_i16(sum(a, c), ones);
+            *odd = odd.dot_i16(sum(b, d), ones);
+        }
+    }
+    sums
+}
+
+impl Cell for i16 {
+    const TAPS: usize = 2;
+
+    #[inline(always)]
+    fn put(lanes: I16x8, room: &mut [i16]) {
+        lanes.max(I16x8::splat(0)).min(I16x8::splat(super::LEVELS as i16)).store(room);
+    }
+
+    #[inline(always)]
+    fn get(self) -> u8 {
+        self as u8
+    }
+
+    #[inline(always)]
+    fn tile<const ROWS: usize>(_: Way, panel: &[i16], weights: &[i8], mut sums: Sums<ROWS>) -> Sums<ROWS> {
+        for (cells, weights) in panel.chunks_exact(GROUP * ROWS).zip(weights.as_chunks::<64>().0) {
+            for pair in 0..GROUP / 2 {
+                let a = I16x8::load_i8(&weights[16 * pair..]);
+                let b = I16x8::load_i8(&weights[16 * pair + 8..]);
+                for (row, [even, odd]) in sums.iter_mut().enumerate() {
+                    let two = I16x8::splat_two(&cells[GROUP * row + 2 * pair..]);
+                    *even = even.dot_i16(a, two);
+                    *odd = odd.dot_i16(b, two);
+                }
+            }
+        }
+        sums
+    }
+}

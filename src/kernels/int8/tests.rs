@@ -1,0 +1,225 @@
+//! Every kernel against its naive reference, to the bit, over awkward sizes and both kinds of cells.
+
+use super::panel::{self, Cell};
+use super::*;
+use crate::shape::{ConvShape, Map, Padding};
+
+/// A small generator of reproducible numbers (xorshift).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % end
+    }
+
+    fn activations(&mut self, count: usize) -> Vec<u8> {
+        (0..count).map(|_| self.below(128) as u8).collect()
+    }
+
+    fn weights(&mut self, count: usize, largest: i8) -> Vec<i8> {
+        let span = 2 * largest as u64 + 1;
+        (0..count).map(|_| (self.below(span) as i64 - i64::from(largest)) as i8).collect()
+    }
+
+    fn numbers(&mut self, count: usize, largest: i32) -> Vec<i32> {
+        (0..count).map(|_| self.below(2 * largest as u64 + 1) as i32 - largest).collect()
+    }
+
+    fn scales(&mut self, count: usize, middle: f32) -> Vec<f32> {
+        (0..count).map(|_| middle * (0.5 + self.below(1000) as f32 / 1000.0)).collect()
+    }
+}
+
+/// A dense map with its channels filled up.
+fn filled(dense: &[u8], channels: usize) -> Vec<u8> {
+    let fill = |pixel: &[u8]| [pixel, &vec![0; stored(channels) - channels]].concat();
+    dense.chunks_exact(channels).flat_map(fill).collect()
+}
+
+/// A dense map as a panel, anything where no pixel is.
+fn panel_of<C: Cell>(dense: &[u8], channels: usize) -> Vec<C> {
+    let mut panel = vec![C::default(); panel::len(dense.len() / channels, stored(channels))];
+    for (pixel, values) in filled(dense, channels).chunks_exact(stored(channels)).enumerate() {
+        for (group, values) in values.chunks_exact(GROUP).enumerate() {
+            let lanes = crate::kernels::simd::I16x8::load_u8(values);
+            C::put(lanes, &mut panel[panel::offset(pixel, group * GROUP, stored(channels))..]);
+        }
+    }
+    panel
+}
+
+/// A panel as a dense map.
+fn dense_of<C: Cell>(panel: &[C], pixels: usize, channels: usize) -> Vec<u8> {
+    let at = |pixel: usize, channel: usize| {
+        let first = channel / GROUP * GROUP;
+        panel[panel::offset(pixel, first, stored(channels)) + channel - first].get()
+    };
+    (0..pixels).flat_map(|pixel| (0..channels).map(move |channel| at(pixel, channel))).collect()
+}
+
+fn check_pointwise<C: Cell>(pixels: usize, inputs: usize, outputs: usize, largest: i8) {
+    let random = &mut Random(1 + pixels as u64 * 7 + inputs as u64 * 31 + outputs as u64);
+    let input = random.activations(pixels * inputs);
+    let kernel = random.weights(inputs * outputs, largest);
+    let bias = random.numbers(outputs, 5000);
+    let scale = random.scales(outputs, 0.5 / (inputs as f32).sqrt() / f32::from(largest));
+    let wanted = reference::pointwise(&input, &kernel, &bias, &scale);
+    let packed = pointwise::pack::<C>(&kernel, &bias, &scale);
+    let mut output = vec![9; pixels * stored(outputs) + 5];
+    pointwise::forward::<C>(&packed, pixels, &panel_of(&input, inputs), &mut output);
+    let (map, beyond) = output.split_at(pixels * stored(outputs));
+    assert_eq!(map, filled(&wanted, outputs), "{pixels} pixels, {inputs} → {outputs}");
+    assert_eq!(beyond, [9; 5]);
+    let distinct: std::collections::BTreeSet<_> = wanted.iter().collect();
+    assert!(distinct.len() > 10 || wanted.len() < 200, "the test tells little: {distinct:?}");
+}
+
+#[test]
+fn pointwise_equals_the_reference() {
+    for pixels in 1..=20 {
+        for (inputs, outputs) in [(1, 1), (3, 10), (8, 16), (13, 24), (32, 9), (40, 8)] {
+            for largest in [60, 127] {
+                check_pointwise::<u8>(pixels, inputs, outputs, largest);
+                check_pointwise::<i16>(pixels, inputs, outputs, largest);
+            }
+        }
+    }
+    check_pointwise::<u8>(49, 512, 64, 127);
+    check_pointwise::<i16>(49, 512, 64, 127);
+}
+
+/// The largest weights and activations there are: what does not fit pairs must not be summed in pairs.
+#[test]
+fn pointwise_is_exact_at_the_limits() {
+    for sign in [1, -1] {
+        let input = vec![127; 4 * 64];
+        let kernel = vec![127 * sign; 64 * 8];
+        let bias = vec![0; 8];
+        let scale = vec![0.0001; 8];
+        let wanted = reference::pointwise(&input, &kernel, &bias, &scale);
+        let packed = pointwise::pack::<u8>(&kernel, &bias, &scale);
+        let mut output = vec![9; 4 * 8];
+        pointwise::forward::<u8>(&packed, 4, &panel_of(&input, 64), &mut output);
+        assert_eq!(output, wanted);
+    }
+    assert!(!panel::fits_pairs([127, 127, 0, 0, 5, 0, 0, 0]));
+    assert!(!panel::fits_pairs([0, 0, -127, -127, 0, 0, -5, 0]));
+    assert!(panel::fits_pairs([127, -127, 127, 127, 127, -127, 4, 0]));
+    assert!(panel::fits_pairs([127, 127, 127, 127, 4, 0, 0, 4]));
+}
+
+fn check_depthwise<C: Cell>(height: usize, width: usize, channels: usize, stride: usize, padding: Padding) {
+    let map = Map::new(height, width, channels);
+    let shape = ConvShape::window(map, channels, stride, padding);
+    let random = &mut Random(1 + width as u64 * 7 + channels as u64 * 31 + stride as u64);
+    let input = random.activations(map.len());
+    let kernel = random.weights(9 * channels, 45);
+    let bias: Vec<i16> = random.numbers(channels, 2000).into_iter().map(|bias| bias as i16).collect();
+    let factor: Vec<i16> =
+        random.numbers(channels, 200).into_iter().map(|value| (value + 400) as i16).collect();
+    let wanted = reference::depthwise(&shape, &input, &kernel, &bias, &factor);
+    let packed = depthwise::pack(&kernel, &bias, &factor);
+    let pixels = shape.output.pixels();
+    let mut panel = vec![C::default(); panel::len(pixels, stored(channels))];
+    let input = filled(&input, channels);
+    depthwise::forward(&shape, &packed, 0..shape.output.height, &input, &mut panel);
+    let case = format!("{height}×{width}×{channels}, stride {stride}, {padding:?}");
+    assert_eq!(dense_of(&panel, pixels, channels), wanted, "{case}");
+    let rows = shape.output.height / 3..shape.output.height;
+    let skipped = rows.start * shape.output.width;
+    depthwise::forward(&shape, &packed, rows, &input, &mut panel);
+    let some = dense_of(&panel, pixels - skipped, channels);
+    assert_eq!(some, wanted[skipped * channels..], "{case}, some rows");
+}
+
+#[test]
+fn depthwise_equals_the_reference() {
+    for width in 1..=20 {
+        for (height, channels) in [(1, 8), (2, 3), (5, 9), (width, 16)] {
+            for stride in [1, 2] {
+                for padding in [Padding::Same, Padding::Symmetric] {
+                    check_depthwise::<u8>(height, width, channels, stride, padding);
+                    check_depthwise::<i16>(height, width, channels, stride, padding);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn depthwise_fits_sixteen_bits_or_says_so() {
+    assert!(depthwise::fits([29, 29, 29, 29, 29, 29, 28, 28, 28], 0));
+    assert!(!depthwise::fits([29; 9], 0));
+    assert!(!depthwise::fits([-29; 9], 0));
+    assert!(!depthwise::fits([127, 127, 3, 0, 0, 0, 0, 0, 0], 200));
+    assert!(depthwise::fits([127, -127, 127, -127, 0, 0, 0, 0, 0], 500));
+}
+
+#[test]
+fn stem_equals_the_reference() {
+    for width in 1..=20 {
+        for (height, outputs) in [(1, 8), (6, 3), (7, 12), (width, 16)] {
+            for padding in [Padding::Same, Padding::Symmetric] {
+                let map = Map::new(height, width, 3);
+                let shape = ConvShape::window(map, outputs, 2, padding);
+                let random = &mut Random(1 + width as u64 * 7 + height as u64 * 31);
+                let input: Vec<u8> = (0..map.len()).map(|_| random.below(256) as u8).collect();
+                let kernel = random.numbers(27 * outputs, 2000);
+                let kernel: Vec<i16> = kernel.into_iter().map(|weight| weight as i16).collect();
+                let bias = random.numbers(outputs, 1 << 24);
+                let scale = random.scales(outputs, 1e-6);
+                let mean = [123.68, 127.5, 103.9];
+                let wanted = reference::stem(&shape, &input, &kernel, &bias, &scale, mean);
+                let packed = stem::pack(&kernel, &bias, &scale, mean);
+                let case = format!("{height}×{width} → {outputs}, {padding:?}");
+                for first in [0, shape.output.height / 2] {
+                    let rows = first..shape.output.height;
+                    let mut room = vec![7; stem::room_len(&shape, rows.len())];
+                    let mut output = vec![9; rows.len() * shape.output.width * stored(outputs)];
+                    stem::forward(&shape, &packed, rows, &input, &mut room, &mut output);
+                    let wanted = filled(&wanted[first * shape.output.width * outputs..], outputs);
+                    assert_eq!(output, wanted, "{case}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn pool_equals_the_reference() {
+    for (pixels, channels) in [(1, 8), (49, 20), (300, 9), (1024, 16)] {
+        let input = Random(3).activations(pixels * channels);
+        let mut output = vec![0.0; channels];
+        pool::forward(pixels, &filled(&input, channels), 0.013, &mut output);
+        assert_eq!(output, reference::pool(channels, &input, 0.013));
+    }
+    let mut output = [0.0; 8];
+    pool::forward(1000, &[127; 8000], 1.0, &mut output);
+    assert_eq!(output, [127_000.0; 8]);
+}
+
+#[test]
+fn classifier_equals_the_reference() {
+    for (inputs, outputs) in [(1, 1), (8, 10), (20, 7), (256, 1000)] {
+        let random = &mut Random(5);
+        let embedding = random.scales(inputs, 2.0);
+        let kernel = random.weights(inputs * outputs, 127);
+        let (scale, bias) = (random.scales(outputs, 0.01), random.scales(outputs, 1.0));
+        let packed = classifier::pack(&kernel, &scale, &bias);
+        let mut logits = vec![0.0; outputs];
+        classifier::forward(&packed, &embedding, &mut vec![0; stored(inputs)], &mut logits);
+        assert_eq!(logits, reference::classifier(&embedding, &kernel, &scale, &bias));
+        let exact: f32 =
+            embedding.iter().zip(kernel.iter().step_by(outputs)).map(|(a, &w)| a * f32::from(w)).sum();
+        assert!((logits[0] - (exact * scale[0] + bias[0])).abs() < 0.02, "{} {exact}", logits[0]);
+    }
+    let packed = classifier::pack(&[127; 1024], &[1.0], &[0.5]);
+    let mut logits = [0.0];
+    classifier::forward(&packed, &[3.0; 1024], &mut [0; 1024], &mut logits);
+    assert!((logits[0] - (127.0 * 3.0 * 1024.0 + 0.5)).abs() < 0.5, "{logits:?}");
+    classifier::forward(&packed, &[0.0; 1024], &mut [0; 1024], &mut logits);
+    assert_eq!(logits, [0.5]);
+}
