@@ -2,6 +2,7 @@
 //
 //   node scripts/setup.mjs                 all that `npm start` and `npm test` need
 //   node scripts/setup.mjs base firefox    the same and Firefox with geckodriver
+//   node scripts/setup.mjs fuzz            cargo-fuzz
 //   node scripts/setup.mjs chrome          one thing by its name
 //   node scripts/setup.mjs --check         only say what is missing; exit code 1 if something is
 //
@@ -177,6 +178,13 @@ const extras = [
     what: "geckodriver",
     present: () => tools.geckoDriver() !== null,
     ways: cargoInstall("geckodriver"),
+    help: "Is crates.io within reach?",
+  },
+  {
+    name: "fuzz",
+    what: "cargo-fuzz",
+    present: () => which("cargo-fuzz") !== null,
+    ways: cargoInstall("cargo-fuzz"),
     help: "Is crates.io within reach?",
   },
 ];
