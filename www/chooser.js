@@ -5,6 +5,7 @@ import { byId, make, short, tell } from "./dom.js";
 import { builds, openNetwork } from "./engine.js";
 import { parseLabels } from "./labels.js";
 
+const NONE_SHIPPED = "None came with this page, so give it yours: a safetensors or TFLite file, dropped anywhere or chosen below.";
 const BUILD_NAMES = { relaxed: "relaxed SIMD", simd128: "SIMD", threads: "threads" };
 
 export class Chooser {
@@ -86,8 +87,8 @@ export class Chooser {
     this.#choose("url");
   }
 
-  /** Loads what the form says. Resolves to whether a network came of it. */
-  async load() {
+  /** Loads what the form says. Resolves to whether a network came of it. `unasked`: the page's own first try. */
+  async load({ unasked = false } = {}) {
     this.#loading?.abort();
     const control = (this.#loading = new AbortController());
     tell(byId("chooser-error"), null);
@@ -106,7 +107,7 @@ export class Chooser {
       return true;
     } catch (error) {
       if (this.#loading !== control) return false;
-      this.#fail(control.signal.aborted ? "The load was stopped." : sentence(error));
+      this.#fail(control.signal.aborted ? new Error("The load was stopped.") : error, unasked);
       return false;
     } finally {
       if (this.#loading === control) {
@@ -132,11 +133,12 @@ export class Chooser {
     before?.dispose();
   }
 
-  #fail(message) {
-    // Without any network the sentence belongs where the answer would be, with one beside the form.
-    tell(byId("chooser-error"), message);
-    if (!this.#engine) this.#onStatus("No network", message, this.#source() === "shipped");
-    else this.#describe();
+  #fail(error, unasked) {
+    const message = error?.message || `The network could not be loaded: ${String(error)}.`;
+    const absent = unasked && this.#source() === "shipped" && !error?.unbuilt;
+    tell(byId("chooser-error"), absent ? null : message);
+    if (this.#engine) this.#describe();
+    else this.#onStatus("No network", absent ? NONE_SHIPPED : message);
   }
 
   #source() {
@@ -233,10 +235,6 @@ function address(text) {
 /** The width multiplier as the paper writes it: 1.0, 0.75. */
 function width(alpha) {
   return Number.isInteger(alpha) ? alpha.toFixed(1) : String(Number(alpha.toFixed(3)));
-}
-
-function sentence(error) {
-  return error?.message ? error.message : `The network could not be loaded: ${String(error)}.`;
 }
 
 function scale({ mean, deviation, order }) {

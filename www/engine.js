@@ -17,7 +17,8 @@ let loading = null;
 function thePackage() {
   loading ??= import("./pkg/index.js").catch((error) => {
     loading = null;
-    throw new Error(`The package is not beside this page: build it with “npm run build”, or “npm start”. (${error.message})`);
+    const sentence = `The package is not beside this page: build it with “npm run build”, or “npm start”. (${error.message})`;
+    throw Object.assign(new Error(sentence), { unbuilt: true });
   });
   return loading;
 }

@@ -20,7 +20,7 @@ const bars = new Bars({ bars: byId("bars"), name: byId("top-name"), more: byId("
 const times = new Times({ strip: byId("strip"), grab: byId("t-grab"), resize: byId("t-resize"), network: byId("t-network"), rate: byId("t-rate") });
 const camera = new Camera(byId("video"));
 
-const state = { engine: null, still: null, stillRuns: 0, mirror: false, heat: false, paused: false, looking: false };
+const state = { engine: null, still: null, stillRuns: 0, mirror: false, heat: false, paused: false, looking: false, once: false };
 
 const tabs = makeTabs(document.querySelector('[role="tablist"]'), (panel) => panel === "panel-layers" && layers.show());
 const layers = new LayersPanel(byId("panel-layers"), currentFrame);
@@ -33,12 +33,14 @@ function currentFrame() {
   return frame && { frame, flipped: state.mirror };
 }
 
-function showStatus(text, why, shipped = false) {
+function showStatus(text, why) {
+  // Read aloud once it is settled, not at every percent.
+  byId("status").ariaBusy = String(text.startsWith("Loading"));
   byId("status").textContent = text;
   const none = text === "No network";
   byId("no-network").hidden = !none;
   document.body.classList.toggle("without-network", none);
-  if (none) byId("no-network-why").textContent = shipped ? `None came with this page, so give it yours: a safetensors or TFLite file, dropped anywhere or chosen below. ${why}` : why;
+  if (none) byId("no-network-why").textContent = why;
 }
 
 function useEngine(engine) {
@@ -64,36 +66,32 @@ function lookAgain() {
 
 // ---- the loop ----
 
+let cancel = null; // takes back the look that is scheduled
+
 function wake() {
+  cancel?.();
+  cancel = null;
   if (state.looking || document.hidden || !state.engine) return;
   const video = byId("video");
-  if (camera.running) {
-    if (state.paused) return;
-    // A callback for every new frame of the camera, where there is one; else for every frame of the screen.
-    if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(look);
-    else requestAnimationFrame(look);
-    state.looking = true;
-  } else if (state.still && state.stillRuns < STILL_RUNS) {
-    requestAnimationFrame(look);
-    state.looking = true;
+  if (camera.running && !state.paused && video.requestVideoFrameCallback) {
+    // Once for every new frame of the camera.
+    const id = video.requestVideoFrameCallback(look);
+    cancel = () => video.cancelVideoFrameCallback(id);
+  } else if (camera.running ? !state.paused || state.once : state.still && state.stillRuns < STILL_RUNS) {
+    const id = requestAnimationFrame(look);
+    cancel = () => cancelAnimationFrame(id);
   }
 }
 
 async function look() {
+  cancel = null;
+  state.looking = true;
   const { engine } = state;
-  const now = currentFrame();
   const live = camera.running;
   try {
-    if (now && engine && !(live && state.paused)) {
-      const { predictions, times: spent } = await engine.look(now.frame, now);
-      const current = engine === state.engine && now.frame === currentFrame()?.frame && now.flipped === state.mirror;
-      if (current && !(live && state.paused)) {
-        bars.show(predictions, live);
-        times.add(spent, live);
-        if (state.heat && (stage.heatDue || !live)) stage.showHeat(await engine.where(now.frame, now), live);
-        if (!live) state.stillRuns++;
-      }
-    }
+    const now = currentFrame();
+    if (now && !(live && state.paused && !state.once)) await lookAt(engine, now, live);
+    state.once = false;
   } catch (error) {
     // A newer frame took this one's place in the worker, or its network was replaced: nothing is wrong.
     if (error.name !== "AbortError" && engine === state.engine) {
@@ -105,6 +103,19 @@ async function look() {
     state.looking = false;
     wake();
   }
+}
+
+async function lookAt(engine, now, live) {
+  const stale = () => engine !== state.engine || now.frame !== currentFrame()?.frame || now.flipped !== state.mirror;
+  const { predictions, times: spent } = await engine.look(now.frame, now);
+  if (stale()) return;
+  bars.show(predictions, live);
+  times.add(spent, live);
+  if (state.heat && (stage.heatDue || !live)) {
+    const map = await engine.where(now.frame, now);
+    if (!stale() && state.heat) stage.showHeat(map, live);
+  }
+  if (!live) state.stillRuns++;
 }
 
 /** Shows a sentence under the picture, until the user does the next thing. */
@@ -151,6 +162,7 @@ function leave() {
   state.still?.close?.();
   state.still = null;
   showCameraState();
+  lookAgain(); // at nothing yet: the old answer must not stand beside a new picture
 }
 
 async function startCamera(deviceId) {
@@ -207,6 +219,7 @@ function setMirror(on) {
   state.mirror = on;
   byId("mirror").setAttribute("aria-pressed", String(on));
   stage.setMirror(on);
+  state.once = true;
 }
 
 function label(id, text, icon) {
@@ -238,6 +251,7 @@ byId("look").addEventListener("click", () => {
   byId("look").setAttribute("aria-pressed", String(state.heat));
   stage.clearHeat();
   state.stillRuns = Math.min(state.stillRuns, STILL_RUNS - 1);
+  state.once = true; // also where the camera is paused
   wake();
 });
 byId("go-choose").addEventListener("click", () => {
@@ -285,4 +299,4 @@ showCameraState();
 showSample();
 chooser.takeAddress(location.search);
 chooser.offerBuilds().catch(() => {});
-chooser.load();
+chooser.load({ unasked: true });

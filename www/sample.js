@@ -1,7 +1,8 @@
 // The sample pictures: fruit on a table, traced ray by ray, so that the page needs nobody's photograph.
 // Out comes a square of pixels near enough to the thing for a network that learnt from photographs.
 
-const SIDE = 384;
+const SIDE = 352;
+const COARSE = 64; // side of the first sight of it
 const SLICE_MS = 12; // of work between two looks at the screen
 
 /** What `drawSample` can draw. Lengths are in radii, colours linear; `pores` is the depth of the skin's bumps. */
@@ -17,39 +18,46 @@ const HORIZON = 0.25; // how far the camera bends down
 const WALL = [0.52, 0.5, 0.47];
 
 /**
- * Draws a sample into the canvas from top to bottom, a few rows at a time, and resolves to its ImageData.
+ * Draws a sample into the canvas, blurred at once and then sharp, a few rows at a time; resolves to its ImageData.
  * An aborted signal ends it early with null.
  */
 export async function drawSample(sample, canvas, signal) {
-  const rows = document.createElement("canvas");
-  rows.width = rows.height = SIDE;
-  const context = rows.getContext("2d", { willReadFrequently: true });
+  const coarse = new ImageData(COARSE, COARSE);
+  for (let y = 0; y < COARSE; y++) drawRow(sample, coarse, y);
+  show(coarse, canvas, COARSE);
   const image = new ImageData(SIDE, SIDE);
   for (let y = 0; y < SIDE; ) {
+    await new Promise((resolve) => setTimeout(resolve));
+    if (signal?.aborted) return null;
     const until = performance.now() + SLICE_MS;
     do drawRow(sample, image, y++);
     while (y < SIDE && performance.now() < until);
-    context.putImageData(image, 0, 0);
-    const shown = canvas.getContext("2d");
-    shown.imageSmoothingQuality = "high";
-    shown.drawImage(rows, 0, 0, canvas.width, canvas.height);
-    await new Promise((resolve) => setTimeout(resolve));
-    if (signal?.aborted) return null;
+    show(image, canvas, y);
   }
   return image;
 }
 
+/** Puts the first `rows` rows of an image over their part of the canvas. */
+function show(image, canvas, rows) {
+  const own = new OffscreenCanvas(image.width, rows);
+  own.getContext("2d").putImageData(image, 0, 0);
+  const context = canvas.getContext("2d");
+  context.imageSmoothingQuality = "high";
+  context.drawImage(own, 0, 0, canvas.width, (canvas.height * rows) / image.height);
+}
+
 function drawRow(sample, image, y) {
+  const side = image.width;
   const colour = [0, 0, 0], behind = [0, 0, 0];
-  for (let x = 0; x < SIDE; x++) {
-    const ray = normal([((x + 0.5) / SIDE - 0.5) * 0.66, (0.5 - (y + 0.5) / SIDE) * 0.66 - HORIZON, 1]);
+  for (let x = 0; x < side; x++) {
+    const ray = normal([((x + 0.5) / side - 0.5) * 0.66, (0.5 - (y + 0.5) / side) * 0.66 - HORIZON, 1]);
     const hit = meet(sample.axes, EYE, ray);
     const edge = clamp(hit.depth / 0.03); // a ray that only grazes the fruit sees some of what is behind it
     if (edge < 1) shadeTable(sample, ray, hash(x, y, 3), behind);
     if (edge > 0) shadeFruit(sample, along(EYE, ray, hit.distance), ray, colour);
     for (let c = 0; c < 3; c++) colour[c] = edge * colour[c] + (1 - edge) * behind[c];
     const grain = (hash(x, y, 7) - 0.5) * 0.012;
-    const at = 4 * (y * SIDE + x);
+    const at = 4 * (y * side + x);
     for (let c = 0; c < 3; c++) image.data[at + c] = 255 * Math.pow(clamp(colour[c] + grain), 1 / 2.2);
     image.data[at + 3] = 255;
   }

@@ -26,7 +26,7 @@ export class TeachPanel {
     this.trainButton.addEventListener("click", () => (this.#training ? this.#training.abort() : this.#train()));
     this.saveButton = make("button", { type: "button", disabled: true }, "Save as a file");
     this.saveButton.addEventListener("click", () => this.#save());
-    this.curve = make("canvas", { className: "curve", width: 560, height: 120, hidden: true, role: "img" });
+    this.curve = make("canvas", { className: "curve", width: 560, height: 120, hidden: true, role: "img", "aria-label": "Loss of every pass" });
     this.outcome = make("p", { className: "small", "aria-live": "polite" });
     this.notice = make("p", { className: "notice", role: "alert", hidden: true });
     panel.append(
