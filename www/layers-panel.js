@@ -11,7 +11,7 @@ const KINDS = {
   depthwise: { name: "depthwise", symbol: "3×3" },
   pointwise: { name: "pointwise", symbol: "1×1" },
   standard: { name: "full convolution", symbol: "3×3" },
-  pool: { name: "over all places", symbol: "mean" },
+  pool: { name: "pool", symbol: "mean" },
   classifier: { name: "classifier", symbol: "names" },
 };
 
