@@ -70,12 +70,14 @@ async function nodeTests(folder) {
   await tests("node", ["--test", "--test-concurrency=1", "--test-reporter=spec", ...files], { env: toolEnvironment() });
 }
 
+const withoutLoader = () => (existsSync(join(root, "pkg", "index.js")) ? null : "pkg/index.js is not there");
+
 /** A step for each folder below tests/ that holds Node tests. */
 function nodeSteps() {
   const folders = existsSync(join(root, "tests")) ? readdirSync(join(root, "tests"), { withFileTypes: true }) : [];
   return folders
     .filter((entry) => entry.isDirectory() && filesBelow(join("tests", entry.name), ".test.mjs").length > 0)
-    .map(({ name }) => ({ name, what: `tests/${name}, with node's test runner`, needsBuild: true, run: () => nodeTests(join("tests", name)) }));
+    .map(({ name }) => ({ name, what: `tests/${name}, with node's test runner`, needsBuild: true, skip: withoutLoader, run: () => nodeTests(join("tests", name)) }));
 }
 
 /** Every TypeScript file below tests/ compiles with --strict against the package's own declarations. */
