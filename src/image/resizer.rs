@@ -15,13 +15,12 @@ use super::{Frame, Options, Window};
 use crate::model::architecture::{ChannelOrder, Normalisation};
 use crate::{Error, Result};
 
-/// Where the resized picture goes: `side × side × 3` values, rows from the top, colours innermost in the order that
-/// the network takes them.
+/// Where the resized picture goes: `side × side × 3` values, rows from the top, colours innermost.
 #[derive(Debug)]
 pub enum Target<'a> {
-    /// Normalised: `(byte − mean) / deviation`.
+    /// Normalised, `(byte − mean) / deviation`, in the network's order of colours.
     F32(&'a mut [f32]),
-    /// Bytes, rounded half up.
+    /// Bytes, rounded half up, red first whatever the network's order: its stem normalises.
     U8(&'a mut [u8]),
 }
 
@@ -174,10 +173,10 @@ impl Resizer {
             )));
         }
         let placement = self.prepare(Geometry { width, height, side, options: *options })?;
-        if placement.columns * placement.rows < side * side {
-            fill_bars(&mut target, normalisation);
-        }
         let colours = Colours::new(normalisation);
+        if placement.columns * placement.rows < side * side {
+            fill_bars(&mut target, &colours);
+        }
         let columns = self.sums.len();
         for row in 0..placement.rows {
             let weights = &self.down.weights[row * self.down.taps..][..self.down.taps];
@@ -189,7 +188,7 @@ impl Resizer {
                 let pixel = placement.pixel(column, row) * 3;
                 match &mut target {
                     Target::F32(values) => colours.store(colour, &mut values[pixel..pixel + 3]),
-                    Target::U8(values) => colours.store_bytes(colour, &mut values[pixel..pixel + 3]),
+                    Target::U8(values) => store_bytes(colour, &mut values[pixel..pixel + 3]),
                 }
             }
         }
@@ -266,31 +265,24 @@ impl Colours {
         Self { mean: lay(normalisation.mean, 0.0), deviation: lay(normalisation.deviation, 1.0), swapped }
     }
 
-    fn ordered<T>(&self, [a, b, c, _]: [T; 4]) -> [T; 3] {
-        if self.swapped { [c, b, a] } else { [a, b, c] }
-    }
-
     fn store(&self, colour: [f32; 4], target: &mut [f32]) {
         let mut normal = [0f32; 4];
         for (index, normal) in normal.iter_mut().enumerate() {
             *normal = (colour[index] - self.mean[index]) / self.deviation[index];
         }
-        target.copy_from_slice(&self.ordered(normal));
-    }
-
-    fn store_bytes(&self, colour: [f32; 4], target: &mut [u8]) {
-        target.copy_from_slice(&self.ordered(colour.map(|value| (value + 0.5) as u8)));
+        let [red, green, blue, _] = normal;
+        target.copy_from_slice(&if self.swapped { [blue, green, red] } else { [red, green, blue] });
     }
 }
 
+fn store_bytes([red, green, blue, _]: [f32; 4], target: &mut [u8]) {
+    target.copy_from_slice(&[red, green, blue].map(|value| (value + 0.5) as u8));
+}
+
 /// Everything that the window does not cover: 0 once normalised.
-fn fill_bars(target: &mut Target, normalisation: &Normalisation) {
+fn fill_bars(target: &mut Target, colours: &Colours) {
     match target {
         Target::F32(values) => values.fill(0.0),
-        Target::U8(values) => {
-            for pixel in values.as_chunks_mut::<3>().0 {
-                *pixel = normalisation.mean.map(|mean| (mean + 0.5) as u8);
-            }
-        }
+        Target::U8(values) => values.chunks_exact_mut(3).for_each(|pixel| store_bytes(colours.mean, pixel)),
     }
 }
