@@ -2,9 +2,11 @@
 //!
 //! Goes in: [`Weights`](crate::Weights), then a frame in [`Network::input`]. Comes out: probabilities, logits, the
 //! embedding, the last feature map. `plan` lays out the memory once, `network` is the door, `float` the network in
-//! 32-bit floats behind it; `predictions` puts names to probabilities. Next: `js` and the CLI.
+//! 32-bit floats behind it; `predictions` puts names to probabilities, `heatmap` a class to its place in the picture.
+//! Next: `js` and the CLI.
 
 mod float;
+pub mod heatmap;
 pub mod network;
 mod plan;
 pub mod predictions;
