@@ -130,7 +130,7 @@ export function checkSizes() {
 function obstacle({ name }) {
   if (name !== "threads") return null;
   const files = readdirSync(join(root, "src", "js"), { recursive: true }).filter((file) => file.endsWith(".rs"));
-  const startsPool = files.some((file) => readFileSync(join(root, "src", "js", file), "utf8").includes("wasm_bindgen_rayon"));
+  const startsPool = files.some((file) => readFileSync(join(root, "src", "js", file), "utf8").includes("ThreadPoolBuilder"));
   return startsPool ? null : "src/js starts no pool of threads yet";
 }
 

@@ -1,1 +1,314 @@
-//! The `MobileNet` class: convert, call, convert back.
+//! The `MobileNet` class: convert, call, convert back. The only room that knows JavaScript.
+//!
+//! Goes in: a model file and frames as a page has them. Comes out: plain JavaScript values and `Error`s that are
+//! sentences. `value` and `options` read arguments, `load` fetches files, `frame` takes pixels, `engine` is what an
+//! object holds. The types that TypeScript sees stand in `types.d.ts`. Next: the package's loader in `pkg/`.
+//!
+//! No method lets go of the object in a state that the next call could not work with: arguments are checked before
+//! anything is touched, and an object that was disposed says so.
+
+mod engine;
+mod frame;
+mod load;
+mod options;
+#[cfg(feature = "threads")]
+pub mod threads;
+mod value;
+
+use crate::infer::heatmap::class_activation;
+use crate::infer::{Precision, predictions};
+use crate::model::{LayerKind, cost};
+use crate::{Architecture, formats};
+use engine::Engine;
+use js_sys::{Array, Float32Array, Object, Reflect, Uint8Array};
+use serde::Serialize;
+use std::cell::{Ref, RefCell, RefMut};
+use value::{Outcome, describe, refuse, set};
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen(typescript_custom_section)]
+const TYPES: &str = include_str!("types.d.ts");
+
+/// MobileNet v1, ready to look at frames.
+///
+/// Its memory is freed by `dispose()` (or `using`); where nobody calls it, some time after the last reference is gone.
+#[wasm_bindgen]
+pub struct MobileNet {
+    engine: RefCell<Option<Box<Engine>>>,
+}
+
+/// One layer's cost as JavaScript sees it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LayerCost {
+    name: String,
+    kind: LayerKind,
+    input: [usize; 3],
+    output: [usize; 3],
+    mult_adds: u64,
+    parameters: u64,
+}
+
+fn to_js(value: &impl Serialize) -> Outcome<JsValue> {
+    Ok(value.serialize(&serde_wasm_bindgen::Serializer::new())?)
+}
+
+#[wasm_bindgen]
+impl MobileNet {
+    /// A network from the bytes of a model file that stands alone.
+    ///
+    /// Throws an `Error` that names what is wrong with the file.
+    #[wasm_bindgen(constructor)]
+    pub fn new(
+        #[wasm_bindgen(unchecked_param_type = "ArrayBuffer | Uint8Array")] bytes: &JsValue,
+        #[wasm_bindgen(unchecked_optional_param_type = "NetworkOptions")] options: &JsValue,
+    ) -> Outcome<MobileNet> {
+        console_error_panic_hook::set_once();
+        let wanted = options::network("new MobileNet", options)?;
+        let Some(view) = load::bytes_of(bytes) else {
+            return refuse(format!(
+                "new MobileNet: the weights must be an ArrayBuffer or Uint8Array, not {}; MobileNet.load takes \
+                 addresses",
+                describe(bytes)
+            ));
+        };
+        let copied = load::copy_bytes(&view)?;
+        let weights = formats::read(&copied, &wanted.formats)?;
+        drop(copied);
+        Self::hold(Engine::new(weights, wanted.precision)?)
+    }
+
+    /// A network from an address, a `Request`, `Response`, `Blob`, `ArrayBuffer` or `Uint8Array`.
+    ///
+    /// The promise is refused with an `Error` that names the address and what went wrong, or with the signal's reason.
+    pub async fn load(
+        #[wasm_bindgen(unchecked_param_type = "Source")] source: JsValue,
+        #[wasm_bindgen(unchecked_optional_param_type = "SourceOptions")] options: JsValue,
+    ) -> Outcome<MobileNet> {
+        console_error_panic_hook::set_once();
+        let (wanted, fields) = options::source(&options)?;
+        let weights = load::load(&source, &wanted, &fields).await?;
+        Self::hold(Engine::new(weights, wanted.precision)?)
+    }
+
+    fn hold(engine: Engine) -> Outcome<MobileNet> {
+        Ok(Self { engine: RefCell::new(Some(Box::new(engine))) })
+    }
+
+    /// The most probable classes of what the frame shows.
+    ///
+    /// The second argument is how many (3 by default), or options.
+    #[wasm_bindgen(unchecked_return_type = "Prediction[]")]
+    pub fn classify(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "Frame")] frame: &JsValue,
+        #[wasm_bindgen(unchecked_optional_param_type = "number | ClassifyOptions")] options: &JsValue,
+    ) -> Outcome<Array> {
+        let mut engine = self.engine()?;
+        let (seen, selection) = options::classify(options, engine.network.architecture())?;
+        engine.look(frame, &seen)?;
+        let architecture = engine.network.architecture();
+        let found = selection.pick(engine.network.probabilities())?;
+        let object = |prediction: &predictions::Prediction| {
+            let object = Object::new();
+            set(&object, "className", predictions::class_name(architecture, prediction.index));
+            set(&object, "probability", prediction.probability);
+            set(&object, "index", prediction.index as u32);
+            object
+        };
+        Ok(found.iter().map(object).collect())
+    }
+
+    /// The pooled features, 1024·alpha numbers: similar pictures have similar ones.
+    pub fn embed(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "Frame")] frame: &JsValue,
+        #[wasm_bindgen(unchecked_optional_param_type = "FrameOptions")] options: &JsValue,
+    ) -> Outcome<Float32Array> {
+        let mut engine = self.engine()?;
+        let seen = options::frame("embed", options)?;
+        engine.look(frame, &seen)?;
+        Ok(Float32Array::from(engine.network.embedding()))
+    }
+
+    /// Where in the picture a class is seen; by default the most probable class.
+    #[wasm_bindgen(unchecked_return_type = "Heatmap")]
+    pub fn heatmap(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "Frame")] frame: &JsValue,
+        #[wasm_bindgen(unchecked_optional_param_type = "number")] index: &JsValue,
+        #[wasm_bindgen(unchecked_optional_param_type = "FrameOptions")] options: &JsValue,
+    ) -> Outcome<Object> {
+        let mut engine = self.engine()?;
+        let classes = engine.network.architecture().classes;
+        let wanted = options::class_index("heatmap", index, classes)?;
+        let seen = options::frame("heatmap", options)?;
+        engine.look(frame, &seen)?;
+        let class = match wanted {
+            Some(class) => class,
+            None => {
+                let best = predictions::Selection::top(1).pick(engine.network.probabilities())?;
+                best.first().map_or(0, |best| best.index)
+            }
+        };
+        let (map, features) = engine.network.features();
+        let heat = class_activation(features, map, &engine.classifier, class)?;
+        let object = Object::new();
+        set(&object, "width", heat.width as u32);
+        set(&object, "height", heat.height as u32);
+        set(&object, "values", Float32Array::from(heat.values.as_slice()));
+        set(&object, "minimum", heat.minimum);
+        set(&object, "maximum", heat.maximum);
+        set(&object, "index", class as u32);
+        set(&object, "className", predictions::class_name(engine.network.architecture(), class));
+        Ok(object)
+    }
+
+    /// Runs layer by layer and tells each one's time. Slower than `classify`, which runs layers together.
+    #[wasm_bindgen(unchecked_return_type = "LayerTiming[]")]
+    pub fn profile(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "Frame")] frame: &JsValue,
+        #[wasm_bindgen(unchecked_optional_param_type = "FrameOptions")] options: &JsValue,
+    ) -> Outcome<JsValue> {
+        let mut engine = self.engine()?;
+        let seen = options::frame("profile", options)?;
+        to_js(&engine.profile(frame, &seen)?)
+    }
+
+    /// What each layer costs, in the order the data flows.
+    #[wasm_bindgen(unchecked_return_type = "LayerCost[]")]
+    pub fn layers(&self) -> Outcome<JsValue> {
+        let engine = self.engine()?;
+        let sizes = |map: crate::shape::Map| [map.height, map.width, map.channels];
+        let describe = |cost::LayerCost { layer, cost, .. }: cost::LayerCost| LayerCost {
+            input: sizes(layer.shape.input),
+            output: sizes(layer.shape.output),
+            name: layer.name,
+            kind: layer.kind,
+            mult_adds: cost.mult_adds,
+            parameters: cost.folded,
+        };
+        let costs = cost::of_layers(engine.network.architecture());
+        to_js(&costs.into_iter().map(describe).collect::<Vec<_>>())
+    }
+
+    /// What the network is; its labels stand in `labels`.
+    #[wasm_bindgen(getter, unchecked_return_type = "Architecture")]
+    pub fn architecture(&self) -> Outcome<JsValue> {
+        let engine = self.read()?;
+        let architecture = engine.network.architecture();
+        let described = to_js(&Architecture { labels: Vec::new(), ..architecture.clone() })?;
+        Reflect::delete_property(described.unchecked_ref::<Object>(), &"labels".into())?;
+        Ok(described)
+    }
+
+    /// Names of the classes in order; empty where the file has none.
+    #[wasm_bindgen(getter, unchecked_return_type = "string[]")]
+    pub fn labels(&self) -> Outcome<Array> {
+        let engine = self.read()?;
+        Ok(engine.network.architecture().labels.iter().map(JsValue::from).collect())
+    }
+
+    /// In which numbers it computes.
+    #[wasm_bindgen(getter, unchecked_return_type = "\"f32\" | \"int8\"")]
+    pub fn precision(&self) -> Outcome<String> {
+        let precision = self.read()?.network.precision();
+        Ok(if precision == Precision::Int8 { "int8" } else { "f32" }.into())
+    }
+
+    /// Which build of the package this is.
+    #[wasm_bindgen(getter, unchecked_return_type = "\"simd128\" | \"relaxed\" | \"threads\"")]
+    pub fn variant(&self) -> String {
+        let relaxed = if crate::kernels::simd::DOT_I8 { "relaxed" } else { "simd128" };
+        if cfg!(feature = "threads") { "threads" } else { relaxed }.into()
+    }
+
+    /// Threads that share the work; 1 in the builds without them.
+    #[wasm_bindgen(getter, js_name = numThreads)]
+    pub fn num_threads(&self) -> usize {
+        #[cfg(feature = "threads")]
+        return rayon::current_num_threads();
+        #[cfg(not(feature = "threads"))]
+        1
+    }
+
+    /// Bytes that the network holds.
+    #[wasm_bindgen(getter, js_name = memoryBytes)]
+    pub fn memory_bytes(&self) -> Outcome<f64> {
+        Ok(self.read()?.network.bytes() as f64)
+    }
+
+    /// Milliseconds of the last call that took a frame: `grab`, `resize`, `network`.
+    #[wasm_bindgen(getter, unchecked_return_type = "Timings")]
+    pub fn timings(&self) -> Outcome<JsValue> {
+        to_js(&self.read()?.timings)
+    }
+
+    /// Whether `dispose` was called.
+    #[wasm_bindgen(getter)]
+    pub fn disposed(&self) -> bool {
+        self.engine.try_borrow().is_ok_and(|engine| engine.is_none())
+    }
+
+    /// Frees the network. Every later call but this one throws.
+    pub fn dispose(&self) -> Outcome<()> {
+        match self.engine.try_borrow_mut() {
+            Ok(mut engine) => {
+                *engine = None;
+                Ok(())
+            }
+            Err(_) => busy(),
+        }
+    }
+
+    /// Cosine of the angle between two embeddings: 1 alike, 0 unrelated, −1 opposite.
+    #[wasm_bindgen(js_name = cosineSimilarity)]
+    pub fn cosine_similarity(
+        #[wasm_bindgen(unchecked_param_type = "ArrayLike<number>")] a: &JsValue,
+        #[wasm_bindgen(unchecked_param_type = "ArrayLike<number>")] b: &JsValue,
+    ) -> Outcome<f64> {
+        let numbers = |value: &JsValue| match value.is_object() {
+            true => Ok(Float32Array::new(value).to_vec()),
+            false => refuse(format!(
+                "cosineSimilarity: an embedding is an array of numbers, not {}",
+                describe(value)
+            )),
+        };
+        Ok(predictions::cosine_similarity(&numbers(a)?, &numbers(b)?)?)
+    }
+}
+
+impl MobileNet {
+    fn engine(&self) -> Outcome<RefMut<'_, Engine>> {
+        let Ok(engine) = self.engine.try_borrow_mut() else { return busy() };
+        match RefMut::filter_map(engine, |engine| engine.as_deref_mut()) {
+            Ok(engine) => Ok(engine),
+            Err(_) => gone(),
+        }
+    }
+
+    fn read(&self) -> Outcome<Ref<'_, Engine>> {
+        let Ok(engine) = self.engine.try_borrow() else { return busy() };
+        match Ref::filter_map(engine, |engine| engine.as_deref()) {
+            Ok(engine) => Ok(engine),
+            Err(_) => gone(),
+        }
+    }
+}
+
+/// A getter of the caller's object called the network that is just reading it.
+fn busy<T>() -> Outcome<T> {
+    refuse("this MobileNet is at work; call it again when the call before has returned".into())
+}
+
+fn gone<T>() -> Outcome<T> {
+    refuse("this MobileNet was disposed; load it again".into())
+}
+
+/// Bytes of the wasm memory, all networks together. It grows and never shrinks; freed parts are used again.
+#[wasm_bindgen(js_name = memoryUsed)]
+pub fn memory_used() -> f64 {
+    let buffer = Reflect::get(&wasm_bindgen::memory(), &"buffer".into());
+    buffer.map_or(0.0, |buffer| f64::from(Uint8Array::new(&buffer).byte_length()))
+}

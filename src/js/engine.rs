@@ -1,0 +1,121 @@
+//! What stands behind an object of the class: a network, and what carries frames into it.
+//!
+//! Goes in: weights, then frames as JavaScript has them. Comes out: answers of `infer`. Next: `mod` hands them over.
+
+use super::frame::Grabber;
+use super::value::Outcome;
+use crate::image::{Options, Resizer, Target};
+use crate::infer::{Input, Network, Precision};
+use crate::model::architecture::Normalisation;
+use crate::model::{Kernel, LayerKind, Weights};
+use crate::{Error, Result};
+use serde::Serialize;
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen]
+extern "C" {
+    /// Milliseconds, finer than a frame.
+    #[wasm_bindgen(js_namespace = performance)]
+    fn now() -> f64;
+}
+
+/// Milliseconds of the last frame.
+#[derive(Clone, Copy, Default, Serialize)]
+pub struct Timings {
+    pub grab: f64,
+    pub resize: f64,
+    pub network: f64,
+}
+
+/// One layer of a profiled run.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LayerTiming {
+    pub name: String,
+    pub kind: LayerKind,
+    pub milliseconds: f64,
+    pub mult_adds: u64,
+}
+
+/// A network, and the buffers that frames pass through.
+pub struct Engine {
+    pub network: Network,
+    /// `[features, classes]`, for heat maps.
+    pub classifier: Kernel,
+    pub timings: Timings,
+    grabber: Grabber,
+    resizer: Resizer,
+    normalisation: Normalisation,
+    side: usize,
+}
+
+impl Engine {
+    /// Packs the weights; `None` leaves the precision as the file has it.
+    pub fn new(mut weights: Weights, precision: Option<Precision>) -> Result<Self> {
+        let stored = if weights.is_int8() { Precision::Int8 } else { Precision::F32 };
+        let network = Network::new(&weights, precision.unwrap_or(stored))?;
+        let architecture = network.architecture();
+        let (side, normalisation) = (architecture.resolution, architecture.normalisation);
+        let Some(last) = weights.layers.pop() else {
+            return Err(Error::NotMobileNet("it has no layers".into()));
+        };
+        Ok(Self {
+            network,
+            classifier: last.kernel,
+            timings: Timings::default(),
+            grabber: Grabber::default(),
+            resizer: Resizer::new(),
+            normalisation,
+            side,
+        })
+    }
+
+    /// Carries a frame into the network's input.
+    fn enter(&mut self, frame: &JsValue, options: &Options) -> Outcome<()> {
+        let start = now();
+        let picture = self.grabber.grab(frame, options)?;
+        let grabbed = now();
+        let target = match self.network.input() {
+            Input::F32(values) => Target::F32(values),
+            Input::U8(values) => Target::U8(values),
+        };
+        let (side, normal) = (self.side, &self.normalisation);
+        match picture.cut_from {
+            None => self.resizer.resize(&picture.frame, options, side, normal, target)?,
+            Some(size) => {
+                self.resizer.resize_cut(&picture.frame, size, options, side, normal, target)?;
+            }
+        }
+        self.timings = Timings { grab: grabbed - start, resize: now() - grabbed, network: 0.0 };
+        Ok(())
+    }
+
+    /// Runs the network on a frame.
+    pub fn look(&mut self, frame: &JsValue, options: &Options) -> Outcome<()> {
+        self.enter(frame, options)?;
+        let start = now();
+        self.network.run();
+        self.timings.network = now() - start;
+        Ok(())
+    }
+
+    /// Runs the network on a frame layer by layer and takes each one's time.
+    pub fn profile(&mut self, frame: &JsValue, options: &Options) -> Outcome<Vec<LayerTiming>> {
+        self.enter(frame, options)?;
+        let mut layers = Vec::with_capacity(self.network.layers().len());
+        let start = now();
+        let mut before = start;
+        self.network.run_observed(&mut |layer, _, _| {
+            let after = now();
+            layers.push(LayerTiming {
+                name: layer.name.clone(),
+                kind: layer.kind,
+                milliseconds: after - before,
+                mult_adds: crate::model::cost::of_layer(layer).mult_adds,
+            });
+            before = now();
+        });
+        self.timings.network = now() - start;
+        Ok(layers)
+    }
+}
