@@ -1,0 +1,200 @@
+// The page's side of `load({ worker: true })`: the class's methods as promises.
+//
+// One call is with the worker at a time. Of the frames that wait, only the newest of each method counts: a camera that
+// is faster than the network never fills a queue. Examples, training and saving wait their turn and are never dropped.
+
+const latest = ["classify", "embed", "heatmap", "profile"];
+const patient = ["layers", "addExample", "removeExamples", "examples", "train", "save"];
+const takesFrame = new Set([...latest, "addExample"]);
+const aborted = (text) => new DOMException(text, "AbortError");
+
+/** `load` of index.d.ts, in a worker. */
+export async function loadInWorker({ worker: _, signal, onProgress, ...options }) {
+  signal?.throwIfAborted();
+  if (typeof Worker !== "function") throw new Error("load: there are no Web Workers here; leave out `worker`");
+  const { weights, labels, wasmUrl } = options;
+  // The worker has its own address, so that relative ones are resolved here; what cannot travel is read here.
+  if (typeof weights === "string") options.weights = new URL(weights, location.href).href;
+  else if (weights instanceof URL) options.weights = weights.href;
+  else if (weights instanceof Request) options.weights = await fetch(weights, { signal }).then(body);
+  else if (weights instanceof Response) options.weights = await body(weights);
+  if (typeof labels === "string" || labels instanceof URL) options.labels = new URL(labels, location.href).href;
+  if (wasmUrl !== undefined) options.wasmUrl = absolute(wasmUrl);
+  const client = new Client(new Worker(new URL("./worker.js", import.meta.url), { type: "module" }));
+  try {
+    client.about = await client.send("load", [{ ...options, onProgress: onProgress && true }], { signal, events: { onProgress } });
+    return client;
+  } catch (error) {
+    client.dispose();
+    throw error;
+  }
+}
+
+async function body(response) {
+  if (!response.ok) throw new Error(`weights: ${response.url} answered ${response.status} ${response.statusText}`.trimEnd());
+  return response.blob();
+}
+
+const absolute = (urls) =>
+  typeof urls === "string" || urls instanceof URL
+    ? new URL(urls, location.href).href
+    : Object.fromEntries(Object.entries(urls).map(([variant, url]) => [variant, new URL(url, location.href).href]));
+
+class Client {
+  #worker;
+  #ids = 0;
+  #current = null;
+  #waiting = [];
+  timings = undefined;
+  disposed = false;
+
+  constructor(worker) {
+    this.#worker = worker;
+    worker.onmessage = ({ data }) => this.#receive(data);
+    worker.onerror = (event) => {
+      event.preventDefault?.();
+      this.#end(new Error(`the worker failed: ${event.message ?? "its script could not be loaded"}`));
+    };
+  }
+
+  get architecture() {
+    return this.about.architecture;
+  }
+  get labels() {
+    return this.about.labels;
+  }
+  get precision() {
+    return this.about.precision;
+  }
+  get variant() {
+    return this.about.variant;
+  }
+  get numThreads() {
+    return this.about.numThreads;
+  }
+
+  /** Puts a call in the line; gives its answer. */
+  send(method, args, { signal, events = {}, transfer = [] } = {}) {
+    return new Promise((resolve, reject) => {
+      const call = { id: ++this.#ids, method, args, events, transfer };
+      if (this.disposed) return this.#drop(call, reject, new Error("this MobileNet was disposed; load it again"));
+      if (signal?.aborted) return this.#drop(call, reject, signal.reason);
+      const stop = () => this.#abort(call, signal.reason);
+      signal?.addEventListener("abort", stop, { once: true });
+      const settle = (how) => (value) => {
+        signal?.removeEventListener("abort", stop);
+        how(value);
+      };
+      Object.assign(call, { resolve: settle(resolve), reject: settle(reject) });
+      if (latest.includes(method)) {
+        const replaced = this.#waiting.findIndex((other) => other.method === method);
+        if (replaced >= 0) {
+          const [old] = this.#waiting.splice(replaced, 1);
+          this.#drop(old, old.reject, aborted(`a newer frame replaced this one before ${method} came to it`));
+        }
+      }
+      this.#waiting.push(call);
+      this.#next();
+    });
+  }
+
+  #drop(call, reject, reason) {
+    for (const frame of call.transfer) frame.close?.();
+    reject(reason);
+  }
+
+  #next() {
+    if (this.#current || !this.#waiting.length) return;
+    const call = (this.#current = this.#waiting.shift());
+    const { id, method, args, transfer } = call;
+    try {
+      this.#worker.postMessage({ id, method, args }, transfer);
+    } catch (error) {
+      this.#current = null;
+      this.#drop(call, call.reject, new Error(`${method}: it cannot be sent to the worker: ${error.message}`));
+      this.#next();
+    }
+  }
+
+  #receive({ id, event, data, value, error, timings }) {
+    const call = this.#current;
+    if (call?.id !== id) return;
+    if (event) return call.events[event]?.(...data);
+    this.#current = null;
+    if (timings) this.timings = timings;
+    if (error) call.reject(error);
+    else call.resolve(value);
+    this.#next();
+  }
+
+  #abort(call, reason) {
+    const waits = this.#waiting.indexOf(call);
+    if (waits >= 0) {
+      this.#waiting.splice(waits, 1);
+      this.#drop(call, call.reject, reason);
+      return;
+    }
+    // It is with the worker, which answers once more; that answer has nobody left to hear it.
+    this.#worker.postMessage({ abort: { id: call.id, reason: reason instanceof DOMException ? undefined : String(reason) } });
+    call.reject(reason);
+  }
+
+  #end(reason) {
+    if (this.disposed) return;
+    this.disposed = true;
+    this.#worker.terminate();
+    const calls = [this.#current, ...this.#waiting].filter(Boolean);
+    this.#current = null;
+    this.#waiting = [];
+    for (const call of calls) this.#drop(call, call.reject, reason);
+  }
+
+  dispose() {
+    this.#end(aborted("this MobileNet was disposed"));
+  }
+}
+
+Client.prototype[Symbol.dispose ?? Symbol.for("Symbol.dispose")] = Client.prototype.dispose;
+
+for (const method of [...latest, ...patient]) {
+  Client.prototype[method] = async function (...args) {
+    const options = args.findLast((value, index) => index > 0 && value?.signal) ?? (method === "train" ? args[0] : undefined);
+    const { signal, onEpoch } = options ?? {};
+    // Neither a signal nor a function can be posted; the call carries both.
+    const sent = args.map((value) => (value === options && value ? { ...value, signal: undefined, onEpoch: onEpoch && true } : value));
+    const transfer = [];
+    if (takesFrame.has(method)) {
+      const place = method === "addExample" ? 1 : 0;
+      sent[place] = await snapshot(args[place], this.disposed);
+      if (sent[place]?.close) transfer.push(sent[place]);
+      else if (sent[place]?.data) transfer.push(sent[place].data.buffer);
+    }
+    return this.send(method, sent, { signal, events: { onEpoch }, transfer });
+  };
+}
+
+/** A frame that may be given away, taken now, so that what the caller does next changes nothing. */
+async function snapshot(frame, disposed) {
+  if (disposed) return undefined;
+  const kind = Object.prototype.toString.call(frame).slice(8, -1);
+  try {
+    if (kind === "VideoFrame") return frame.clone();
+    if (frame?.data && frame.data.slice) return { data: frame.data.slice(), width: frame.width, height: frame.height };
+    if (kind === "HTMLImageElement" && !frame.naturalWidth) return refuse("the image has not loaded, or is broken; wait for `await image.decode()`");
+    if (kind === "HTMLVideoElement" && frame.readyState < 2) return refuse("the video has no picture yet; wait for its `loadeddata` event");
+    if (/^(HTML(Canvas|Image|Video)Element|OffscreenCanvas|ImageBitmap)$/.test(kind)) {
+      if (!(frame.width || frame.videoWidth || frame.naturalWidth)) {
+        return refuse(kind === "ImageBitmap" ? "the ImageBitmap was closed; classify it before `close()`" : "it is empty, so there is nothing to look at; wait until it has a picture");
+      }
+      return await createImageBitmap(frame);
+    }
+  } catch (error) {
+    if (error.name === "SecurityError") refuse('it comes from another origin, so the page may not read it (a tainted canvas); set crossOrigin = "anonymous" on the image or video, and let its server send Access-Control-Allow-Origin');
+    throw error instanceof DOMException ? new Error(`frame: the browser could not take it: ${error.message}`) : error;
+  }
+  return refuse(`${frame === null ? "null" : typeof frame} is no picture; give a canvas, video, image, ImageBitmap, VideoFrame, ImageData or { data, width, height }`);
+}
+
+function refuse(sentence) {
+  throw new Error(`frame: ${sentence}`);
+}
