@@ -1,0 +1,242 @@
+//! Loading, from everywhere that bytes may come from, and everything that may go wrong on the way.
+
+use super::networks;
+use super::page::*;
+use js_sys::{Array, Object, Uint8Array};
+use mobilenet::formats::safetensors::{self, Storage};
+use mobilenet::model::Kernel;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_test::wasm_bindgen_test;
+
+const NONE: JsValue = JsValue::UNDEFINED;
+
+#[wasm_bindgen_test]
+async fn from_every_kind_of_source() {
+    let file = file();
+    let address = JsValue::from(address(&file));
+    let sources = [
+        ("Uint8Array", file.clone().into()),
+        ("ArrayBuffer", file.buffer().into()),
+        (
+            "a view in the midst of a buffer",
+            js(
+                "((whole) => (whole.set(a, 4), whole.subarray(4, 4 + a.length)))(new Uint8Array(a.length + 9))",
+                &file,
+                &NONE,
+            ),
+        ),
+        ("DataView", js("new DataView(a.buffer)", &file, &NONE)),
+        ("Blob", js("new Blob([a])", &file, &NONE)),
+        ("File", js("new File([a], 'net.safetensors')", &file, &NONE)),
+        ("address", address.clone()),
+        ("URL", js("new URL(a)", &address, &NONE)),
+        ("Request", js("new Request(a)", &address, &NONE)),
+        ("Response", js("new Response(a)", &file, &NONE)),
+        ("Response in parts", slow_response(&file, &literal("({ parts: 7 })"))),
+    ];
+    for (kind, source) in &sources {
+        let network = load(source, &NONE).await;
+        still_works(&network).await;
+        assert_eq!(js("a.labels.length", &network, &NONE), JsValue::from(5), "{kind}");
+    }
+    assert_eq!(file.length() as usize, networks::file().len(), "the caller's bytes were taken away");
+}
+
+#[wasm_bindgen_test]
+async fn options_fill_what_a_file_leaves_open() {
+    let labels = literal("({ labels: ['a', 'b', 'c', 'd', 'e'], resolution: 48 })");
+    let network = load(&file(), &labels).await;
+    assert_eq!(
+        js("a.labels.join() + a.architecture.resolution", &network, &NONE),
+        JsValue::from("a,b,c,d,e48")
+    );
+    let refused = async |options: &str| load_refusal(&file(), &literal(options)).await.1;
+    assert!(refused("({ labels: ['a'] })").await.contains("1 labels are given for 5 classes"));
+    assert!(
+        refused("({ labels: [1, 2, 3, 4, 5] })").await.contains("labels must be an array of strings, not 1")
+    );
+    assert!(refused("({ resolution: 8 })").await.contains("resolution is 8"));
+    assert!(
+        refused("({ precision: 'f64' })")
+            .await
+            .contains("precision must be \"f32\" or \"int8\", not \"f64\"")
+    );
+    assert!(refused("({ padding: 'valid' })").await.contains("padding must be"));
+    assert!(
+        refused("({ normalisation: { mean: [1, 2], deviation: 1 } })")
+            .await
+            .contains("mean must be a number or an array of three")
+    );
+    assert!(refused("({ normalisation: {} })").await.contains("mean must be given"));
+    assert!(refused("({ onProgress: 3 })").await.contains("onProgress must be a function, not 3"));
+    assert!(refused("({ integrity: 3 })").await.contains("integrity must be a string"));
+    assert!(refused("({ cache: 3 })").await.contains("cache must be true, false or a name"));
+    assert!(refused("({ weight: 3 })").await.contains("there is no option `weight`"));
+}
+
+#[wasm_bindgen_test]
+async fn progress_is_told_as_it_comes() {
+    let file = file();
+    let length = f64::from(file.length());
+    for (headers, total) in [(format!("{{ 'content-length': {length} }}"), length), ("{}".into(), 0.0)] {
+        let seen = Object::new();
+        let options = js("({ onProgress: a })", &counter(&seen), &NONE);
+        let response = slow_response(&file, &literal(&format!("({{ parts: 4, headers: {headers} }})")));
+        load(&response, &options).await;
+        let calls: Array = get(&seen, "calls").unchecked_into();
+        assert_eq!(calls.length(), 4);
+        let told: Vec<f64> = calls.iter().map(|call| get(&call, "loaded").as_f64().unwrap()).collect();
+        assert!(told.is_sorted() && told[0] > 0.0 && told[3] == length, "{told:?}");
+        assert!(calls.iter().all(|call| get(&call, "total").as_f64() == Some(total)));
+    }
+    let thrower = literal("({ onProgress() { throw new Error('not mine') } })");
+    assert_eq!(load_refusal(&file, &thrower).await.1, "not mine");
+}
+
+#[wasm_bindgen_test]
+async fn what_the_network_may_do_wrong() {
+    let file = file();
+    let (_, said) = load_refusal(&"/no/such/file.safetensors".into(), &NONE).await;
+    assert!(said.contains("/no/such/file.safetensors answered 404"), "{said}");
+    let html = js(
+        "new Response('<!doctype html><title>Sign in</title>', { headers: { 'content-type': 'text/html' } })",
+        &NONE,
+        &NONE,
+    );
+    assert!(load_refusal(&html, &NONE).await.1.contains("web page"));
+    let (_, said) = load_refusal(&js("location.origin + '/'", &NONE, &NONE), &NONE).await;
+    assert!(said.contains("http") && said.contains("web page"), "{said}");
+    let (_, said) = load_refusal(&"http://localhost:1/net".into(), &NONE).await;
+    assert!(said.contains("http://localhost:1/net could not be fetched"), "{said}");
+    let failed = js("new Response('x', { status: 503, statusText: 'Busy' })", &NONE, &NONE);
+    assert!(load_refusal(&failed, &NONE).await.1.contains("answered 503 Busy"));
+    let read = js("(() => { const r = new Response(a); r.arrayBuffer(); return r })()", &file, &NONE);
+    assert!(load_refusal(&read, &NONE).await.1.contains("was read before"));
+    assert!(load_refusal(&literal("new Response(null)"), &NONE).await.1.contains("without a body"));
+    let (_, said) = load_refusal(&slow_response(&file, &literal("({ breakAfter: 2 })")), &NONE).await;
+    assert!(said.contains("broke off after") && said.contains("connection lost"), "{said}");
+    let longer = literal(&format!("({{ headers: {{ 'content-length': {} }} }})", file.length() + 100));
+    let (_, said) = load_refusal(&slow_response(&file, &longer), &NONE).await;
+    assert!(said.contains("broke off after"), "{said}");
+    let lying = literal("({ headers: { 'content-length': 99999999999999 } })");
+    assert!(load_refusal(&slow_response(&file, &lying), &NONE).await.1.contains("broke off"));
+    for (source, sentence) in [
+        (NONE, "not undefined"),
+        (JsValue::from(3), "not a number"),
+        (literal("({})"), "not an object"),
+        (literal("[1, 2]"), "not an array"),
+        (literal("document.body"), "not an HTMLBodyElement"),
+    ] {
+        let (_, said) = load_refusal(&source, &NONE).await;
+        assert!(said.starts_with("weights must be an address") && said.contains(sentence), "{said}");
+    }
+}
+
+#[wasm_bindgen_test]
+async fn an_aborted_load_gives_the_signals_reason() {
+    let file = file();
+    for (source, what) in [(file.clone().into(), "bytes"), (JsValue::from(address(&file)), "address")] {
+        let aborted = literal("({ signal: AbortSignal.abort() })");
+        assert_eq!(load_refusal(&source, &aborted).await.0, "AbortError", "{what}");
+    }
+    // In the midst of the body, and while a part is awaited that never comes.
+    for stop in ["({ parts: 6 })", "({ stopAfter: 2 })"] {
+        let controller = controller();
+        let options = js(
+            "({ signal: a.signal, onProgress: () => setTimeout(() => a.abort(new Error('changed my mind')), 20) })",
+            &controller,
+            &NONE,
+        );
+        let slow = js("a", &slow_response(&file, &literal(stop)), &NONE);
+        if stop.contains("stopAfter") {
+            assert_eq!(load_refusal(&slow, &options).await.1, "changed my mind");
+        } else {
+            js("a.abort(new Error('changed my mind'))", &controller, &NONE);
+            assert_eq!(load_refusal(&slow, &options).await.1, "changed my mind");
+        }
+    }
+    let wrong = literal("({ signal: 'now' })");
+    assert!(load_refusal(&file, &wrong).await.1.contains("signal must be an AbortSignal"));
+}
+
+#[wasm_bindgen_test]
+async fn integrity_is_checked() {
+    let file = file();
+    let right = wait(integrity_of(&file)).await;
+    let options = js("({ integrity: a })", &right, &NONE);
+    load(&file, &options).await;
+    load(&address(&file).into(), &options).await;
+    let either = js("({ integrity: 'sha256-AAAA ' + a + '?extra' })", &right, &NONE);
+    load(&file, &either).await;
+    let changed = js("a.slice(0, -1)", &file, &NONE);
+    assert!(load_refusal(&changed, &options).await.1.contains("not the one that integrity names"));
+    let (_, said) = load_refusal(&file, &literal("({ integrity: 'md5-abc' })")).await;
+    assert!(said.contains("sha256-, sha384- or sha512-"), "{said}");
+    assert!(load_refusal(&file, &literal("({ integrity: 'sha512-!' })")).await.1.contains("integrity names"));
+}
+
+#[wasm_bindgen_test]
+async fn a_cached_file_is_fetched_once() {
+    // Served by the test's own page; anything that is no model does for the refusal, a put entry for the success.
+    let place = js("new URL('/cached.safetensors', location.href).href", &NONE, &NONE);
+    let options = literal("({ cache: 'mobilenet-test' })");
+    wait(literal("caches.delete('mobilenet-test')").unchecked_into()).await;
+    assert!(load_refusal(&place, &options).await.1.contains("404"));
+    let put =
+        js("caches.open('mobilenet-test').then((cache) => cache.put(a, new Response(b)))", &place, &file());
+    wait(put.unchecked_into()).await;
+    still_works(&load(&place, &options).await).await;
+    // What is kept but damaged counts as not kept.
+    let put =
+        js("caches.open('mobilenet-test').then((cache) => cache.put(a, new Response('?')))", &place, &NONE);
+    wait(put.unchecked_into()).await;
+    assert!(load_refusal(&place, &options).await.1.contains("404"));
+    wait(literal("caches.delete('mobilenet-test')").unchecked_into()).await;
+}
+
+#[wasm_bindgen_test]
+async fn files_that_lie() {
+    let file = networks::file();
+    let refused = async |bytes: &[u8]| construction_refusal(&[&Uint8Array::from(bytes)]).await;
+    for length in [0, 1, 7, 8, 100, file.len() / 2, file.len() - 1] {
+        let said = refused(&file[..length]).await;
+        assert!(said.len() > 20, "{length} bytes: {said}");
+        let (_, loaded) = load_refusal(&Uint8Array::from(&file[..length]), &NONE).await;
+        assert!(loaded.ends_with(&said), "{loaded} and {said}");
+    }
+    let text = String::from_utf8_lossy(&file).into_owned();
+    let place = text.find("conv_pw_3/kernel").unwrap();
+    let mut renamed = file.clone();
+    renamed[place..place + 4].copy_from_slice(b"nope");
+    let said = refused(&renamed).await;
+    assert!(said.contains("_pw_3/kernel"), "{said}");
+
+    let mut weights = networks::weights(networks::architecture());
+    let Kernel::F32(values) = &mut weights.layers[4].kernel else { unreachable!() };
+    values[3] = f32::NAN;
+    let name = format!("{}/kernel", weights.layers[4].name);
+    let said = refused(&safetensors::write(&weights, Storage::F32).unwrap()).await;
+    assert!(said.contains(&name) && said.contains("NaN"), "{said}");
+
+    let mut weights = networks::weights(networks::architecture());
+    weights.architecture.classes = 6;
+    weights.architecture.labels.clear();
+    let said =
+        refused(&safetensors::write(&weights, Storage::F32).unwrap_or_else(|_| file[..99].to_vec())).await;
+    assert!(said.len() > 20, "{said}");
+    assert!(
+        construction_refusal(&[&"net.safetensors".into()]).await.contains("MobileNet.load takes addresses")
+    );
+}
+
+#[wasm_bindgen_test]
+async fn a_float16_file_loads() {
+    let weights = networks::weights(networks::architecture());
+    let half = safetensors::write(&weights, Storage::F16).unwrap();
+    let network = load(&Uint8Array::from(half.as_slice()), &NONE).await;
+    let frame = pixels(32, 32);
+    let expected = probabilities(&self::network(), &frame, &NONE).await;
+    for (expected, found) in expected.iter().zip(probabilities(&network, &frame, &NONE).await) {
+        assert!((expected - found).abs() < 0.01);
+    }
+}

@@ -1,0 +1,104 @@
+// Uses everything of the package's types once; `tsc --strict` must accept it, and refuse the lines that say so.
+import {
+  cosineSimilarity,
+  load,
+  supportedVariants,
+  type Architecture,
+  type ClassifyOptions,
+  type Frame,
+  type Heatmap,
+  type LayerCost,
+  type LayerTiming,
+  type LoadOptions,
+  type MobileNet,
+  type MobileNetWorker,
+  type Prediction,
+  type Progress,
+  type Timings,
+  type Variant,
+} from "../../pkg/index.js";
+
+const options: LoadOptions = {
+  weights: new URL("net.safetensors", import.meta.url),
+  labels: ["cat", "dog"],
+  numThreads: 2,
+  variant: "relaxed",
+  wasmUrl: { relaxed: "/wasm/mobilenet_bg.wasm" },
+  precision: "int8",
+  padding: "same",
+  activation: "relu6",
+  epsilon: 1e-3,
+  resolution: 160,
+  normalisation: { mean: [127.5, 127.5, 127.5], deviation: 127.5, order: "rgb" },
+  onProgress: ({ loaded, total }: Progress) => void (loaded / total),
+  signal: new AbortController().signal,
+  integrity: "sha256-AAAA",
+  cache: true,
+};
+
+const see: ClassifyOptions = {
+  topk: 5,
+  scoreThreshold: 0.1,
+  allow: ["cat", 3],
+  regionOfInterest: { left: 0, top: 0, right: 0.5, bottom: 1 },
+  rotationDegrees: 90,
+  flipped: true,
+  fit: "contain",
+  signal: new AbortController().signal,
+};
+
+/** Every kind of frame. */
+export function frames(canvas: HTMLCanvasElement, video: HTMLVideoElement, bitmap: ImageBitmap, coded: VideoFrame): Frame[] {
+  const bytes = { data: new Uint8Array(4), width: 1, height: 1 };
+  return [canvas, video, bitmap, coded, bytes, new OffscreenCanvas(1, 1), new Image(), new ImageData(1, 1)];
+}
+
+/** Every method of the class. */
+export async function here(frame: Frame): Promise<void> {
+  const net: MobileNet = await load(options);
+  const predictions: Prediction[] = net.classify(frame);
+  const { className, probability, index } = net.classify(frame, 1)[0]!;
+  const text: string = `${className} ${probability.toFixed(2)} ${index}`;
+  net.classify(frame, see);
+  const embedding: Float32Array = net.embed(frame, { fit: "stretch" });
+  const similarity: number = cosineSimilarity(embedding, net.embed(frame));
+  const heat: Heatmap = net.heatmap(frame, 3, { flipped: true });
+  const warmest: number = Math.max(...heat.values) * heat.maximum + heat.minimum + heat.width * heat.height + heat.index;
+  const timings: LayerTiming[] = net.profile(frame);
+  const costs: LayerCost[] = net.layers();
+  const [height, width, channels] = costs[0]!.output;
+  const architecture: Architecture = net.architecture;
+  const labels: string[] = net.labels;
+  const precision: "f32" | "int8" = net.precision;
+  const variant: Variant = net.variant;
+  const times: Timings = net.timings;
+  const numbers: number[] = [net.numThreads, net.memoryBytes, times.grab + times.resize + times.network, height * width * channels];
+  const gone: boolean = net.disposed;
+  net.dispose();
+  net[Symbol.dispose]();
+  console.log(predictions, text, similarity, warmest, timings, architecture.alpha, labels, precision, variant, numbers, gone);
+  // @ts-expect-error: a misspelt option
+  net.classify(frame, { topK: 3 });
+  // @ts-expect-error: no frame
+  net.classify("cat.png");
+  // @ts-expect-error: no such fit
+  net.embed(frame, { fit: "zoom" });
+}
+
+/** Every method of the worker's client. */
+export async function elsewhere(frame: Frame): Promise<void> {
+  const net: MobileNetWorker = await load({ weights: new Uint8Array(8), worker: true });
+  const [predictions, embedding, heat, timings, costs] = await Promise.all([
+    net.classify(frame, 5),
+    net.embed(frame),
+    net.heatmap(frame),
+    net.profile(frame),
+    net.layers(),
+  ]);
+  const builds: Variant[] = supportedVariants();
+  console.log(predictions, embedding, heat, timings, costs, builds, net.architecture, net.labels, net.precision, net.variant, net.numThreads, net.timings, net.disposed);
+  net.dispose();
+  net[Symbol.dispose]();
+  const either: MobileNet | MobileNetWorker = await load(options);
+  either.dispose();
+}
