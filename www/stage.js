@@ -53,8 +53,10 @@ export class Stage {
   }
 
   /** Leaves bright where the map is high and darkens the rest. */
-  showHeat({ width, height, values }, live) {
+  showHeat({ width, height, values, minimum, maximum }, live) {
     this.#lastHeat = performance.now();
+    // A map that is the same everywhere says that the network looked nowhere in particular.
+    if (maximum <= minimum) values = new Float32Array(values.length).fill(1);
     const blend = live && this.#heat?.length === values.length ? 0.45 : 1;
     if (blend === 1) this.#heat = Float32Array.from(values);
     else values.forEach((value, i) => (this.#heat[i] += blend * (value - this.#heat[i])));
