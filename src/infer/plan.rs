@@ -1,7 +1,7 @@
 //! The memory plan: config → sizes → one allocation → named slices.
 //!
 //! Goes in: the layers. Comes out: an [`Arena`] with room for the input, two maps that the layers take turns with,
-//! and the three answers. Next: `float` splits it into slices at every run, and allocates nothing more.
+//! what passes between two kernels, and the three answers. Next: `float` splits it into slices at every run, and allocates nothing more.
 
 use crate::model::Layer;
 use crate::shape::Map;
@@ -23,6 +23,7 @@ pub struct Arena {
 struct Lengths {
     input: usize,
     map: usize,
+    scratch: usize,
     embedding: usize,
     classes: usize,
 }
@@ -33,6 +34,8 @@ pub struct Slices<'a> {
     pub input: &'a mut [f32],
     /// Two maps, each as large as the largest that any layer reads or writes.
     pub maps: [&'a mut [f32]; 2],
+    /// What lives within one step.
+    pub scratch: &'a mut [f32],
     /// The pooled features.
     pub embedding: &'a mut [f32],
     /// The classifier's output.
@@ -48,21 +51,19 @@ fn size(map: Map) -> Option<usize> {
 }
 
 impl Arena {
-    /// Room for `input` and everything that `layers` (the pool and the classifier last) give, where `kept` tells
-    /// which of them write a whole map. An error where this machine has not so much memory.
-    pub fn new(input: Map, layers: &[Layer], kept: impl Fn(&Layer) -> bool) -> Result<Self> {
+    /// Room for `input` and everything that `layers` (the pool and the classifier last) give, and for `scratch`
+    /// values within a step. An error where this machine has not so much memory.
+    pub fn new(input: Map, layers: &[Layer], scratch: usize) -> Result<Self> {
+        let side = input.height;
         let refuse = || {
-            let side = input.height;
             Error::Argument(format!(
                 "a network for {side} × {side} pixels needs more memory than there is: take a lower resolution"
             ))
         };
-        let mut lengths = Lengths { input: size(input).ok_or_else(refuse)?, ..Lengths::default() };
+        let input = size(input).ok_or_else(refuse)?;
+        let mut lengths = Lengths { input, scratch, ..Lengths::default() };
         for layer in layers {
-            let values = size(layer.shape.output).ok_or_else(refuse)?;
-            if kept(layer) {
-                lengths.map = lengths.map.max(values);
-            }
+            lengths.map = lengths.map.max(size(layer.shape.output).ok_or_else(refuse)?);
         }
         if let [.., pool, classifier] = layers {
             lengths.embedding = pool.shape.output.channels;
@@ -84,12 +85,13 @@ impl Arena {
     /// The whole arena as slices.
     pub fn slices(&mut self) -> Slices<'_> {
         let mut rest = &mut self.memory[self.start..];
-        let [input, even, odd, embedding, logits, probabilities] = self.lengths.in_order().map(|length| {
-            let (slice, after) = std::mem::take(&mut rest).split_at_mut(length.next_multiple_of(LINE));
-            rest = after;
-            &mut slice[..length]
-        });
-        Slices { input, maps: [even, odd], embedding, logits, probabilities }
+        let [input, even, odd, scratch, embedding, logits, probabilities] =
+            self.lengths.in_order().map(|length| {
+                let (slice, after) = std::mem::take(&mut rest).split_at_mut(length.next_multiple_of(LINE));
+                rest = after;
+                &mut slice[..length]
+            });
+        Slices { input, maps: [even, odd], scratch, embedding, logits, probabilities }
     }
 
     fn slice(&self, index: usize) -> &[f32] {
@@ -105,23 +107,23 @@ impl Arena {
 
     /// The pooled features.
     pub fn embedding(&self) -> &[f32] {
-        self.slice(3)
+        self.slice(4)
     }
 
     /// The classifier's output.
     pub fn logits(&self) -> &[f32] {
-        self.slice(4)
+        self.slice(5)
     }
 
     /// Softmax of the logits.
     pub fn probabilities(&self) -> &[f32] {
-        self.slice(5)
+        self.slice(6)
     }
 }
 
 impl Lengths {
-    fn in_order(self) -> [usize; 6] {
-        [self.input, self.map, self.map, self.embedding, self.classes, self.classes]
+    fn in_order(self) -> [usize; 7] {
+        [self.input, self.map, self.map, self.scratch, self.embedding, self.classes, self.classes]
     }
 }
 
@@ -134,10 +136,11 @@ mod tests {
     fn slices_are_apart_aligned_and_large_enough() {
         let architecture = Architecture { resolution: 97, alpha: 0.3, classes: 7, ..Architecture::default() };
         let layers = architecture.layers();
-        let mut arena = Arena::new(architecture.input(), &layers, |_| true).unwrap();
+        let mut arena = Arena::new(architecture.input(), &layers, 5).unwrap();
         let slices = arena.slices();
         let [even, odd] = slices.maps;
-        let all = [slices.input, even, odd, slices.embedding, slices.logits, slices.probabilities];
+        let all =
+            [slices.input, even, odd, slices.scratch, slices.embedding, slices.logits, slices.probabilities];
         let mut end = 0;
         for slice in &all {
             assert_eq!(slice.as_ptr().align_offset(64), 0);
@@ -146,13 +149,13 @@ mod tests {
         }
         assert_eq!(all[0].len(), 97 * 97 * 3);
         assert!(layers[..layers.len() - 2].iter().all(|layer| layer.shape.output.len() <= all[1].len()));
-        assert_eq!((all[3].len(), all[4].len()), (307, 7));
+        assert_eq!([all[3].len(), all[4].len(), all[5].len(), all[6].len()], [5, 307, 7, 7]);
     }
 
     #[test]
     fn what_no_machine_can_hold_is_refused() {
         let layers = Architecture::default().layers();
-        let error = Arena::new(Map::new(1 << 30, 1 << 30, 3), &layers, |_| true).err().unwrap();
+        let error = Arena::new(Map::new(1 << 30, 1 << 30, 3), &layers, 5).err().unwrap();
         assert!(error.to_string().contains("take a lower resolution"), "{error}");
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Goes in: the same shapes, maps and HWIO kernels that the fast code gets before packing. Comes out: what the fast
 //! code must give, to the bit where multiply-adds are not fused, because both sum in this file's order: the bias
-//! first, then row by row of the window, column by column, channel by channel. Next: the tests of `f32` and `int8`.
+//! first, then row by row of the window, column by column, channel by channel; in a depthwise window column by column,
+//! each from top to bottom, as one slides along a row. Next: the tests of `f32` and `int8`.
 
 use crate::shape::{Activation, ConvShape, Map};
 
@@ -62,8 +63,8 @@ pub fn depthwise(
         for x in 0..to.width {
             for channel in 0..to.channels {
                 let mut sum = bias[channel];
-                for ky in 0..3 {
-                    for kx in 0..3 {
+                for kx in 0..3 {
+                    for ky in 0..3 {
                         let row = source(y, shape.stride, ky, shape.pad_top, from.height);
                         let column = source(x, shape.stride, kx, shape.pad_left, from.width);
                         let (Some(row), Some(column)) = (row, column) else { continue };

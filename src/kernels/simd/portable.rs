@@ -188,6 +188,12 @@ impl I32x4 {
         F32x4(from_fn(|lane| self.0[lane] as f32))
     }
 
+    /// `2ⁿ` for `n` of −126 to 127.
+    #[inline(always)]
+    pub fn power_of_two(self) -> F32x4 {
+        F32x4(self.0.map(|n| f32::from_bits((n.wrapping_add(127) as u32) << 23)))
+    }
+
     /// Eight lanes of 16 bits, `self` first; what does not fit becomes the nearest that does.
     #[inline(always)]
     pub fn narrow(self, high: Self) -> I16x8 {

@@ -70,6 +70,8 @@ fn integers_add_up() {
     assert_eq!(a.min(b).to_array(), [1, -2, 1, -70_000]);
     assert_eq!(a.max(b).to_array(), [5, 7, i32::MAX, 70_000]);
     assert_eq!(a.to_f32().to_array(), [1.0, -2.0, i32::MAX as f32, 70_000.0]);
+    let powers = I32x4::load(&[0, 1, -126, 127]).power_of_two().to_array();
+    assert_eq!(powers, [1.0, 2.0, f32::MIN_POSITIVE, 2.0_f32.powi(127)]);
     assert!(a.narrow(b) == shorts([1, -2, i16::MAX, i16::MAX, 5, 7, 1, i16::MIN]));
 }
 

@@ -237,6 +237,12 @@ impl I32x4 {
         F32x4(f32x4_convert_i32x4(self.0))
     }
 
+    /// `2ⁿ` for `n` of −126 to 127.
+    #[inline(always)]
+    pub fn power_of_two(self) -> F32x4 {
+        F32x4(i32x4_shl(i32x4_add(self.0, i32x4_splat(127)), 23))
+    }
+
     /// Eight lanes of 16 bits, `self` first; what does not fit becomes the nearest that does.
     #[inline(always)]
     pub fn narrow(self, high: Self) -> I16x8 {
