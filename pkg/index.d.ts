@@ -54,7 +54,7 @@ export interface LoadOptions extends Omit<SourceOptions, "labels"> {
   /** Where the `.wasm` lies, where it is not beside the loader: one address, or one for each build. */
   wasmUrl?: string | URL | Partial<Record<Variant, string | URL>>;
   /** Run in a Web Worker: the same methods, as promises. */
-  worker?: boolean;
+  worker?: boolean | undefined;
 }
 
 /**
@@ -62,8 +62,8 @@ export interface LoadOptions extends Omit<SourceOptions, "labels"> {
  * Refused with an `Error` that says what is wrong, or with the signal's reason.
  */
 export function load(options: LoadOptions & { worker: true }): Promise<MobileNetWorker>;
-export function load(options?: LoadOptions & { worker?: false }): Promise<MobileNet>;
-export function load(options?: LoadOptions): Promise<MobileNet | MobileNetWorker>;
+export function load(options?: LoadOptions & { worker?: false | undefined }): Promise<MobileNet>;
+export function load(options: LoadOptions): Promise<MobileNet | MobileNetWorker>;
 
 /** The builds that run here, the fastest first. */
 export function supportedVariants(): Variant[];

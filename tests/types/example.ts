@@ -18,8 +18,8 @@ import {
   type Variant,
 } from "../../pkg/index.js";
 
-const options: LoadOptions = {
-  weights: new URL("net.safetensors", import.meta.url),
+const options: LoadOptions & { worker?: false } = {
+  weights: new URL("net.safetensors", document.baseURI),
   labels: ["cat", "dog"],
   numThreads: 2,
   variant: "relaxed",
@@ -99,6 +99,6 @@ export async function elsewhere(frame: Frame): Promise<void> {
   console.log(predictions, embedding, heat, timings, costs, builds, net.architecture, net.labels, net.precision, net.variant, net.numThreads, net.timings, net.disposed);
   net.dispose();
   net[Symbol.dispose]();
-  const either: MobileNet | MobileNetWorker = await load(options);
+  const either: MobileNet | MobileNetWorker = await load(options as LoadOptions);
   either.dispose();
 }
