@@ -32,7 +32,7 @@ export class Times {
     this.#frames.push(times);
     if (this.#frames.length > KEEP) this.#frames.shift();
     this.#ends.push(now);
-    while (this.#ends.length && now - this.#ends[0] > 2000) this.#ends.shift();
+    while (this.#ends.length > 3 && now - this.#ends[0] > 2000) this.#ends.shift();
     if (now - this.#lastText < TEXT_EVERY_MS && this.#frames.length > 5) return;
     this.#lastText = now;
     this.#write(live);
@@ -42,19 +42,21 @@ export class Times {
     const medians = PARTS.map((part) => median(this.#frames.map((frame) => frame[part] ?? 0)));
     const total = medians.reduce((sum, value) => sum + value, 0);
     let rate = 60;
-    while (1000 / rate < total && rate > 1) rate /= 2;
+    while (1000 / rate < total && rate > 0.1) rate /= 2;
     const budget = 1000 / rate;
     PARTS.forEach((part, index) => {
       this.#parts[part].textContent = milliseconds(medians[index]);
       this.#parts.strip.style.setProperty(`--${part}`, (medians[index] / budget).toFixed(4));
     });
-    this.#parts.strip.dataset.budget = `${budget < 20 ? budget.toFixed(1) : Math.round(budget)} ms, a frame at ${rate} a second`;
+    this.#parts.strip.dataset.budget = `${budget < 20 ? budget.toFixed(1) : Math.round(budget)} ms, a frame at ${Number(rate.toFixed(1))} a second`;
     this.#parts.rate.textContent = live ? this.#rate() : "–";
   }
 
   #rate() {
     const span = this.#ends[this.#ends.length - 1] - this.#ends[0];
-    return span > 200 ? (((this.#ends.length - 1) * 1000) / span).toFixed(0) : "…";
+    if (span <= 200) return "…";
+    const rate = ((this.#ends.length - 1) * 1000) / span;
+    return rate.toFixed(rate < 9.95 ? 1 : 0);
   }
 }
 

@@ -28,6 +28,17 @@ test("no width scrolls sideways, whichever tab is open", async () => {
   await page.setViewportSize({ width: 1280, height: 800 });
 });
 
+test("a network slower than any frame rate still fits its strip", async () => {
+  await page.setViewportSize({ width: 390, height: 844 });
+  const over = await page.evaluate(() => {
+    const strip = document.querySelector("#strip");
+    for (const [part, share] of [["grab", 0.2], ["resize", 0.4], ["network", 3]]) strip.style.setProperty(`--${part}`, share);
+    const { right } = strip.getBoundingClientRect();
+    return [...strip.children].map((part) => part.getBoundingClientRect().right - right).filter((past) => past > 0.5);
+  });
+  assert.deepEqual(over, []);
+});
+
 test("on a phone what is touched is large enough, and the answer is on the first screen", async () => {
   await page.setViewportSize({ width: 390, height: 844 });
   const small = await page.locator("button:visible, select:visible").evaluateAll((all) => all.map((one) => [one.textContent.trim().slice(0, 20), one.getBoundingClientRect()]).filter(([, box]) => box.height < 44 || box.width < 44).map(([name]) => name));
