@@ -1,0 +1,48 @@
+//! After `Network::new`, `run` allocates nothing: counted by the allocator of this test's own process.
+
+mod networks;
+
+use mobilenet::infer::{Input, Network, Precision};
+use mobilenet::model::architecture::{Architecture, Convolution};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The system's allocator, counting.
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+#[allow(unsafe_code)] // a global allocator cannot be written without; the library itself is not touched
+// SAFETY: every call is handed to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+// One test in this file: another one running beside it would be counted too.
+#[test]
+fn run_allocates_nothing() {
+    let small = Architecture { alpha: 0.25, resolution: 64, classes: 10, ..Architecture::default() };
+    let standard = Architecture { convolution: Convolution::Standard, resolution: 32, ..small.clone() };
+    for architecture in [small, standard] {
+        let mut network = Network::new(&networks::random(&architecture, 3), Precision::F32).unwrap();
+        if let Input::F32(input) = network.input() {
+            networks::fill(input, 7, 1.0);
+        }
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        assert!(before > 0, "the counter counts");
+        for _ in 0..3 {
+            network.run();
+        }
+        assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), before);
+    }
+}
