@@ -43,23 +43,27 @@ export async function openNetwork(choice, { onProgress, signal } = {}) {
   if (choice.variant) options.variant = choice.variant;
   if (choice.threads > 1) options.numThreads = choice.threads;
   const net = await load(options);
-  return new Engine(net, await net.layers(), performance.now() - started, choice);
+  const ready = performance.now() - started;
+  return new Engine(net, await net.layers(), await canTeach(net), ready, choice);
+}
+
+/** Whether the network can be taught in the page. A worker's side has every method, so it is asked for examples. */
+async function canTeach(net) {
+  if (typeof net.addExample !== "function" || typeof net.train !== "function") return false;
+  if (typeof net.examples !== "function") return true;
+  return net.examples().then((examples) => examples !== undefined, () => false);
 }
 
 /** A loaded network and the names it answers with. */
 export class Engine {
   #names = null;
 
-  constructor(net, layers, readyAfter, choice) {
+  constructor(net, layers, teachable, readyAfter, choice) {
     this.net = net;
     this.layers = layers;
+    this.teachable = teachable;
     this.readyAfter = readyAfter;
     this.choice = choice;
-  }
-
-  /** Whether the network can be taught in the page. */
-  get teachable() {
-    return typeof this.net.addExample === "function" && typeof this.net.train === "function";
   }
 
   get classes() {

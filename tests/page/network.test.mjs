@@ -93,6 +93,8 @@ test("the build and a worker can be chosen, and are shown", async () => {
   await waitForAnswer(page, "rosso");
   await page.getByLabel("In a worker").check();
   await shown(/in a worker/);
+  const here = await page.evaluate(async () => typeof (await import("/pkg/simd128/mobilenet.js")).MobileNet.prototype.train === "function");
+  assert.equal(await page.getByRole("tab", { name: "Teach" }).isVisible(), here, "the Teach tab is there exactly where the network can be taught");
   await waitForAnswer(page, "rosso");
   await page.getByLabel("In a worker").uncheck();
   await page.getByLabel("Build").selectOption("");
