@@ -65,6 +65,31 @@ fn timm_is_read_by_names_and_shapes() {
     assert_eq!(formats::read(&native, &Options::default()).unwrap(), reading.weights);
 }
 
+/// Every Keras file: alpha, resolution, and what the configuration (or a habit) says.
+#[test]
+fn keras_files_are_read_in_every_layout() {
+    let files = [
+        ("keras/mobilenet_1_0_224_tf.h5", Format::KerasH5, 1.0, 224, Origin::Habit),
+        ("keras/mobilenet_2_5_224_tf_rebuilt_weights.h5", Format::KerasH5, 0.25, 224, Origin::Habit),
+        ("keras/mbnet128_0.25.h5", Format::KerasH5, 0.25, 128, Origin::File),
+        ("keras/mobilenet_v1_0.25_224.h5", Format::KerasH5, 0.25, 224, Origin::File),
+        ("keras/mobilenet_v1_0.25_224.keras", Format::KerasZip, 0.25, 224, Origin::File),
+    ];
+    for (file, format, alpha, resolution, origin) in files {
+        let Some(bytes) = shared(&format!("weights/{file}")) else { return };
+        let reading = formats::read_source(&Source::alone(&bytes), &Options::default())
+            .unwrap_or_else(|error| panic!("{file}: {error}"));
+        let architecture = &reading.weights.architecture;
+        assert_eq!(reading.format, format, "{file}");
+        assert_eq!((architecture.alpha, architecture.resolution), (alpha, resolution), "{file}");
+        assert_eq!((architecture.padding, architecture.epsilon), (Padding::Same, 1e-3), "{file}");
+        for property in ["padding", "activation", "epsilon", "resolution"] {
+            let found = reading.properties.iter().find(|found| found.name == property).unwrap();
+            assert_eq!(found.origin, origin, "{file}: {property}");
+        }
+    }
+}
+
 #[test]
 fn the_small_architecture_is_small() {
     assert!(small_architecture().features() == 16);

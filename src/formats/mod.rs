@@ -7,6 +7,8 @@
 //! A parser returns named [`Tensors`] or the layers of a graph; `naming` alone knows what the frameworks call them and
 //! in which order their axes stand. The format is told by the content, never by a file's name.
 
+#[cfg(not(target_arch = "wasm32"))]
+pub mod keras;
 pub mod naming;
 pub mod options;
 pub mod safetensors;
@@ -139,6 +141,10 @@ pub fn read(bytes: &[u8], options: &Options) -> Result<Weights> {
 pub fn read_source(source: &Source, options: &Options) -> Result<Reading> {
     match Format::detect(source.bytes)? {
         Format::Safetensors => safetensors::read(source, options),
+        #[cfg(not(target_arch = "wasm32"))]
+        Format::KerasH5 => keras::read_h5(source, options),
+        #[cfg(not(target_arch = "wasm32"))]
+        Format::KerasZip => keras::read_zip(source, options),
         other => Err(Error::format(other.name(), "this build has no reader for it; use `mobilenet convert`")),
     }
 }

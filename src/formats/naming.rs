@@ -191,7 +191,7 @@ pub fn read(tensors: Tensors, format: Format, file: Options, caller: &Options) -
     let mut tensors = tensors.renamed(canonical)?;
     let scheme = recognise(&tensors)?;
     if scheme == Scheme::Keras {
-        tensors = rename_classifier(tensors)?;
+        tensors = rename_classifier(tensors.renamed(keras_2)?)?;
     }
     let mut architecture = found_architecture(&tensors, scheme)?;
     let properties = settle(&mut architecture, file, caller, scheme.habit());
@@ -207,6 +207,14 @@ fn canonical(name: &str) -> String {
     // timm's tensors inside a wrapper; `model.4.3.weight` is a scheme of its own.
     match name.strip_prefix("model.") {
         Some(inner) if !inner.starts_with(|first: char| first.is_ascii_digit()) => inner.into(),
+        _ => name.into(),
+    }
+}
+
+/// Keras 3 calls a depthwise kernel like any other; Keras 2 has a name for it.
+fn keras_2(name: &str) -> String {
+    match name.strip_suffix("/kernel") {
+        Some(layer) if layer.starts_with("conv_dw_") => format!("{layer}/depthwise_kernel"),
         _ => name.into(),
     }
 }
