@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{shared, small, small_architecture};
+use common::{shared, small};
 use mobilenet::formats::safetensors::{Storage, write};
 use mobilenet::formats::{self, Format, Options, Origin, Source};
 use mobilenet::model::Kernel;
@@ -90,7 +90,153 @@ fn keras_files_are_read_in_every_layout() {
     }
 }
 
+/// The sentence with which bytes are refused.
+fn refused(bytes: &[u8]) -> String {
+    formats::read(bytes, &Options::default()).unwrap_err().to_string()
+}
+
 #[test]
-fn the_small_architecture_is_small() {
-    assert!(small_architecture().features() == 16);
+fn what_is_no_model_is_called_what_it_is() {
+    assert!(refused(b"").contains("the file is empty"));
+    assert!(refused(b"<!doctype html><html>").contains("web page"));
+    assert!(refused(b"version https://git-lfs.github.com/spec/v1").contains("Git LFS pointer"));
+    assert!(refused(&[0x1f, 0x8b, 8, 0]).contains("gzip"));
+    assert!(refused(&[0x80, 2, 0x8a]).contains("pickle"));
+    assert!(refused(&[0xff; 64]).contains("no known format"));
+}
+
+/// Tensors of a native file changed by `change`, written without its metadata under Keras' names.
+fn changed(change: impl Fn(&str, &mut Vec<usize>, &mut Vec<f32>) -> bool) -> Vec<u8> {
+    use safetensors::tensor::{Dtype, TensorView, serialize};
+    let weights = small(4);
+    let layers = weights.architecture.layers();
+    let mut tensors = Vec::new();
+    for layer in &weights.layers {
+        let shape = layers.iter().find(|found| found.name == layer.name).unwrap().kernel_shape().unwrap();
+        let depthwise = layer.name.starts_with("conv_dw");
+        let kernel = if depthwise { "depthwise_kernel" } else { "kernel" };
+        tensors.push((
+            format!("{}/{kernel}", layer.name),
+            shape.to_vec(),
+            layer.kernel.to_f32().into_owned(),
+        ));
+        let channels = layer.bias.len();
+        if layer.name == "conv_preds" {
+            tensors.push(("conv_preds/bias".into(), vec![channels], layer.bias.clone()));
+            continue;
+        }
+        tensors.push((format!("{}_bn/beta", layer.name), vec![channels], layer.bias.clone()));
+        tensors.push((format!("{}_bn/moving_mean", layer.name), vec![channels], vec![0.0; channels]));
+        tensors.push((format!("{}_bn/moving_variance", layer.name), vec![channels], vec![0.999; channels]));
+    }
+    let mut kept = Vec::new();
+    for (name, mut shape, mut values) in tensors {
+        if change(&name, &mut shape, &mut values) {
+            kept.push((
+                name,
+                shape,
+                values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>(),
+            ));
+        }
+    }
+    let views = kept.iter().map(|(name, shape, bytes)| {
+        (name.clone(), TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap())
+    });
+    serialize(views, None).unwrap()
+}
+
+#[test]
+fn batch_norm_is_folded_as_the_definition_says() {
+    let read = formats::read(&changed(|_, _, _| true), &Options::default()).unwrap();
+    for (found, expected) in read.layers.iter().zip(&small(4).layers) {
+        // Mean 0, variance 0.999 and epsilon 0.001: the scale is one, to a rounding.
+        assert_eq!(found.bias, expected.bias, "{}", found.name);
+        for (found, expected) in found.kernel.to_f32().iter().zip(expected.kernel.to_f32().iter()) {
+            assert!((found - expected).abs() <= 1e-6 * expected.abs(), "{found} for {expected}");
+        }
+    }
+}
+
+#[test]
+fn each_lie_has_its_sentence() {
+    let nan = changed(|name, _, values| {
+        if name == "conv_pw_3/kernel" {
+            values[2] = f32::NAN;
+        }
+        true
+    });
+    assert!(refused(&nan).contains("tensor `conv_pw_3/kernel`: value 2 is NaN"), "{}", refused(&nan));
+    let absent = changed(|name, _, _| name != "conv_dw_5_bn/moving_mean");
+    assert!(refused(&absent).contains("`conv_dw_5_bn/moving_mean` is missing"), "{}", refused(&absent));
+    let blocks = changed(|name, _, _| !name.starts_with("conv_pw_7"));
+    assert!(refused(&blocks).contains("`conv_pw_7/kernel` is missing"), "{}", refused(&blocks));
+    let shape = changed(|name, shape, values| {
+        if name == "conv_dw_2/depthwise_kernel" {
+            shape[1] = 2;
+            values.truncate(values.len() / 3 * 2);
+        }
+        true
+    });
+    let expected = "tensor `conv_dw_2/depthwise_kernel`: expected shape [3, 3, 8, 1], found [3, 2, 8, 1]";
+    assert_eq!(refused(&shape), expected);
+    let variance = changed(|name, _, values| {
+        if name == "conv1_bn/moving_variance" {
+            values[0] = -1.0;
+        }
+        true
+    });
+    assert!(refused(&variance).contains("a variance is -1"), "{}", refused(&variance));
+}
+
+#[test]
+fn unknown_names_and_strangers_are_refused() {
+    use safetensors::tensor::{Dtype, TensorView, serialize};
+    let view = TensorView::new(Dtype::F32, vec![1], &[0; 4]).unwrap();
+    let bytes = serialize([("encoder.weight", view)], None).unwrap();
+    assert!(refused(&bytes).contains("no tensor is the first convolution"), "{}", refused(&bytes));
+    assert!(refused(&bytes).contains("`encoder.weight`"), "{}", refused(&bytes));
+}
+
+#[test]
+fn a_native_file_that_is_cut_anywhere_is_refused() {
+    let bytes = write(&small(5), Storage::F32).unwrap();
+    for length in (0..bytes.len()).step_by(97) {
+        assert!(formats::read(&bytes[..length], &Options::default()).is_err(), "{length} bytes");
+    }
+}
+
+/// Flips, cuts and splices bytes: whatever comes, an answer and no panic.
+#[test]
+fn damaged_files_give_sentences() {
+    let files = [
+        write(&small(6), Storage::F32).unwrap(),
+        write(&small(7), Storage::F16).unwrap(),
+        changed(|_, _, _| true),
+    ];
+    let mut random = common::Random(8);
+    for round in 0..3000 {
+        let mut bytes = files[round % files.len()].clone();
+        let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        for _ in 0..=random.below(4) {
+            // Most of the damage goes where the structure is.
+            let range = if random.below(4) == 0 { bytes.len() } else { header.min(bytes.len()) };
+            let at = random.below(range);
+            match random.below(3) {
+                0 => bytes[at] ^= 1 << random.below(8),
+                1 => bytes.truncate(at.max(1)),
+                _ => {
+                    let to = (at + random.below(64)).min(bytes.len());
+                    let from = random.below(bytes.len());
+                    let piece = bytes[from..(from + random.below(64)).min(bytes.len())].to_vec();
+                    bytes.splice(at..to, piece);
+                }
+            }
+            if bytes.is_empty() {
+                break;
+            }
+        }
+        if let Ok(weights) = formats::read(&bytes, &Options::default()) {
+            assert!(weights.layers.iter().all(|layer| layer.bias.iter().all(|bias| bias.is_finite())));
+        }
+    }
 }

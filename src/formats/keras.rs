@@ -67,20 +67,22 @@ fn open(bytes: Vec<u8>, format: &'static str) -> Result<File> {
 /// The configuration that a whole model carries in an attribute; `None` for weights alone.
 fn root_config(file: &File) -> Result<Option<Config>> {
     let attributes = file.root().attrs().map_err(|error| Error::format(H5, error.to_string()))?;
-    match attributes.get("model_config") {
-        Some(AttrValue::String(text) | AttrValue::AsciiString(text)) => {
-            Config::parse(text.as_bytes()).map(Some)
-        }
-        Some(AttrValue::StringArray(texts)) if texts.len() == 1 => {
-            Config::parse(texts[0].as_bytes()).map(Some)
-        }
-        Some(AttrValue::VarLenAsciiCharArray(texts) | AttrValue::VarLenStringArray(texts))
-            if texts.len() == 1 =>
-        {
-            Config::parse(texts[0].as_bytes()).map(Some)
-        }
-        _ => Ok(None),
-    }
+    let Some(attribute) = attributes.get("model_config") else { return Ok(None) };
+    let text = match attribute {
+        AttrValue::String(text)
+        | AttrValue::AsciiString(text)
+        | AttrValue::VarLenString(text)
+        | AttrValue::VarLenAsciiString(text) => Some(text),
+        AttrValue::StringArray(texts)
+        | AttrValue::AsciiStringArray(texts)
+        | AttrValue::VarLenAsciiCharArray(texts)
+        | AttrValue::VarLenAsciiStringArray(texts)
+        | AttrValue::VarLenStringArray(texts) => texts.first(),
+        AttrValue::StringSized { value, .. } | AttrValue::AsciiStringSized { value, .. } => Some(value),
+        _ => None,
+    };
+    let text = text.ok_or_else(|| Error::format(H5, "the attribute `model_config` is no text"))?;
+    Config::parse(text.as_bytes()).map(Some)
 }
 
 /// Every dataset of a file by its path, the optimiser's left out.
