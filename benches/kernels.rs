@@ -1,0 +1,97 @@
+//! `cargo bench`: every layer shape of Table 1 at 1.0-224, natively; the throughput is in multiply-adds, to be held
+//! against the peak loop's. Answers are checked by the library's tests; here each kernel is run on the same numbers.
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use mobilenet::Architecture;
+use mobilenet::kernels::f32::{depthwise, pointwise, window};
+use mobilenet::kernels::reference;
+use mobilenet::kernels::simd::F32x4;
+use mobilenet::model::LayerKind;
+use std::hint::black_box;
+
+/// Numbers in ±1.
+fn numbers(len: usize) -> Vec<f32> {
+    (0..len as u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 8) as f32 / 8_388_608.0 - 1.0).collect()
+}
+
+/// Independent multiply-adds in registers: what a kernel of this vocabulary can reach at best.
+fn peak(criterion: &mut Criterion) {
+    const STEPS: u64 = 10_000;
+    let mut group = criterion.benchmark_group("peak");
+    group.throughput(Throughput::Elements(STEPS * 12 * 4));
+    group.bench_function("multiply-add", |bencher| {
+        bencher.iter(|| {
+            let (factor, addend) = (F32x4::splat(black_box(0.999)), F32x4::splat(black_box(0.001)));
+            let mut sums: [F32x4; 12] = std::array::from_fn(|chain| F32x4::splat(chain as f32));
+            for _ in 0..STEPS {
+                sums.iter_mut().for_each(|sum| *sum = sum.mul_add(factor, addend));
+            }
+            sums.map(F32x4::sum)
+        });
+    });
+    group.finish();
+}
+
+fn layers(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("1.0-224");
+    for layer in Architecture::default().layers() {
+        let Some([height, width, inputs, outputs]) = layer.kernel_shape() else { continue };
+        let (shape, activation) = (&layer.shape, layer.activation);
+        let kernel = numbers(height * width * inputs * outputs);
+        let bias = numbers(shape.output.channels);
+        let input = numbers(shape.input.len());
+        let mut output = vec![0.0; shape.output.len()];
+        let rows = 0..shape.output.height;
+        group.throughput(Throughput::Elements((shape.output.pixels() * kernel.len()) as u64));
+        match layer.kind {
+            LayerKind::Stem | LayerKind::Standard => {
+                let packed = window::pack(&kernel, &bias);
+                let mut gathered = vec![0.0; window::gathered_len(shape)];
+                let mut run = |output: &mut [f32]| {
+                    window::forward(shape, &packed, activation, rows.clone(), &input, &mut gathered, output);
+                };
+                run(&mut output);
+                check(&layer, &input, &kernel, &bias, &output);
+                group.bench_function(&layer.name, |bencher| bencher.iter(|| run(&mut output)));
+            }
+            LayerKind::Depthwise => {
+                let packed = depthwise::pack(&kernel, &bias);
+                let run = |output: &mut [f32]| {
+                    depthwise::forward(shape, &packed, activation, rows.clone(), &input, output);
+                };
+                run(&mut output);
+                check(&layer, &input, &kernel, &bias, &output);
+                group.bench_function(&layer.name, |bencher| bencher.iter(|| run(&mut output)));
+            }
+            _ => {
+                let packed = pointwise::pack(&kernel, &bias);
+                let run = |output: &mut [f32]| pointwise::forward(&packed, activation, &input, output);
+                run(&mut output);
+                check(&layer, &input, &kernel, &bias, &output);
+                group.bench_function(&layer.name, |bencher| bencher.iter(|| run(&mut output)));
+            }
+        }
+    }
+    group.finish();
+}
+
+/// The answer before the time: the first rows of what the reference gives, within roundings.
+fn check(layer: &mobilenet::model::Layer, input: &[f32], kernel: &[f32], bias: &[f32], got: &[f32]) {
+    let mut shape = layer.shape;
+    shape.output.height = 1;
+    let mut wanted = vec![0.0; shape.output.len()];
+    match layer.kind {
+        LayerKind::Depthwise => {
+            reference::depthwise(&shape, layer.activation, input, kernel, bias, &mut wanted)
+        }
+        _ => reference::convolution(&shape, layer.activation, input, kernel, bias, &mut wanted),
+    }
+    let terms = kernel.len() as f32 / layer.shape.output.channels as f32;
+    let tolerance = terms * terms.sqrt() * f32::EPSILON;
+    for (got, wanted) in got.iter().zip(&wanted) {
+        assert!((got - wanted).abs() <= tolerance, "{}: {got}, not {wanted}", layer.name);
+    }
+}
+
+criterion_group!(benches, peak, layers);
+criterion_main!(benches);
