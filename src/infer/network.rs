@@ -5,9 +5,11 @@
 //! stands one body a precision. Next: `js`, the CLI and the tests.
 
 use super::float::FloatNetwork;
+use super::int8::Int8Network;
+use super::quantise::quantise;
+use crate::Result;
 use crate::model::{Architecture, Layer, Weights};
 use crate::shape::Map;
-use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// In which numbers a network computes.
@@ -37,19 +39,26 @@ pub type Observer<'a> = dyn FnMut(&Layer, Map, &[f32]) + 'a;
 pub struct Network {
     architecture: Architecture,
     layers: Vec<Layer>,
-    body: FloatNetwork,
+    body: Body,
+}
+
+/// One network a precision.
+enum Body {
+    F32(FloatNetwork),
+    Int8(Box<Int8Network>),
 }
 
 impl Network {
     /// Packs the weights for the kernels and lays out the memory. Int8 weights are multiplied out where floats are
-    /// asked for. An error where memory is short.
+    /// asked for, float weights [quantised](super::quantise) where integers are. An error where memory is short, or
+    /// where a network of full convolutions is asked for in int8.
     pub fn new(weights: &Weights, precision: Precision) -> Result<Self> {
-        if precision == Precision::Int8 {
-            return Err(Error::Argument("precision: this build computes in f32 alone".into()));
-        }
         let architecture = weights.architecture.clone();
         let layers = architecture.layers();
-        let body = FloatNetwork::new(weights, &layers)?;
+        let body = match precision {
+            Precision::F32 => Body::F32(FloatNetwork::new(weights, &layers)?),
+            Precision::Int8 => Body::Int8(Box::new(Int8Network::new(&quantise(weights)?, &layers)?)),
+        };
         Ok(Self { architecture, layers, body })
     }
 
@@ -65,50 +74,78 @@ impl Network {
 
     /// In which numbers it computes.
     pub fn precision(&self) -> Precision {
-        Precision::F32
+        match self.body {
+            Body::F32(_) => Precision::F32,
+            Body::Int8(_) => Precision::Int8,
+        }
     }
 
     /// Bytes held: packed weights and maps.
     pub fn bytes(&self) -> usize {
-        self.body.bytes()
+        match &self.body {
+            Body::F32(body) => body.bytes(),
+            Body::Int8(body) => body.bytes(),
+        }
     }
 
     /// Room for a frame. It keeps its values until they are overwritten, whatever runs.
     pub fn input(&mut self) -> Input<'_> {
-        Input::F32(self.body.input())
+        match &mut self.body {
+            Body::F32(body) => Input::F32(body.input()),
+            Body::Int8(body) => Input::U8(body.input()),
+        }
     }
 
     /// Runs on [`input`](Self::input) and gives the probabilities. Allocates nothing.
     pub fn run(&mut self) -> &[f32] {
-        self.body.run(&self.layers);
+        match &mut self.body {
+            Body::F32(body) => body.run(&self.layers),
+            Body::Int8(body) => body.run(),
+        }
         self.probabilities()
     }
 
     /// As [`run`](Self::run), layer by layer without fusing, and shows `observer` each layer's output. The answer
     /// is the same to the bit. Allocates, and takes longer.
     pub fn run_observed(&mut self, observer: &mut Observer) -> &[f32] {
-        self.body.run_observed(&self.layers, observer);
+        match &mut self.body {
+            Body::F32(body) => body.run_observed(&self.layers, observer),
+            Body::Int8(body) => body.run_observed(&self.layers, observer),
+        }
         self.probabilities()
     }
 
     /// One per class, 0 to 1, summing to 1, of the last run.
     pub fn probabilities(&self) -> &[f32] {
-        self.body.probabilities()
+        match &self.body {
+            Body::F32(body) => body.probabilities(),
+            Body::Int8(body) => body.probabilities(),
+        }
     }
 
     /// One per class, before softmax, of the last run.
     pub fn logits(&self) -> &[f32] {
-        self.body.logits()
+        match &self.body {
+            Body::F32(body) => body.logits(),
+            Body::Int8(body) => body.logits(),
+        }
     }
 
     /// The pooled features of the last run: 1024·alpha numbers that tell pictures apart.
     pub fn embedding(&self) -> &[f32] {
-        self.body.embedding()
+        match &self.body {
+            Body::F32(body) => body.embedding(),
+            Body::Int8(body) => body.embedding(),
+        }
     }
 
     /// The last feature map of the last run, before pooling: its shape and its values, dense HWC.
     pub fn features(&self) -> (Map, &[f32]) {
         let pool = &self.layers[self.layers.len() - 2];
-        (pool.shape.input, self.body.features(pool.shape.input))
+        let values = match &self.body {
+            Body::F32(body) => body.features(pool.shape.input),
+            Body::Int8(body) => body.features(),
+        };
+        (pool.shape.input, values)
     }
 }

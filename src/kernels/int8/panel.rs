@@ -23,6 +23,12 @@ pub const fn offset(pixel: usize, channel: usize, channels: usize) -> usize {
     (pixel / PIXELS * channels + channel) * PIXELS + pixel % PIXELS * GROUP
 }
 
+/// The activation of one channel of one pixel.
+pub fn get<C: Cell>(panel: &[C], pixel: usize, channel: usize, channels: usize) -> u8 {
+    let group = channel / GROUP * GROUP;
+    panel[offset(pixel, group, channels) + channel - group].get()
+}
+
 /// Sums of one tile: for each row (pixel) the even and the odd four of eight outputs, in whichever order the packing
 /// gave them.
 pub type Sums<const ROWS: usize> = [[I32x4; 2]; ROWS];

@@ -53,10 +53,7 @@ fn panel_of<C: Cell>(dense: &[u8], channels: usize) -> Vec<C> {
 
 /// A panel as a dense map.
 fn dense_of<C: Cell>(panel: &[C], pixels: usize, channels: usize) -> Vec<u8> {
-    let at = |pixel: usize, channel: usize| {
-        let first = channel / GROUP * GROUP;
-        panel[panel::offset(pixel, first, stored(channels)) + channel - first].get()
-    };
+    let at = |pixel, channel| panel::get(panel, pixel, channel, stored(channels));
     (0..pixels).flat_map(|pixel| (0..channels).map(move |channel| at(pixel, channel))).collect()
 }
 

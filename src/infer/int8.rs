@@ -1,0 +1,430 @@
+//! The network in 8-bit integers: packed weights, memory for maps, and the order in which kernels run.
+//!
+//! Goes in: [`Weights`] whose kernels are int8 and whose layers know their ranges (`quantise` makes such), then a
+//! frame of bytes. Comes out: every map, and the answers. A depthwise convolution and its pointwise one run in bands
+//! of rows, so that what lies between them stays in the first-level cache. Next: [`Network`](super::Network) hands
+//! the answers out.
+//!
+//! A map's real values are its bytes times one step, `range / 127`. Everything that turns one layer's steps into the
+//! next one's is computed here, once, in 64-bit floats.
+
+use super::network::Observer;
+use crate::kernels::int8::{LARGEST, LEVELS, classifier, depthwise, panel, pointwise, pool, stem, stored};
+use crate::kernels::reference;
+use crate::model::architecture::ChannelOrder;
+use crate::model::{Architecture, Kernel, Layer, LayerKind, LayerWeights, Weights};
+use crate::shape::{ConvShape, Map};
+use crate::{Error, Result};
+use panel::Fast;
+
+/// Cells of a panel that a band aims at: with the weights of eight outputs they fit the first-level cache.
+const BAND: usize = 16 * 1024;
+
+/// Pixels below which a band is not worth reading all weights again.
+const FEWEST_PIXELS: usize = 96;
+
+/// A depthwise convolution and the pointwise one after it.
+struct Block {
+    depthwise: (ConvShape, depthwise::Packed),
+    pointwise: (ConvShape, pointwise::Packed),
+    /// Output rows in a band.
+    rows: usize,
+}
+
+/// All that a run writes, allocated once.
+struct Memory {
+    input: Vec<u8>,
+    maps: [Vec<u8>; 2],
+    panel: Vec<Fast>,
+    stem: Vec<i16>,
+    features: Vec<f32>,
+    embedding: Vec<f32>,
+    fine_embedding: Vec<i16>,
+    logits: Vec<f32>,
+    probabilities: Vec<f32>,
+}
+
+/// A network in 8-bit integers. The layers it runs are handed to each call, so that they are kept in one place.
+pub struct Int8Network {
+    stem: (ConvShape, stem::Packed),
+    blocks: Vec<Block>,
+    classifier: classifier::Packed,
+    /// Real value of one step of each layer's output, pool and classifier left out.
+    steps: Vec<f32>,
+    memory: Memory,
+}
+
+/// Real value of one step of a layer's output: its range in 127, or more where some input could drive its sums
+/// further than the kernels round. `worst` is the largest real output.
+pub(super) fn step(range: f32, worst: f64) -> f64 {
+    (f64::from(range) / f64::from(LEVELS)).max(worst / f64::from(LARGEST))
+}
+
+/// The largest real output of a layer before its activation, up or down, whatever the input; `largest` bounds the
+/// input, which is never negative where `signed` is false.
+pub(super) fn worst(kernel: &[f32], bias: &[f32], largest: f64, signed: bool) -> f64 {
+    let ends = |channel: usize| {
+        let weights = kernel[channel..].iter().step_by(bias.len()).map(|&weight| f64::from(weight));
+        let up: f64 = weights.clone().filter(|&weight| weight > 0.0 || signed).map(f64::abs).sum();
+        let down: f64 = weights.filter(|&weight| weight < 0.0 || signed).map(f64::abs).sum();
+        let bias = f64::from(bias[channel]);
+        (up * largest + bias).max(down * largest - bias)
+    };
+    (0..bias.len()).map(ends).fold(0.0, f64::max)
+}
+
+/// The largest size of a normalised colour.
+pub(super) fn largest_colour(architecture: &Architecture) -> f64 {
+    let normalisation = &architecture.normalisation;
+    let ends = |c: usize| {
+        let (mean, deviation) = (normalisation.mean[c], normalisation.deviation[c]);
+        f64::from((mean.max(255.0 - mean) / deviation).abs())
+    };
+    (0..3).map(ends).fold(0.0, f64::max)
+}
+
+impl Int8Network {
+    /// Packs the weights of `layers`. An error where the network has full convolutions, a layer without a range or
+    /// a map larger than memory.
+    pub fn new(weights: &Weights, layers: &[Layer]) -> Result<Self> {
+        let with_weights = layers.iter().filter(|layer| layer.kind != LayerKind::Pool);
+        let mut wanted = with_weights.zip(&weights.layers);
+        let (Some((first, given)), Some(last)) = (wanted.next(), weights.layers.last()) else {
+            return Err(Error::Argument("a network in int8 needs a stem and a classifier".into()));
+        };
+        let (stem, mut step) = pack_stem(&weights.architecture, first, given)?;
+        let mut steps = vec![step as f32];
+        let mut blocks = Vec::new();
+        while let Some((depthwise, given)) = wanted.next() {
+            if depthwise.kind == LayerKind::Classifier {
+                break;
+            }
+            if depthwise.kind != LayerKind::Depthwise {
+                let name = &depthwise.name;
+                return Err(Error::Argument(format!(
+                    "layer `{name}` is a full convolution, which int8 does not serve: run this network in f32"
+                )));
+            }
+            let (packed_depthwise, between) = pack_depthwise(given, step)?;
+            let Some((pointwise, given)) = wanted.next() else { break };
+            let (packed_pointwise, after) = pack_pointwise(given, between)?;
+            step = after;
+            steps.extend([between as f32, after as f32]);
+            blocks.push(Block {
+                depthwise: (depthwise.shape, packed_depthwise),
+                rows: band(depthwise.shape.output),
+                pointwise: (pointwise.shape, packed_pointwise),
+            });
+        }
+        let (kernel, scales) = int8_kernel(last)?;
+        let classifier = classifier::pack(kernel, scales, &last.bias);
+        let memory = Memory::new(first.shape, &blocks, last.bias.len())?;
+        Ok(Self { stem: (first.shape, stem), blocks, classifier, steps, memory })
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        let blocks = self.blocks.iter().map(|block| block.depthwise.1.bytes() + block.pointwise.1.bytes());
+        self.stem.1.bytes() + blocks.sum::<usize>() + self.classifier.bytes() + self.memory.bytes()
+    }
+
+    /// Room for a frame.
+    pub fn input(&mut self) -> &mut [u8] {
+        &mut self.memory.input
+    }
+
+    /// Runs all layers, in bands.
+    pub fn run(&mut self) {
+        let Memory { input, maps: [even, odd], panel, stem: room, .. } = &mut self.memory;
+        run_stem(&self.stem, input, room, even);
+        let (mut before, mut after) = (even, odd);
+        for block in &self.blocks {
+            let (shape, weights) = &block.depthwise;
+            let Map { height, width, .. } = shape.output;
+            let pixel = stored(block.pointwise.0.output.channels);
+            for first in (0..height).step_by(block.rows) {
+                let rows = first..height.min(first + block.rows);
+                let pixels = rows.len() * width;
+                depthwise::forward(shape, weights, rows, before, panel);
+                pointwise::forward(&block.pointwise.1, pixels, panel, &mut after[first * width * pixel..]);
+            }
+            std::mem::swap(&mut before, &mut after);
+        }
+        self.answer();
+    }
+
+    /// Runs all layers one by one and shows each one's output.
+    pub fn run_observed(&mut self, layers: &[Layer], observer: &mut Observer) {
+        let Memory { input, maps: [even, odd], stem: room, .. } = &mut self.memory;
+        let mut shown = layers.iter().zip(&self.steps);
+        let mut show = |values: Vec<u8>| {
+            let Some((layer, &step)) = shown.next() else { return };
+            let reals: Vec<f32> = values.into_iter().map(|value| f32::from(value) * step).collect();
+            observer(layer, layer.shape.output, &reals);
+        };
+        run_stem(&self.stem, input, room, even);
+        show(dense(self.stem.0.output, even).collect());
+        let (mut before, mut after) = (even, odd);
+        for block in &self.blocks {
+            let (shape, weights) = &block.depthwise;
+            let Map { height, channels, .. } = shape.output;
+            let pixels = shape.output.pixels();
+            let mut panel = vec![Fast::default(); panel::len(pixels, stored(channels))];
+            depthwise::forward(shape, weights, 0..height, before, &mut panel);
+            let between = (0..pixels).flat_map(|pixel| (0..channels).map(move |channel| (pixel, channel)));
+            show(
+                between
+                    .map(|(pixel, channel)| panel::get(&panel, pixel, channel, stored(channels)))
+                    .collect(),
+            );
+            pointwise::forward(&block.pointwise.1, pixels, &panel, after);
+            show(dense(block.pointwise.0.output, after).collect());
+            std::mem::swap(&mut before, &mut after);
+        }
+        self.answer();
+        if let [.., pool, classifier] = layers {
+            observer(pool, pool.shape.output, &self.memory.embedding);
+            observer(classifier, classifier.shape.output, &self.memory.logits);
+        }
+    }
+
+    /// From the last map to the probabilities.
+    fn answer(&mut self) {
+        let map = self.last_map();
+        let step = self.steps.last().copied().unwrap_or_default();
+        let Memory { maps, features, embedding, fine_embedding, logits, probabilities, .. } =
+            &mut self.memory;
+        let last = &maps[self.blocks.len() % 2];
+        for (real, value) in features.iter_mut().zip(dense(map, last)) {
+            *real = f32::from(value) * step;
+        }
+        pool::forward(map.pixels(), last, step / map.pixels() as f32, embedding);
+        classifier::forward(&self.classifier, embedding, fine_embedding, logits);
+        reference::softmax(logits, probabilities);
+    }
+
+    /// Shape of the last map.
+    fn last_map(&self) -> Map {
+        self.blocks.last().map_or(self.stem.0.output, |block| block.pointwise.0.output)
+    }
+
+    /// See [`Network::probabilities`](super::Network::probabilities).
+    pub fn probabilities(&self) -> &[f32] {
+        &self.memory.probabilities
+    }
+
+    /// See [`Network::logits`](super::Network::logits).
+    pub fn logits(&self) -> &[f32] {
+        &self.memory.logits
+    }
+
+    /// See [`Network::embedding`](super::Network::embedding).
+    pub fn embedding(&self) -> &[f32] {
+        &self.memory.embedding
+    }
+
+    /// See [`Network::features`](super::Network::features).
+    pub fn features(&self) -> &[f32] {
+        &self.memory.features
+    }
+}
+
+/// Rows of `output` in a band: few enough for the first-level cache, a whole number of fours of pixels where that
+/// is possible, and never so few that the weights are read again for nothing.
+fn band(output: Map) -> usize {
+    let fit = BAND / (output.width * stored(output.channels)).max(1);
+    let enough = FEWEST_PIXELS.div_ceil(output.width.max(1));
+    let rows = fit.max(enough).clamp(1, output.height.max(1));
+    if rows == output.height || !(rows * output.width).is_multiple_of(panel::PIXELS) {
+        rows.next_multiple_of(panel::PIXELS).min(output.height.max(1))
+    } else {
+        rows
+    }
+}
+
+/// The values of a map without what its channels are filled up with.
+fn dense(map: Map, stored_map: &[u8]) -> impl Iterator<Item = u8> {
+    let pixels = stored_map.chunks_exact(stored(map.channels)).take(map.pixels());
+    pixels.flat_map(move |pixel| pixel[..map.channels].iter().copied())
+}
+
+fn run_stem((shape, packed): &(ConvShape, stem::Packed), input: &[u8], room: &mut [i16], output: &mut [u8]) {
+    let Map { height, width, channels } = shape.output;
+    for first in (0..height).step_by(STEM_ROWS) {
+        let rows = first..height.min(first + STEM_ROWS);
+        stem::forward(shape, packed, rows, input, room, &mut output[first * width * stored(channels)..]);
+    }
+}
+
+/// Rows that the stem computes at a time.
+const STEM_ROWS: usize = 4;
+
+impl Memory {
+    fn new(stem: ConvShape, blocks: &[Block], classes: usize) -> Result<Self> {
+        let mut panel = 0;
+        let mut last = stem.output;
+        let mut largest = map_len(last)?;
+        for block in blocks {
+            let Map { width, channels, .. } = block.depthwise.0.output;
+            panel = panel.max(panel::len(block.rows * width, stored(channels)));
+            last = block.pointwise.0.output;
+            largest = largest.max(map_len(last)?);
+        }
+        Ok(Self {
+            input: room(stem.input.len())?,
+            maps: [room(largest)?, room(largest)?],
+            panel: room(panel)?,
+            stem: room(stem::room_len(&stem, STEM_ROWS))?,
+            features: room(last.len())?,
+            embedding: room(last.channels)?,
+            fine_embedding: room(stored(last.channels))?,
+            logits: room(classes)?,
+            probabilities: room(classes)?,
+        })
+    }
+
+    fn bytes(&self) -> usize {
+        let bytes = self.input.len() + 2 * self.maps[0].len();
+        let shorts = self.stem.len() + self.fine_embedding.len();
+        let floats = self.features.len() + self.embedding.len() + 2 * self.logits.len();
+        bytes + self.panel.len() * size_of::<Fast>() + shorts * 2 + floats * 4
+    }
+}
+
+fn short_of_memory() -> Error {
+    Error::Argument("the network needs more memory than there is: take a lower resolution".into())
+}
+
+/// Bytes of a map as stored.
+fn map_len(map: Map) -> Result<usize> {
+    let pixels =
+        map.height.checked_mul(map.width).and_then(|pixels| pixels.checked_mul(stored(map.channels)));
+    pixels.ok_or_else(short_of_memory)
+}
+
+/// Zeros, or an error where there is no memory for them.
+fn room<T: Default + Clone>(length: usize) -> Result<Vec<T>> {
+    let mut room = Vec::new();
+    room.try_reserve_exact(length).map_err(|_| short_of_memory())?;
+    room.resize(length, T::default());
+    Ok(room)
+}
+
+/// A layer's bytes and scales.
+fn int8_kernel(layer: &LayerWeights) -> Result<(&[i8], &[f32])> {
+    match &layer.kernel {
+        Kernel::Int8 { values, scales } => Ok((values, scales)),
+        Kernel::F32(_) => {
+            let name = &layer.name;
+            Err(Error::Argument(format!("layer `{name}` has no int8 kernel: quantise the network first")))
+        }
+    }
+}
+
+/// A layer's range, above zero.
+fn range(layer: &LayerWeights) -> Result<f32> {
+    layer.range.filter(|&range| range > 0.0 && range.is_finite()).ok_or_else(|| {
+        let name = &layer.name;
+        Error::Argument(format!("layer `{name}` has no range of activations: calibrate the network first"))
+    })
+}
+
+/// The stem, and the step of its output. Its weights gain bits where bytes of colour want them: normalisation and
+/// the order of the colours are folded in.
+fn pack_stem(
+    architecture: &Architecture,
+    layer: &Layer,
+    given: &LayerWeights,
+) -> Result<(stem::Packed, f64)> {
+    if layer.kind != LayerKind::Stem {
+        return Err(Error::Argument(format!("layer `{}` is not a stem", layer.name)));
+    }
+    let outputs = given.bias.len();
+    let normalisation = &architecture.normalisation;
+    let reals = given.kernel.to_f32();
+    let step = step(range(given)?, worst(&reals, &given.bias, largest_colour(architecture), true));
+    // Position of a colour, red first, in the network's order.
+    let position = |colour: usize| match normalisation.order {
+        ChannelOrder::Rgb => colour,
+        ChannelOrder::Bgr => 2 - colour,
+    };
+    let folded = |tap: usize, output: usize| {
+        let channel = position(tap % 3);
+        let weight = reals[(tap / 3 * 3 + channel) * outputs + output];
+        f64::from(weight) / f64::from(normalisation.deviation[channel])
+    };
+    let (mut kernel, mut bias, mut scale) = (vec![0; 27 * outputs], vec![0; outputs], vec![0.0; outputs]);
+    for output in 0..outputs {
+        let sizes = (0..27).map(|tap| folded(tap, output).abs());
+        let sum: f64 = sizes.clone().sum();
+        let by_sum = sum / f64::from(stem::LARGEST_WEIGHTS - 27);
+        let by_bias = f64::from(given.bias[output].abs()) * f64::from(stem::FINE) / f64::from(1 << 29);
+        let unit = sizes.fold(by_sum.max(by_bias), |unit, size| unit.max(size / f64::from(i16::MAX)));
+        let unit = unit.max(f64::from(f32::MIN_POSITIVE));
+        for tap in 0..27 {
+            kernel[tap * outputs + output] = (folded(tap, output) / unit).round_ties_even() as i16;
+        }
+        let fine = unit / f64::from(stem::FINE);
+        bias[output] = (f64::from(given.bias[output]) / fine).round_ties_even() as i32;
+        scale[output] = (fine / step) as f32;
+    }
+    let mean = [0, 1, 2].map(|colour| normalisation.mean[position(colour)]);
+    Ok((stem::pack(&kernel, &bias, &scale, mean), step))
+}
+
+/// A depthwise convolution after a map of steps `before`, and the step of its output.
+fn pack_depthwise(given: &LayerWeights, before: f64) -> Result<(depthwise::Packed, f64)> {
+    let (values, scales) = int8_kernel(given)?;
+    let channels = given.bias.len();
+    let largest = before * f64::from(LEVELS);
+    let after = step(range(given)?, worst(&given.kernel.to_f32(), &given.bias, largest, false));
+    let mut kernel = values.to_vec();
+    let (mut bias, mut factor) = (vec![0; channels], vec![0; channels]);
+    for channel in 0..channels {
+        let weights = std::array::from_fn(|tap| values[tap * channels + channel]);
+        let fitted = fit(weights, f64::from(scales[channel]), f64::from(given.bias[channel]), before);
+        for (tap, &weight) in fitted.weights.iter().enumerate() {
+            kernel[tap * channels + channel] = weight;
+        }
+        bias[channel] = fitted.bias;
+        let exact = (fitted.scale * before / after * f64::from(1 << 15)).round_ties_even();
+        factor[channel] = exact.clamp(0.0, i16::MAX.into()) as i16;
+    }
+    Ok((depthwise::pack(&kernel, &bias, &factor), after))
+}
+
+/// A channel's depthwise weights whose sums fit 16 bits.
+struct Fitted {
+    weights: [i8; 9],
+    bias: i16,
+    scale: f64,
+}
+
+/// Coarsens the weights until no input can drive their sum out of 16 bits. Weights that `quantise` made fit as
+/// they are.
+fn fit(weights: [i8; 9], scale: f64, bias: f64, before: f64) -> Fitted {
+    let mut coarser = scale;
+    loop {
+        let fitted = weights.map(|weight| (f64::from(weight) * scale / coarser).round_ties_even() as i8);
+        let units = (bias / (coarser * before)).round_ties_even();
+        if units.abs() < f64::from(i16::MAX) && depthwise::fits(fitted, units as i16) {
+            return Fitted { weights: fitted, bias: units as i16, scale: coarser };
+        }
+        coarser *= 1.0625_f64.max(units.abs() / f64::from(i16::MAX));
+    }
+}
+
+/// A pointwise convolution after a panel of steps `before`, and the step of its output.
+fn pack_pointwise(given: &LayerWeights, before: f64) -> Result<(pointwise::Packed, f64)> {
+    let (values, scales) = int8_kernel(given)?;
+    let largest = before * f64::from(LEVELS);
+    let after = step(range(given)?, worst(&given.kernel.to_f32(), &given.bias, largest, false));
+    let units = scales.iter().map(|&scale| f64::from(scale) * before);
+    let bias: Vec<i32> = units
+        .clone()
+        .zip(&given.bias)
+        .map(|(unit, &bias)| (f64::from(bias) / unit).round_ties_even().clamp(-1e9, 1e9) as i32)
+        .collect();
+    let scale: Vec<f32> = units.map(|unit| (unit / after) as f32).collect();
+    Ok((pointwise::pack::<Fast>(values, &bias, &scale), after))
+}
