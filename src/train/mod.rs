@@ -1,1 +1,20 @@
 //! Labelled pictures become weights.
+//!
+//! Goes in: batches of normalised pictures with a target distribution each. Comes out: [`Weights`](crate::Weights), batch norm folded in. On the way: [`parameters`] lays all trainable numbers out in one
+//! list, a [`Replica`] runs its share of a batch forward and backward in memory planned once, the [`Trainer`] joins
+//! the replicas' gradients in a fixed order and takes the [`optimiser`]'s step.
+//! [`head`] trains a classifier alone on embeddings. Threads, files and progress bars are the caller's.
+
+pub mod head;
+pub mod optimiser;
+pub mod parameters;
+pub mod random;
+pub mod replica;
+pub mod schedule;
+pub mod trainer;
+
+pub use optimiser::Optimiser;
+pub use parameters::{Layout, Parameters};
+pub use replica::Replica;
+pub use schedule::Schedule;
+pub use trainer::{Settings, Trainer};

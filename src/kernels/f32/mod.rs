@@ -4,8 +4,14 @@
 //! `infer` can keep what passes between two kernels in the cache and hand ranges to threads. `pointwise` does nine
 //! tenths of the work, `window` (the stem) is a pointwise over gathered windows, `depthwise` slides. All of them are
 //! equal to [`reference`](super::reference): to the bit where multiply-adds are not fused. Next: `infer`.
+//!
+//! `backward`, `batch_norm`, `loss` and `matmul` are for training, a batch at a time. Next: `train`.
 
+pub mod backward;
+pub mod batch_norm;
 pub mod depthwise;
+pub mod loss;
+pub mod matmul;
 pub mod pointwise;
 pub mod pool;
 pub mod softmax;

@@ -1,0 +1,120 @@
+//! The convolutions as training needs them: a batch at a time, forward in a form that remembers, and backward.
+//!
+//! Goes in: maps as the convolution before gave them (batch norm and ReLU are applied on the way in, see
+//! `batch_norm`), unfolded kernels in HWIO order. Comes out, forward: the next map and its moments; backward: the
+//! gradient of the kernel, and the gradient behind the previous layer's ReLU with the sums that its batch norm needs.
+//! Every map and gradient is `pictures × height × width × channels`.
+
+pub mod depthwise;
+pub mod pointwise;
+pub mod pool;
+pub mod window;
+
+use super::batch_norm::{Affine, Backward, GradientSums};
+use crate::shape::ConvShape;
+
+/// The layer before: what it gave, how it is read, and where its gradient goes.
+pub struct Previous<'a> {
+    /// The remembered output.
+    pub y: &'a [f32],
+    /// How it is read.
+    pub read: &'a Affine,
+    /// Becomes the gradient behind its ReLU.
+    pub d_z: &'a mut [f32],
+    /// Becomes the sums for its batch norm, already reset.
+    pub sums: &'a mut GradientSums,
+}
+
+/// The layer itself: its remembered output and what has come back to it.
+pub struct Here<'a> {
+    /// The remembered output.
+    pub y: &'a [f32],
+    /// Gradient behind its ReLU.
+    pub d_z: &'a [f32],
+    /// From there to the gradient of `y`.
+    pub norm: &'a Backward,
+}
+
+/// Buffers that fit in the cache; they grow once and are used by all layers in turn.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    /// A block or a padded map of the layer's input.
+    pub input: Vec<f32>,
+    /// A block or a map of the gradient of its output.
+    pub d_output: Vec<f32>,
+    /// A block or a padded map of the gradient of its input.
+    pub d_input: Vec<f32>,
+    /// Unrolled windows.
+    pub columns: Vec<f32>,
+    /// Gradients of unrolled windows.
+    pub d_columns: Vec<f32>,
+}
+
+/// The first `length` values of `buffer`, which grows if it must. What they are is left open.
+pub(super) fn at_least(buffer: &mut Vec<f32>, length: usize) -> &mut [f32] {
+    if buffer.len() < length {
+        buffer.resize(length, 0.0);
+    }
+    &mut buffer[..length]
+}
+
+/// Height and width of the input with its border of zeros: exactly what the windows touch.
+pub(super) const fn padded(shape: ConvShape) -> (usize, usize) {
+    ((shape.output.height - 1) * shape.stride + 3, (shape.output.width - 1) * shape.stride + 3)
+}
+
+/// Rows (or columns) of the input that the windows reach: all but what a stride leaves over.
+const fn reached(size: usize, before: usize, padded: usize) -> usize {
+    if padded - before < size { padded - before } else { size }
+}
+
+/// One picture's map, read through `read`, with zeros around it.
+pub(super) fn pad(shape: ConvShape, input: &[f32], read: &Affine, output: &mut [f32]) {
+    let (height, width) = padded(shape);
+    let (line, channels) = (shape.input.width * shape.input.channels, shape.input.channels);
+    let rows = reached(shape.input.height, shape.pad_top, height);
+    let values = reached(shape.input.width, shape.pad_left, width) * channels;
+    for (row, output) in output.chunks_exact_mut(width * channels).take(height).enumerate() {
+        if row < shape.pad_top || row >= shape.pad_top + rows {
+            output.fill(0.0);
+            continue;
+        }
+        let left = shape.pad_left * channels;
+        output[..left].fill(0.0);
+        output[left + values..].fill(0.0);
+        let input = &input[(row - shape.pad_top) * line..][..values];
+        read.read(input, &mut output[left..left + values]);
+    }
+}
+
+/// The gradient of a padded map goes back through the clamp into one picture of the previous layer.
+pub(super) fn back(
+    shape: ConvShape,
+    padded_input: &[f32],
+    d_padded: &[f32],
+    picture: usize,
+    previous: &mut Previous,
+) {
+    let (height, width) = padded(shape);
+    let channels = shape.input.channels;
+    let rows = reached(shape.input.height, shape.pad_top, height);
+    let columns = reached(shape.input.width, shape.pad_left, width);
+    let first = picture * shape.input.len();
+    for row in 0..shape.input.height {
+        for column in 0..shape.input.width {
+            let here = first + (row * shape.input.width + column) * channels;
+            let d_z = &mut previous.d_z[here..][..channels];
+            if row >= rows || column >= columns {
+                d_z.fill(0.0);
+                continue;
+            }
+            let at = ((row + shape.pad_top) * width + column + shape.pad_left) * channels;
+            previous.read.back_pixel(&padded_input[at..][..channels], &d_padded[at..][..channels], d_z);
+            previous.sums.add_pixel(d_z, &previous.y[here..][..channels]);
+        }
+        previous.sums.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests;

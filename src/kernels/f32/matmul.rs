@@ -1,0 +1,245 @@
+//! Matrix products over blocks of rows, for training: `A·B`, `A·Bᵀ` (the same, B packed the other way round) and
+//! `Aᵀ·B` added to what is there.
+//!
+//! Goes in: row-major blocks that lie in the cache, B packed once per step. Comes out: row-major blocks, gradients
+//! of weights. Next: `pointwise` and `window` feed them. Inference has its own kernels, packed for one picture;
+//! these take hundreds of rows at a time and unfolded weights that change with every step.
+//!
+//! The naive form of the first two: `for r, n, k: c[r][n] += a[r][k] · b[k][n]`, of the third:
+//! `for r, k, n: c[k][n] += a[r][k] · b[r][n]`.
+
+use crate::kernels::simd::FUSED;
+
+/// Columns of a tile: two vectors of the widest registers the compiler has on the desk, of `v128` on wasm.
+pub const COLUMNS: usize = if cfg!(target_arch = "wasm32") { 8 } else { 16 };
+/// Rows of a tile: as many as leave every accumulator in a register.
+const ROWS: usize = 4;
+/// Rows of a tile of `Aᵀ·B`.
+const ROWS_TRANSPOSED: usize = if cfg!(target_arch = "wasm32") { 4 } else { 6 };
+
+/// `factor · value + addend`, in one rounding where that is one instruction on plain floats (not on wasm, whose fused
+/// form exists for vectors alone).
+#[inline(always)]
+pub fn mul_add(factor: f32, value: f32, addend: f32) -> f32 {
+    if FUSED && !cfg!(target_arch = "wasm32") {
+        factor.mul_add(value, addend)
+    } else {
+        factor * value + addend
+    }
+}
+
+/// A `k × n` matrix in panels of [`COLUMNS`] columns, the last filled up with zeros.
+#[derive(Clone, Debug, Default)]
+pub struct Packed {
+    k: usize,
+    n: usize,
+    panels: Vec<f32>,
+}
+
+impl Packed {
+    /// Packs the row-major `k × n` matrix `values`.
+    pub fn pack(&mut self, k: usize, n: usize, values: &[f32]) {
+        self.resize(k, n);
+        for (panel, first) in self.panels.chunks_exact_mut(k * COLUMNS).zip((0..n).step_by(COLUMNS)) {
+            let width = COLUMNS.min(n - first);
+            for (line, row) in panel.chunks_exact_mut(COLUMNS).zip(values.chunks_exact(n)) {
+                line[..width].copy_from_slice(&row[first..first + width]);
+            }
+        }
+    }
+
+    /// Packs the transpose of the row-major `n × k` matrix `values`, so that the product is `A·valuesᵀ`.
+    pub fn pack_transposed(&mut self, k: usize, n: usize, values: &[f32]) {
+        self.resize(k, n);
+        for (panel, first) in self.panels.chunks_exact_mut(k * COLUMNS).zip((0..n).step_by(COLUMNS)) {
+            let width = COLUMNS.min(n - first);
+            for (column, row) in values[first * k..].chunks_exact(k).take(width).enumerate() {
+                for (line, &value) in panel.chunks_exact_mut(COLUMNS).zip(row) {
+                    line[column] = value;
+                }
+            }
+        }
+    }
+
+    fn resize(&mut self, k: usize, n: usize) {
+        if (self.k, self.n) != (k, n) {
+            (self.k, self.n) = (k, n);
+            self.panels = vec![0.0; k * n.next_multiple_of(COLUMNS)];
+        }
+    }
+}
+
+/// Row stride for a block of `n` columns: full tiles, and never a power of two, which would land every row in the
+/// same few lines of the cache.
+pub const fn stride(n: usize) -> usize {
+    n.next_multiple_of(COLUMNS) + COLUMNS
+}
+
+/// Rows of one block, such that blocks of `k` and of `n` columns together stay in the second-level cache.
+pub const fn block_rows(k: usize, n: usize) -> usize {
+    let rows = (192 * 1024 / 4) / (k + n);
+    let rows = if rows > 384 {
+        384
+    } else if rows < 48 {
+        48
+    } else {
+        rows
+    };
+    rows / 12 * 12
+}
+
+/// `c = a·b` for `rows` rows: `a` has row stride `a_stride`, `c` has `c_stride`. Columns of `c` beyond `n` stay.
+pub fn multiply(rows: usize, a: &[f32], a_stride: usize, b: &Packed, c: &mut [f32], c_stride: usize) {
+    let (k, n) = (b.k, b.n);
+    for (panel, first) in b.panels.chunks_exact(k * COLUMNS).zip((0..n).step_by(COLUMNS)) {
+        let width = COLUMNS.min(n - first);
+        let mut row = 0;
+        while row < rows {
+            let a = &a[row * a_stride..];
+            let c = &mut c[row * c_stride + first..];
+            if row + ROWS <= rows {
+                store(&tile::<ROWS>(a, a_stride, panel, k), c, c_stride, width);
+                row += ROWS;
+            } else {
+                store(&tile::<1>(a, a_stride, panel, k), c, c_stride, width);
+                row += 1;
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn tile<const M: usize>(a: &[f32], stride: usize, panel: &[f32], k: usize) -> [[f32; COLUMNS]; M] {
+    let rows: [&[f32]; M] = std::array::from_fn(|row| &a[row * stride..][..k]);
+    let mut sums = [[0.0; COLUMNS]; M];
+    for (index, b) in panel.as_chunks::<COLUMNS>().0.iter().take(k).enumerate() {
+        for row in 0..M {
+            let factor = rows[row][index];
+            for column in 0..COLUMNS {
+                sums[row][column] = mul_add(factor, b[column], sums[row][column]);
+            }
+        }
+    }
+    sums
+}
+
+#[inline(always)]
+fn store<const M: usize>(sums: &[[f32; COLUMNS]; M], c: &mut [f32], stride: usize, width: usize) {
+    for (row, sums) in sums.iter().enumerate() {
+        let line = &mut c[row * stride..][..width];
+        match line.first_chunk_mut::<COLUMNS>() {
+            Some(full) => *full = *sums,
+            None => line.copy_from_slice(&sums[..width]),
+        }
+    }
+}
+
+/// `c += aᵀ·b` for `rows` rows: `a` has `k` columns at row stride `a_stride`, `b` has `n` at `b_stride`, which must
+/// be a [`stride`], its columns from `n` on finite. `c` is `k × n` without gaps.
+#[allow(clippy::too_many_arguments)]
+pub fn accumulate_transposed(
+    rows: usize,
+    a: &[f32],
+    a_stride: usize,
+    k: usize,
+    b: &[f32],
+    b_stride: usize,
+    n: usize,
+    c: &mut [f32],
+) {
+    let (a, b) = (&a[..rows * a_stride], &b[..rows * b_stride]);
+    for first in (0..n).step_by(COLUMNS) {
+        let width = COLUMNS.min(n - first);
+        let mut row = 0;
+        while row < k {
+            let c = &mut c[row * n + first..];
+            let (a, b) = ((a, a_stride, row), (b, b_stride, first));
+            if row + ROWS_TRANSPOSED <= k {
+                add(&tile_transposed::<ROWS_TRANSPOSED>(a, b), c, n, width);
+                row += ROWS_TRANSPOSED;
+            } else if row + 2 <= k {
+                add(&tile_transposed::<2>(a, b), c, n, width);
+                row += 2;
+            } else {
+                add(&tile_transposed::<1>(a, b), c, n, width);
+                row += 1;
+            }
+        }
+    }
+}
+
+/// One tile of `aᵀ·b`; each operand is (slice, row stride, first column).
+#[inline(always)]
+fn tile_transposed<const M: usize>(
+    a: (&[f32], usize, usize),
+    b: (&[f32], usize, usize),
+) -> [[f32; COLUMNS]; M] {
+    let mut sums = [[0.0; COLUMNS]; M];
+    for (a_row, b_row) in a.0.chunks_exact(a.1).zip(b.0.chunks_exact(b.1)) {
+        let (Some(factors), Some(values)) =
+            (a_row[a.2..].first_chunk::<M>(), b_row[b.2..].first_chunk::<COLUMNS>())
+        else {
+            break;
+        };
+        for row in 0..M {
+            for column in 0..COLUMNS {
+                sums[row][column] = mul_add(factors[row], values[column], sums[row][column]);
+            }
+        }
+    }
+    sums
+}
+
+#[inline(always)]
+fn add<const M: usize>(sums: &[[f32; COLUMNS]; M], c: &mut [f32], stride: usize, width: usize) {
+    for (row, sums) in sums.iter().enumerate() {
+        for (value, sum) in c[row * stride..][..width].iter_mut().zip(sums) {
+            *value += sum;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(count: usize, seed: u32) -> Vec<f32> {
+        let value = |index: usize| {
+            let hash = (index as u32).wrapping_add(seed).wrapping_mul(2_654_435_761) >> 16;
+            f32::from(hash as u16) / 32768.0 - 1.0
+        };
+        (0..count).map(value).collect()
+    }
+
+    #[test]
+    fn products_agree_with_naive_loops_at_awkward_sizes() {
+        for (rows, k, n) in [(1, 1, 1), (5, 3, 7), (13, 27, 16), (12, 7, 33), (31, 17, 40), (4, 64, 48)] {
+            let (a_stride, b_stride) = (stride(k), stride(n));
+            let (a, w) = (values(rows * a_stride, 1), values(k * n, 2));
+            let (mut packed, mut turned) = (Packed::default(), Packed::default());
+            packed.pack(k, n, &w);
+            let transposed: Vec<f32> = (0..k * n).map(|i| w[(i % k) * n + i / k]).collect();
+            turned.pack_transposed(k, n, &transposed);
+            let mut c = vec![0.0; rows * b_stride];
+            let mut same = c.clone();
+            multiply(rows, &a, a_stride, &packed, &mut c, b_stride);
+            multiply(rows, &a, a_stride, &turned, &mut same, b_stride);
+            assert_eq!(c, same);
+            let mut gradient = vec![1.0; k * n];
+            accumulate_transposed(rows, &a, a_stride, k, &c, b_stride, n, &mut gradient);
+            for column in 0..n {
+                for r in 0..rows {
+                    let sum: f64 =
+                        (0..k).map(|i| f64::from(a[r * a_stride + i]) * f64::from(w[i * n + column])).sum();
+                    assert!((f64::from(c[r * b_stride + column]) - sum).abs() < 1e-5, "{rows} {k} {n}");
+                }
+                for i in 0..k {
+                    let sum: f64 = (0..rows)
+                        .map(|r| f64::from(a[r * a_stride + i]) * f64::from(c[r * b_stride + column]))
+                        .sum();
+                    assert!((f64::from(gradient[i * n + column]) - 1.0 - sum).abs() < 1e-4);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! A classifier alone, on embeddings that a network gave: what a page trains in a second from a few examples.
+//!
+//! Goes in: embeddings of the same length, a class each. Comes out: kernel and bias of a softmax regression, in the
+//! form of the network's own last layer (`features × classes`, classes innermost).
+
+use super::optimiser::{Optimiser, State};
+use super::random::Random;
+use super::replica::likeliest;
+use crate::kernels::f32::loss::softmax_cross_entropy;
+use crate::{Error, Result};
+
+/// How a head is trained.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HeadSettings {
+    /// Passes over all examples.
+    pub epochs: usize,
+    /// Examples per step.
+    pub batch: usize,
+    /// Learning rate at the start; it falls to zero by a cosine.
+    pub rate: f32,
+    /// Added times the weight to the kernel's gradient.
+    pub weight_decay: f32,
+    /// Of the order of the examples.
+    pub seed: u64,
+}
+
+impl Default for HeadSettings {
+    fn default() -> Self {
+        Self { epochs: 50, batch: 16, rate: 0.01, weight_decay: 1e-4, seed: 1 }
+    }
+}
+
+/// A trained classifier.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Head {
+    /// `features × classes`, classes innermost.
+    pub kernel: Vec<f32>,
+    /// One per class.
+    pub bias: Vec<f32>,
+    /// Mean loss over the last pass, in nats.
+    pub loss: f64,
+    /// Part of the examples that it gets right at the end, 0 to 1.
+    pub accuracy: f64,
+}
+
+impl Head {
+    /// Logits of one embedding.
+    pub fn logits(&self, embedding: &[f32]) -> Vec<f32> {
+        let mut logits = self.bias.clone();
+        for (row, &value) in self.kernel.chunks_exact(self.bias.len()).zip(embedding) {
+            logits.iter_mut().zip(row).for_each(|(logit, weight)| *logit += value * weight);
+        }
+        logits
+    }
+}
+
+/// Trains a head by RMSprop. `embeddings` is examples × features, `classes_of` the class of each, 0 to `classes` − 1;
+/// every class needs an example. The same input and seed give the same head.
+pub fn train(
+    embeddings: &[f32],
+    features: usize,
+    classes_of: &[usize],
+    classes: usize,
+    settings: HeadSettings,
+) -> Result<Head> {
+    check(embeddings, features, classes_of, classes, settings)?;
+    let kernel_len = features * classes;
+    let mut head = Head { kernel: vec![0.0; kernel_len], bias: vec![0.0; classes], loss: 0.0, accuracy: 0.0 };
+    let (mut kernel, mut bias) = (State::new(kernel_len), State::new(classes));
+    let (mut d_kernel, mut d_bias) = (vec![0.0; kernel_len], vec![0.0; classes]);
+    let (mut d_logits, mut target) = (vec![0.0; classes], vec![0.0; classes]);
+    let rule = Optimiser::RmsProp { decay: 0.9, momentum: 0.9, epsilon: 1e-3 };
+    let mut order: Vec<usize> = (0..classes_of.len()).collect();
+    for epoch in 0..settings.epochs {
+        Random::new(&[settings.seed, epoch as u64]).shuffle(&mut order);
+        let gone = epoch as f32 / settings.epochs as f32;
+        let rate = settings.rate * 0.5 * (1.0 + (std::f32::consts::PI * gone).cos());
+        head.loss = 0.0;
+        for batch in order.chunks(settings.batch) {
+            for (gradient, weight) in d_kernel.iter_mut().zip(&head.kernel) {
+                *gradient = settings.weight_decay * weight;
+            }
+            d_bias.fill(0.0);
+            for &example in batch {
+                let embedding = &embeddings[example * features..][..features];
+                let logits = head.logits(embedding);
+                target.fill(0.0);
+                target[classes_of[example]] = 1.0;
+                let part = 1.0 / batch.len() as f32;
+                head.loss += softmax_cross_entropy(&logits, &target, part, &mut d_logits);
+                for (row, &value) in d_kernel.chunks_exact_mut(classes).zip(embedding) {
+                    row.iter_mut().zip(&d_logits).for_each(|(sum, gradient)| *sum += value * gradient);
+                }
+                d_bias.iter_mut().zip(&d_logits).for_each(|(sum, gradient)| *sum += gradient);
+            }
+            move_all(rule, rate, &d_kernel, &mut head.kernel, &mut kernel);
+            move_all(rule, rate, &d_bias, &mut head.bias, &mut bias);
+        }
+        head.loss /= classes_of.len() as f64;
+    }
+    if !head.loss.is_finite() {
+        return Err(Error::Training("the head's loss is not finite; take a smaller learning rate".into()));
+    }
+    let right = |(embedding, &class): (&[f32], &usize)| likeliest(&head.logits(embedding)) == class;
+    let correct = embeddings.chunks_exact(features).zip(classes_of).filter(|&example| right(example)).count();
+    head.accuracy = correct as f64 / classes_of.len() as f64;
+    Ok(head)
+}
+
+fn move_all(rule: Optimiser, rate: f32, gradient: &[f32], weights: &mut [f32], state: &mut State) {
+    let states = state.square.iter_mut().zip(&mut state.velocity);
+    for ((weight, gradient), (square, velocity)) in weights.iter_mut().zip(gradient).zip(states) {
+        rule.step(rate, *gradient, weight, square, velocity);
+    }
+}
+
+fn check(
+    embeddings: &[f32],
+    features: usize,
+    classes_of: &[usize],
+    classes: usize,
+    settings: HeadSettings,
+) -> Result<()> {
+    let refuse = |sentence: String| Err(Error::Training(sentence));
+    if features == 0 || embeddings.len() != features * classes_of.len() {
+        let (values, examples) = (embeddings.len(), classes_of.len());
+        return refuse(format!("{values} values are no {examples} embeddings of {features} features"));
+    }
+    if let Some(index) = embeddings.iter().position(|value| !value.is_finite()) {
+        return refuse(format!("example {} has an embedding that is not finite", index / features));
+    }
+    if classes < 2 {
+        return refuse(format!("a head needs examples of at least two classes, and there are {classes}"));
+    }
+    if settings.epochs == 0 || settings.batch == 0 || !(settings.rate > 0.0 && settings.rate.is_finite()) {
+        return refuse("epochs, batch and learning rate must be above zero".into());
+    }
+    if let Some(example) = classes_of.iter().position(|&class| class >= classes) {
+        return refuse(format!("example {example} is of class {}, of {classes}", classes_of[example]));
+    }
+    match (0..classes).find(|class| !classes_of.contains(class)) {
+        Some(class) => refuse(format!("class {class} has no example; add one or leave the class out")),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn examples(count: usize, features: usize, classes: usize) -> (Vec<f32>, Vec<usize>) {
+        let mut random = Random::new(&[3]);
+        let centres: Vec<f32> = (0..classes * features).map(|_| random.normal()).collect();
+        let classes_of: Vec<usize> = (0..count).map(|example| example % classes).collect();
+        let embedding = |&class: &usize| centres[class * features..][..features].to_vec();
+        let mut embeddings: Vec<f32> = classes_of.iter().flat_map(embedding).collect();
+        embeddings.iter_mut().for_each(|value| *value = (*value + 0.5 * random.normal()).max(0.0));
+        (embeddings, classes_of)
+    }
+
+    #[test]
+    fn learns_separable_embeddings_and_repeats_itself() {
+        let (embeddings, classes_of) = examples(120, 64, 5);
+        let (learn, seen) = (&embeddings[..80 * 64], &classes_of[..80]);
+        let head = train(learn, 64, seen, 5, HeadSettings::default()).unwrap();
+        assert_eq!(head, train(learn, 64, seen, 5, HeadSettings::default()).unwrap());
+        assert!(head.accuracy > 0.99, "accuracy {}", head.accuracy);
+        let unseen = embeddings[80 * 64..].chunks_exact(64).zip(&classes_of[80..]);
+        let right = unseen.filter(|(values, class)| likeliest(&head.logits(values)) == **class).count();
+        assert!(right >= 38, "{right} of 40 unseen");
+    }
+
+    #[test]
+    fn refuses_what_cannot_be_learnt() {
+        let settings = HeadSettings::default();
+        let sentence = |result: Result<Head>| result.unwrap_err().to_string();
+        assert!(sentence(train(&[0.0; 4], 2, &[0, 0], 2, settings)).contains("class 1 has no example"));
+        assert!(sentence(train(&[0.0; 3], 2, &[0, 1], 2, settings)).contains("no 2 embeddings"));
+        assert!(sentence(train(&[0.0; 4], 2, &[0, 2], 2, settings)).contains("class 2, of 2"));
+        assert!(sentence(train(&[f32::NAN; 4], 2, &[0, 1], 2, settings)).contains("not finite"));
+        assert!(sentence(train(&[0.0; 2], 2, &[0], 1, settings)).contains("at least two classes"));
+    }
+}

@@ -1,0 +1,71 @@
+//! The learning rate over the course of a run.
+
+use serde::{Deserialize, Serialize};
+
+/// How the rate falls after the warm-up.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "form", rename_all = "lowercase")]
+pub enum Fall {
+    /// Stays.
+    Constant,
+    /// Times `factor` every `epochs` epochs (the authors: 0.94 every 2.5).
+    Step {
+        /// 0 to 1.
+        factor: f64,
+        /// Above 0.
+        epochs: f64,
+    },
+    /// Half a cosine down to zero at the end of the run.
+    Cosine,
+}
+
+/// The rate at any moment.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Schedule {
+    /// Greatest rate.
+    pub peak: f64,
+    /// Epochs over which the rate grows from zero.
+    pub warm_up: f64,
+    /// Epochs of the whole run.
+    pub epochs: f64,
+    /// What follows the warm-up.
+    pub fall: Fall,
+}
+
+impl Schedule {
+    /// The rate at `epoch`, a fraction of an epoch included.
+    pub fn rate(&self, epoch: f64) -> f64 {
+        if epoch < self.warm_up {
+            return self.peak * epoch / self.warm_up;
+        }
+        match self.fall {
+            Fall::Constant => self.peak,
+            Fall::Step { factor, epochs } => self.peak * factor.powf((epoch / epochs).floor()),
+            Fall::Cosine => {
+                let length = (self.epochs - self.warm_up).max(f64::MIN_POSITIVE);
+                let gone = ((epoch - self.warm_up) / length).clamp(0.0, 1.0);
+                self.peak * 0.5 * (1.0 + (std::f64::consts::PI * gone).cos())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rises_then_falls() {
+        let schedule = Schedule { peak: 0.4, warm_up: 2.0, epochs: 10.0, fall: Fall::Cosine };
+        let near = |epoch, rate: f64| assert!((schedule.rate(epoch) - rate).abs() < 1e-12);
+        near(0.0, 0.0);
+        near(1.0, 0.2);
+        near(2.0, 0.4);
+        near(6.0, 0.2);
+        near(10.0, 0.0);
+        near(11.0, 0.0);
+        let fall = Fall::Step { factor: 0.94, epochs: 2.5 };
+        let schedule = Schedule { peak: 0.045, warm_up: 0.0, epochs: 10.0, fall };
+        assert!((schedule.rate(5.1) - 0.045 * 0.94 * 0.94).abs() < 1e-12);
+    }
+}
