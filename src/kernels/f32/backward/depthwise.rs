@@ -140,21 +140,21 @@ fn gradients_of<const L: usize>(
         for (column, d_y) in d_y.chunks_exact(channels).enumerate() {
             let gradient: [f32; L] = lanes(d_y, channel);
             let at = first + column * shape.stride * channels;
-            for tap in 0..9 {
+            for (tap, sums) in sums.iter_mut().enumerate() {
                 let values: [f32; L] = lanes(map, at + tap / 3 * line + tap % 3 * channels);
                 for lane in 0..L {
-                    sums[tap][lane] = mul_add(values[lane], gradient[lane], sums[tap][lane]);
+                    sums[lane] = mul_add(values[lane], gradient[lane], sums[lane]);
                 }
             }
         }
         for (column, d_y) in d_y.chunks_exact(channels).enumerate() {
             let gradient: [f32; L] = lanes(d_y, channel);
             let at = first + column * shape.stride * channels;
-            for tap in 0..9 {
+            for (tap, weights) in weights.iter().enumerate() {
                 let at = at + tap / 3 * line + tap % 3 * channels;
                 let d_values = d_map[at..].first_chunk_mut::<L>().expect("the caller sized the map");
                 for lane in 0..L {
-                    d_values[lane] = mul_add(weights[tap][lane], gradient[lane], d_values[lane]);
+                    d_values[lane] = mul_add(weights[lane], gradient[lane], d_values[lane]);
                 }
             }
         }
