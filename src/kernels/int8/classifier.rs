@@ -52,7 +52,7 @@ pub fn pack(kernel: &[i8], scale: &[f32], bias: &[f32]) -> Packed {
     Packed { inputs: stored(inputs), weights, scale: fill(scale), bias: fill(bias) }
 }
 
-/// Writes one logit an output. `room` holds the quantised embedding meanwhile: [stored](super::stored) inputs.
+/// Writes one logit an output. `room` holds the quantised embedding meanwhile: [stored] inputs.
 pub fn forward(packed: &Packed, embedding: &[f32], room: &mut [i16], logits: &mut [f32]) {
     let room = &mut room[..packed.inputs];
     let step = quantise(embedding, room);

@@ -64,7 +64,7 @@ pub fn pack(kernel: &[i8], bias: &[i16], factor: &[i16]) -> Packed {
 }
 
 /// Writes the output rows `rows` as a panel whose first pixel is the first of them. `input` is the whole map, its
-/// channels [stored](super::stored).
+/// channels [stored].
 pub fn forward<C: Cell>(
     shape: &ConvShape,
     packed: &Packed,

@@ -76,7 +76,7 @@ pub fn pack<C: Cell>(kernel: &[i8], bias: &[i32], scale: &[f32]) -> Packed {
     Packed { inputs: stored(inputs), outputs: stored(outputs), weights, blocks }
 }
 
-/// Writes `pixels` pixels of [stored](super::stored) outputs each. `panel` has room for
+/// Writes `pixels` pixels of [stored] outputs each. `panel` has room for
 /// [`panel::len`]`(pixels, inputs)`; what lies there beyond `pixels` is read and thrown away.
 pub fn forward<C: Cell>(packed: &Packed, pixels: usize, panel: &[C], output: &mut [u8]) {
     let Packed { inputs, outputs, .. } = *packed;

@@ -9,7 +9,7 @@ use crate::kernels::simd::{I16x8, I32x4};
 const FIT: usize = 256;
 
 /// `output[channel] = float(Σ_pixel input) · scale`, exact before the product. `input` has `pixels` pixels of
-/// [stored](super::stored) channels; `output` one value a channel.
+/// [stored] channels; `output` one value a channel.
 pub fn forward(pixels: usize, input: &[u8], scale: f32, output: &mut [f32]) {
     let channels = stored(output.len());
     let input = &input[..pixels * channels];
