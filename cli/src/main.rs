@@ -1,2 +1,31 @@
-//! `mobilenet`: the native program.
-fn main() {}
+//! `mobilenet`: the native program. One file a command; the only place of the project with disk and image decoding.
+
+mod convert;
+mod eval;
+mod network;
+mod pictures;
+
+use clap::{Parser, Subcommand};
+
+/// Convert and evaluate MobileNet v1 networks.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Turn a network of any format into the native model file.
+    Convert(convert::Arguments),
+    /// Count how often a network names labelled pictures rightly.
+    Eval(eval::Arguments),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::Convert(arguments) => convert::run(&arguments),
+        Command::Eval(arguments) => eval::run(&arguments),
+    }
+}

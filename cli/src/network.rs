@@ -1,0 +1,97 @@
+//! Reads a network from disk, with what the caller knows of it.
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use mobilenet::formats::{self, Options, Reading, Source};
+use mobilenet::model::architecture::Normalisation;
+use mobilenet::shape::{Activation, Padding};
+use std::path::{Path, PathBuf};
+
+#[derive(Clone, Copy, ValueEnum)]
+enum PaddingName {
+    Same,
+    Symmetric,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ActivationName {
+    Relu,
+    Relu6,
+}
+
+/// What the caller knows of a network, used where its file is silent.
+#[derive(Args)]
+pub struct Known {
+    /// How convolutions meet the border: same (TensorFlow) or symmetric (PyTorch).
+    #[arg(long)]
+    padding: Option<PaddingName>,
+    /// What follows every convolution.
+    #[arg(long)]
+    activation: Option<ActivationName>,
+    /// Batch norm's epsilon.
+    #[arg(long)]
+    epsilon: Option<f64>,
+    /// MEAN,DEVIATION in units of a byte: 127.5,127.5 is x/127.5 - 1.
+    #[arg(long)]
+    normalisation: Option<String>,
+    /// Side of the input in pixels.
+    #[arg(long)]
+    resolution: Option<usize>,
+    /// Whether class 0 means "none of them".
+    #[arg(long)]
+    background: Option<bool>,
+    /// A file with one label a line.
+    #[arg(long)]
+    labels: Option<PathBuf>,
+}
+
+impl Known {
+    fn options(&self) -> anyhow::Result<Options> {
+        let labels = self.labels.as_deref().map(|path| -> anyhow::Result<Vec<String>> {
+            let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+            Ok(text.lines().map(|line| line.trim().to_string()).filter(|line| !line.is_empty()).collect())
+        });
+        Ok(Options {
+            padding: self.padding.map(|name| match name {
+                PaddingName::Same => Padding::Same,
+                PaddingName::Symmetric => Padding::Symmetric,
+            }),
+            activation: self.activation.map(|name| match name {
+                ActivationName::Relu => Activation::Relu,
+                ActivationName::Relu6 => Activation::Relu6,
+            }),
+            epsilon: self.epsilon,
+            normalisation: self.normalisation.as_deref().map(normalisation).transpose()?,
+            resolution: self.resolution,
+            background: self.background,
+            labels: labels.transpose()?,
+        })
+    }
+}
+
+fn normalisation(text: &str) -> anyhow::Result<Normalisation> {
+    match text.split_once(',').map(|(mean, deviation)| (mean.trim().parse(), deviation.trim().parse())) {
+        Some((Ok(mean), Ok(deviation))) => Ok(Normalisation::uniform(mean, deviation)),
+        _ => bail!("--normalisation is `{text}`, and must be MEAN,DEVIATION, as in 127.5,127.5"),
+    }
+}
+
+/// Reads the network in `path` and the files beside it that it refers to.
+pub fn read(path: &Path, known: &Known) -> anyhow::Result<Reading> {
+    let name = || path.display().to_string();
+    let bytes = std::fs::read(path).with_context(name)?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut beside = Vec::new();
+    for part in formats::beside(&bytes).with_context(name)? {
+        // A file may only refer to its own folder.
+        if Path::new(&part).components().any(|part| !matches!(part, std::path::Component::Normal(_))) {
+            bail!("{} refers to `{part}`, which is outside its folder", path.display());
+        }
+        let bytes = std::fs::read(folder.join(&part)).with_context(|| part.clone())?;
+        beside.push((part, bytes));
+    }
+    let beside: Vec<(&str, &[u8])> =
+        beside.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
+    let source = Source { bytes: &bytes, beside: &beside };
+    formats::read_source(&source, &known.options()?).with_context(name)
+}
