@@ -3,6 +3,7 @@
 mod convert;
 mod eval;
 mod network;
+mod paper;
 mod pictures;
 
 use clap::{Parser, Subcommand};
@@ -21,11 +22,14 @@ enum Command {
     Convert(convert::Arguments),
     /// Count how often a network names labelled pictures rightly.
     Eval(eval::Arguments),
+    /// Count the networks of Tables 8 and 9 from their layers, beside the paper's figures.
+    Paper(paper::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Convert(arguments) => convert::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
+        Command::Paper(arguments) => paper::run(&arguments),
     }
 }

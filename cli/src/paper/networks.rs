@@ -202,7 +202,10 @@ mod tests {
     #[test]
     fn published_parameter_counts_come_out_of_the_layers() {
         let parameters = |name: &str| {
-            networks().into_iter().find(|network| network.name == name).map(|network| network.count.parameters)
+            networks()
+                .into_iter()
+                .find(|network| network.name == name)
+                .map(|network| network.count.parameters)
         };
         assert_eq!(parameters("AlexNet"), Some(60_965_224));
         assert_eq!(parameters("VGG 16"), Some(138_357_544));
