@@ -7,12 +7,17 @@
 //! A parser returns named [`Tensors`] or the layers of a graph; `naming` alone knows what the frameworks call them and
 //! in which order their axes stand. The format is told by the content, never by a file's name.
 
+pub mod graph;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod keras;
 pub mod naming;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod onnx;
 pub mod options;
 pub mod safetensors;
 pub mod tensors;
+pub mod tfjs;
+pub mod tflite;
 
 pub use options::{Options, Origin, Property};
 pub use tensors::{Data, Dtype, Tensor, Tensors};
@@ -145,11 +150,21 @@ pub fn read_source(source: &Source, options: &Options) -> Result<Reading> {
         Format::KerasH5 => keras::read_h5(source, options),
         #[cfg(not(target_arch = "wasm32"))]
         Format::KerasZip => keras::read_zip(source, options),
+        Format::Tflite => tflite::read(source, options),
+        Format::Tfjs => tfjs::read(source, options),
+        #[cfg(not(target_arch = "wasm32"))]
+        Format::Onnx => onnx::read(source, options),
+        #[cfg(target_arch = "wasm32")]
         other => Err(Error::format(other.name(), "this build has no reader for it; use `mobilenet convert`")),
     }
 }
 
 /// Names of the files that `bytes` refers to and [`read_source`] needs in [`Source::beside`].
 pub fn beside(bytes: &[u8]) -> Result<Vec<String>> {
-    Format::detect(bytes).map(|_| Vec::new())
+    match Format::detect(bytes)? {
+        Format::Tfjs => tfjs::beside(bytes),
+        #[cfg(not(target_arch = "wasm32"))]
+        Format::Onnx => onnx::beside(bytes),
+        _ => Ok(Vec::new()),
+    }
 }
