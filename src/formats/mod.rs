@@ -7,6 +7,7 @@
 //! A parser returns named [`Tensors`] or the layers of a graph; `naming` alone knows what the frameworks call them and
 //! in which order their axes stand. The format is told by the content, never by a file's name.
 
+#[cfg_attr(target_arch = "wasm32", allow(dead_code, reason = "what ONNX alone uses is native"))]
 mod graph;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod keras;
