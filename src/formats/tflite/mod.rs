@@ -36,11 +36,11 @@ const MOST_NAME: usize = 120;
 /// # Errors
 /// [`Error::NotMobileNet`] with the first node that differs; [`Error::Format`] where the file is damaged.
 pub fn read(source: &Source, caller: &Options) -> Result<Reading> {
-    matcher::read(File::open(source.bytes)?.network()?, caller)
+    matcher::read(Model::open(source.bytes)?.network()?, caller)
 }
 
 /// The tables of a file that everything else refers to.
-struct File<'a> {
+struct Model<'a> {
     bytes: &'a [u8],
     root: Table<'a>,
     buffers: Tables<'a>,
@@ -81,7 +81,7 @@ impl Operator<'_> {
     }
 }
 
-impl<'a> File<'a> {
+impl<'a> Model<'a> {
     fn open(bytes: &'a [u8]) -> Result<Self> {
         let root = Table::root(bytes)?;
         let subgraph = root.tables(model::SUBGRAPHS)?.at(0, "SubGraph")?;
