@@ -1,5 +1,7 @@
 //! Real networks against what a reference implementation says of real pictures: every probability, every layer.
 
+#![cfg(not(target_arch = "wasm32"))] // reads files
+
 mod common;
 
 use common::{shared, shared_path};

@@ -6,6 +6,8 @@
 //! by 5e-3), but that is not shown to be the cause: an error from the second step on is not excluded, and the way
 //! to find it is a run of step two in float64.
 
+#![cfg(not(target_arch = "wasm32"))] // reads files
+
 use mobilenet::Architecture;
 use mobilenet::train::{Layout, Optimiser, Parameters, Replica, Settings, Trainer};
 use safetensors::SafeTensors;
