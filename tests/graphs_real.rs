@@ -1,6 +1,8 @@
 //! The foreign formats on real files of `../shared/weights` (or `$MOBILENET_SHARED/weights`): each loads, says where it
 //! found what, has the weights that the other formats of the same network have, and answers as the reference did.
 
+#![cfg(not(target_arch = "wasm32"))] // reads files
+
 mod common;
 
 use mobilenet::formats::{Options, Origin, Reading, Source, beside, read_source};
