@@ -1,0 +1,13 @@
+//! TF.js from any bytes: the first two say how long `model.json` is, the rest is every shard that it names.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use mobilenet::formats::{Options, Source, tfjs};
+
+fuzz_target!(|bytes: &[u8]| {
+    let Some((length, rest)) = bytes.split_first_chunk() else { return };
+    let Some((json, shard)) = rest.split_at_checked(usize::from(u16::from_le_bytes(*length))) else { return };
+    let names = tfjs::beside(json).unwrap_or_default();
+    let beside: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), shard)).collect();
+    let _ = tfjs::read(&Source { bytes: json, beside: &beside }, &Options::default());
+});
