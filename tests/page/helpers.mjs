@@ -1,7 +1,4 @@
 // What the tests of the page share: a server, a browser, a network that knows colours, pictures, a camera's film.
-//
-// The network is built here by hand: its first layer passes red, green and blue on, every other layer leaves them as
-// they are, and the classifier names the strongest. So a test knows the right answer without any file from elsewhere.
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,52 +11,7 @@ import { serve } from "../../scripts/serve.mjs";
 /** Where the reference data lies, or null. */
 export const shared = [process.env.MOBILENET_SHARED, join(root, "..", "shared")].find((path) => path && existsSync(path)) ?? null;
 
-/** The classes of the network that knows colours. */
-export const COLOURS = ["red thing, scarlet", "green thing", "blue thing", "grey thing"];
-
-const STRIDED_BLOCKS = 13;
-const CHANNELS = 8; // of every layer: TensorFlow never goes below it
-
-/** The native file of the network that knows colours: a few kilobytes. `labels` false leaves the names out. */
-export function colourNetwork({ labels = true, resolution = 32 } = {}) {
-  const tensors = {};
-  const put = (name, shape, at) => {
-    const values = new Float32Array(shape.reduce((product, size) => product * size, 1));
-    for (const [index, value] of at) values[index] = value;
-    tensors[name] = { shape, values };
-  };
-  const three = [0, 1, 2];
-  const centre = 4; // of the 3 × 3 window
-  put("conv1/kernel", [3, 3, 3, CHANNELS], three.map((c) => [(centre * 3 + c) * CHANNELS + c, 1]));
-  put("conv1/bias", [CHANNELS], three.map((c) => [c, 1])); // −1 … 1 becomes 0 … 2
-  for (let block = 1; block <= STRIDED_BLOCKS; block++) {
-    put(`conv_dw_${block}/kernel`, [3, 3, CHANNELS, 1], three.map((c) => [centre * CHANNELS + c, 1]));
-    put(`conv_dw_${block}/bias`, [CHANNELS], []);
-    put(`conv_pw_${block}/kernel`, [1, 1, CHANNELS, CHANNELS], three.map((c) => [c * CHANNELS + c, 1]));
-    put(`conv_pw_${block}/bias`, [CHANNELS], []);
-  }
-  const [classes, strength] = [COLOURS.length, 4];
-  put("conv_preds/kernel", [1, 1, CHANNELS, classes], three.map((c) => [c * classes + c, strength]));
-  put("conv_preds/bias", [classes], [[3, strength * 1.2]]);
-  const architecture = { alpha: 0.005, resolution, classes, ...(labels ? { labels: COLOURS } : {}) };
-  return safetensors(tensors, { mobilenet: JSON.stringify({ version: 1, architecture }) });
-}
-
-function safetensors(tensors, metadata) {
-  const header = { __metadata__: metadata };
-  const parts = [];
-  let offset = 0;
-  for (const [name, { shape, values }] of Object.entries(tensors)) {
-    const bytes = Buffer.from(values.buffer);
-    header[name] = { dtype: "F32", shape, data_offsets: [offset, (offset += bytes.length)] };
-    parts.push(bytes);
-  }
-  let text = JSON.stringify(header);
-  text += " ".repeat((8 - (text.length % 8)) % 8);
-  const length = Buffer.alloc(8);
-  length.writeBigUInt64LE(BigInt(text.length));
-  return Buffer.concat([length, Buffer.from(text), ...parts]);
-}
+export { COLOURS, colourNetwork } from "../networks/colours.mjs";
 
 /** A PNG of one colour, `[r, g, b]`. */
 export function png([r, g, b], width = 96, height = 64) {
