@@ -2,9 +2,12 @@
 
 mod convert;
 mod eval;
+mod inspect;
 mod network;
 mod paper;
 mod pictures;
+mod quantize;
+mod runner;
 
 use clap::{Parser, Subcommand};
 
@@ -22,6 +25,10 @@ enum Command {
     Convert(convert::Arguments),
     /// Count how often a network names labelled pictures rightly.
     Eval(eval::Arguments),
+    /// Show what a network is: its layers, their cost, their ranges.
+    Inspect(inspect::Arguments),
+    /// Turn a float network into an int8 one with ranges measured on pictures.
+    Quantize(quantize::Arguments),
     /// Count the networks of Tables 8 and 9 from their layers, beside the paper's figures.
     Paper(paper::Arguments),
 }
@@ -30,6 +37,8 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Convert(arguments) => convert::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Quantize(arguments) => quantize::run(&arguments),
         Command::Paper(arguments) => paper::run(&arguments),
     }
 }

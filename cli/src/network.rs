@@ -1,8 +1,9 @@
-//! Reads a network from disk, with what the caller knows of it.
+//! Networks on disk: reading them with what the caller knows, saying what was found, writing them.
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use mobilenet::formats::{self, Options, Reading, Source};
+use mobilenet::Weights;
+use mobilenet::formats::{self, Options, Origin, Property, Reading, Source};
 use mobilenet::model::architecture::Normalisation;
 use mobilenet::shape::{Activation, Padding};
 use std::path::{Path, PathBuf};
@@ -94,4 +95,38 @@ pub fn read(path: &Path, known: &Known) -> anyhow::Result<Reading> {
         beside.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
     let source = Source { bytes: &bytes, beside: &beside };
     formats::read_source(&source, &known.options()?).with_context(name)
+}
+
+/// Whether the file holds all that computing in int8 takes.
+pub fn is_ready_int8(weights: &Weights) -> bool {
+    let inner = weights.layers.len() - 1;
+    weights.is_int8() && weights.layers[..inner].iter().all(|layer| layer.range.is_some())
+}
+
+/// Who said so, as a person reads it.
+pub fn describe(origin: Origin) -> &'static str {
+    match origin {
+        Origin::File => "the file says so",
+        Origin::Caller => "as asked",
+        Origin::Habit => "the format's habit, for nobody said",
+    }
+}
+
+/// What was read, and who said what of it.
+pub fn print(reading: &Reading) {
+    let architecture = &reading.weights.architecture;
+    println!("{}: width {}, {} classes", reading.format.name(), architecture.alpha, architecture.classes);
+    for Property { name, value, origin } in &reading.properties {
+        println!("  {name:<14} {value} ({})", describe(*origin));
+    }
+}
+
+/// Writes a file whole or not at all: under another name first.
+pub fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(".part");
+    let written = std::fs::write(&unfinished, bytes).and_then(|()| std::fs::rename(&unfinished, path));
+    written.with_context(|| path.display().to_string())?;
+    println!("{}: {} bytes", path.display(), bytes.len());
+    Ok(())
 }

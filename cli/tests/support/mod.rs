@@ -1,0 +1,168 @@
+//! What the tests of the program share: a folder of one's own, a network that knows colours, pictures of one colour.
+//!
+//! The network is built by hand: its first layer passes red, green and blue on, every other layer leaves them as they
+//! are, and the classifier names the strongest. So a test knows the right answer without any file from elsewhere.
+#![allow(dead_code, reason = "no test uses everything")]
+
+use mobilenet::formats::safetensors::{Storage, write};
+use mobilenet::model::{Kernel, LayerKind, LayerWeights};
+use mobilenet::{Architecture, Weights};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// Labels of [`colours`].
+pub const LABELS: [&str; 4] = ["red thing, scarlet", "green thing", "blue thing", "grey thing"];
+
+/// A folder that is gone when the test is.
+pub struct Folder(pub PathBuf);
+
+impl Folder {
+    /// An empty folder for the test called `name`.
+    pub fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("mobilenet-cli-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    /// Where `name` lies in it.
+    pub fn at(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// The same as text.
+    pub fn text(&self, name: &str) -> String {
+        self.at(name).to_str().unwrap().to_owned()
+    }
+
+    /// Writes a file and the folders above it.
+    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> String {
+        let path = self.at(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, bytes).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    /// Writes a picture.
+    pub fn picture(&self, name: &str, colour: [u8; 3]) -> String {
+        self.write(name, png(colour))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Runs the program.
+pub fn mobilenet(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_mobilenet")).args(arguments).output().unwrap()
+}
+
+/// Runs the program, which has to succeed, and gives what it printed.
+pub fn prints(arguments: &[&str]) -> String {
+    let output = mobilenet(arguments);
+    let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{arguments:?}: {err}");
+    out
+}
+
+/// Runs the program, which has to fail without a panic and without a result, and gives its sentence.
+pub fn refuses(arguments: &[&str]) -> String {
+    let output = mobilenet(arguments);
+    let sentence = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success(), "{arguments:?} succeeded");
+    assert!(!sentence.contains("panicked") && output.status.code().is_some(), "{arguments:?}: {sentence}");
+    sentence
+}
+
+/// A picture of one colour.
+pub fn png(colour: [u8; 3]) -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    let picture = image::RgbImage::from_pixel(40, 36, image::Rgb(colour));
+    picture.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}
+
+/// A tar archive of files.
+pub fn tar(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, bytes) in files {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, name, bytes.as_slice()).unwrap();
+    }
+    archive.into_inner().unwrap()
+}
+
+/// The same, packed.
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(bytes).unwrap();
+    packed.finish().unwrap()
+}
+
+/// The network that knows colours, with so many classes, the first of them (behind a background class, where there is
+/// one) red, green, blue and grey.
+pub fn colours(classes: usize, background: bool, labels: &[&str]) -> Weights {
+    let shift = usize::from(background);
+    let labels = labels.iter().map(|label| label.to_string()).collect();
+    let architecture = Architecture {
+        alpha: 0.005,
+        resolution: 32,
+        classes: classes + shift,
+        background,
+        labels,
+        ..Architecture::default()
+    };
+    let layers = architecture.layers();
+    let layers = layers.iter().filter(|layer| layer.kind != LayerKind::Pool).map(|layer| {
+        let shape = layer.kernel_shape().unwrap();
+        let outputs = layer.shape.output.channels;
+        let mut kernel = vec![0.0; shape.iter().product()];
+        let mut bias = vec![0.0; outputs];
+        for colour in 0..3 {
+            match layer.kind {
+                LayerKind::Stem => {
+                    kernel[(4 * 3 + colour) * outputs + colour] = 1.0;
+                    bias[colour] = 1.0; // -1 … 1 becomes 0 … 2
+                }
+                LayerKind::Depthwise => kernel[4 * outputs + colour] = 1.0,
+                LayerKind::Classifier => kernel[colour * outputs + shift + colour] = 4.0,
+                _ => kernel[colour * outputs + colour] = 1.0,
+            }
+        }
+        if layer.kind == LayerKind::Classifier {
+            bias[shift + 3] = 4.0 * 1.2;
+        }
+        LayerWeights { name: layer.name.clone(), kernel: Kernel::F32(kernel), bias, range: None }
+    });
+    Weights::new(architecture.clone(), layers.collect()).unwrap()
+}
+
+/// The native file of the network that knows four colours.
+pub fn file() -> Vec<u8> {
+    write(&colours(4, false, &LABELS), Storage::F32).unwrap()
+}
+
+/// The same file without what it says of itself, as another program would write it.
+pub fn bare() -> Vec<u8> {
+    let file = file();
+    let (length, rest) = file.split_first_chunk::<8>().unwrap();
+    let (header, data) = rest.split_at(u64::from_le_bytes(*length) as usize);
+    let mut header: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(header).unwrap();
+    header.remove("__metadata__").unwrap();
+    let header = serde_json::to_vec(&header).unwrap();
+    [&(header.len() as u64).to_le_bytes()[..], &header, data].concat()
+}
+
+/// Reads a native file back.
+pub fn read(path: &Path) -> Weights {
+    mobilenet::formats::read(&std::fs::read(path).unwrap(), &Default::default()).unwrap()
+}
+
+/// Colours that the network names: by class.
+pub const COLOURS: [[u8; 3]; 4] = [[255, 0, 0], [0, 255, 0], [0, 0, 255], [120, 120, 120]];
