@@ -113,8 +113,6 @@ const steps = [
   {
     name: "firefox",
     what: "the class in Firefox",
-    // Asked for by name until the class has been seen to pass there.
-    onlyByName: true,
     skip: () => (firefox() ? null : "no Firefox here; `npm run test:firefox` installs one"),
     run: async () => {
       await setup(["geckodriver"]);
@@ -169,7 +167,7 @@ await main(import.meta, async (names) => {
   if (names.includes("--list")) return steps.forEach(({ name, what }) => say(`${name.padEnd(16)}${what}`));
   const unknown = names.filter((name) => !steps.some((step) => step.name === name));
   if (unknown.length) throw new Failure(`test: no step is called ${unknown.join(", ")}; there are ${steps.map(({ name }) => name).join(", ")}.`);
-  const chosen = names.length ? steps.filter(({ name }) => names.includes(name)) : steps.filter(({ onlyByName }) => !onlyByName);
+  const chosen = names.length ? steps.filter(({ name }) => names.includes(name)) : steps;
   const started = Date.now();
   await setup();
   if (chosen.some(({ needsBuild }) => needsBuild) && !chosen.some(({ name }) => name === "build")) await build();

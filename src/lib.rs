@@ -30,3 +30,9 @@ pub mod js;
 
 pub use error::{Error, Result};
 pub use model::{Architecture, Weights};
+
+/// The tests of the kernels run in a browser too: there `use crate::browser_test as test` stands for Rust's own `test`.
+#[cfg(all(test, target_arch = "wasm32"))]
+use wasm_bindgen_test::wasm_bindgen_test as browser_test;
+#[cfg(all(test, target_arch = "wasm32"))]
+wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_browser);

@@ -1,6 +1,8 @@
 //! The resizer against a slow one in `f64` that knows nothing of passes, tables or cuts.
 
 use super::*;
+#[cfg(target_arch = "wasm32")]
+use crate::browser_test as test;
 use crate::model::architecture::{ChannelOrder, Normalisation};
 
 const ROTATIONS: [Rotation; 4] = [Rotation::None, Rotation::Quarter, Rotation::Half, Rotation::ThreeQuarters];

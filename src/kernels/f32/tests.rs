@@ -2,6 +2,8 @@
 //! within a few roundings of the sum of the terms' sizes where they are.
 
 use super::*;
+#[cfg(target_arch = "wasm32")]
+use crate::browser_test as test;
 use crate::kernels::{reference, simd::FUSED};
 use crate::shape::{ConvShape, Map, Padding};
 

@@ -2,6 +2,8 @@
 
 use super::panel::{self, Cell};
 use super::*;
+#[cfg(target_arch = "wasm32")]
+use crate::browser_test as test;
 use crate::shape::{ConvShape, Map, Padding};
 
 /// A small generator of reproducible numbers (xorshift).

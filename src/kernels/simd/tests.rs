@@ -1,6 +1,8 @@
 //! Every operation against its meaning written out, on whichever body this build has.
 
 use super::*;
+#[cfg(target_arch = "wasm32")]
+use crate::browser_test as test;
 
 fn floats(values: [f32; 4]) -> F32x4 {
     F32x4::load(&values)

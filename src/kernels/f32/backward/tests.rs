@@ -2,6 +2,8 @@
 //! `⟨d_y, conv(x, w)⟩ = ⟨d_x, x⟩ = ⟨d_w, w⟩`. Swept over odd sizes, channel tails, strides and paddings.
 
 use super::*;
+#[cfg(target_arch = "wasm32")]
+use crate::browser_test as test;
 use crate::kernels::f32::batch_norm::Moments;
 use crate::kernels::f32::matmul::Packed;
 use crate::shape::{Map, Padding};
