@@ -108,8 +108,8 @@ window.measure = async ({ alpha, resolution, precision, variant, threads, rounds
   let best = 0;
   const round = (each) => {
     const start = performance.now();
-    instance.exports.run(20_000, 0.999);
-    best = Math.max(best, (20_000 * 24 * peak.operations) / (performance.now() - start) / 1e6);
+    instance.exports.run(400_000, 0.999);
+    best = Math.max(best, (400_000 * 24 * peak.operations) / (performance.now() - start) / 1e6);
     for (let i = 0; i < each; i++) {
       net.classify(frame, 5);
       const { grab, resize, network } = net.timings;

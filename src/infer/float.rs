@@ -2,15 +2,18 @@
 //!
 //! Goes in: [`Weights`], then a normalised frame. Comes out: every map, one after the other in the arena's two
 //! turns, and the answers. A depthwise convolution and its pointwise run as one step, band by band of rows, so that
-//! the map between them never leaves the cache; observed, they run one after the other and give the same bits.
+//! the map between them never leaves the cache; observed, they run one after the other and give the same bits. Every
+//! layer's rows are shared out over [`threads`].
 //! Next: [`Network`](super::Network) hands the answers out.
 
 use super::network::Observer;
 use super::plan::{Arena, Slices};
+use super::threads;
 use crate::Result;
 use crate::kernels::f32::{depthwise, pointwise, pool, softmax, window};
 use crate::model::{Layer, LayerKind, LayerWeights, Weights};
 use crate::shape::{ConvShape, Map};
+use std::ops::Range;
 
 /// Values of a band between depthwise and pointwise: 96 KiB, which leaves the second cache room for weights.
 const BAND: usize = 24 * 1024;
@@ -47,22 +50,47 @@ impl Packed {
     }
 }
 
+/// Who computes a layer.
+#[derive(Clone, Copy)]
+struct Crew {
+    threads: usize,
+    /// Values that each thread needs within a step.
+    room: usize,
+}
+
+impl Crew {
+    /// Has `output`, a map of the shape `shape`, filled.
+    fn share(
+        self,
+        shape: Map,
+        output: &mut [f32],
+        scratch: &mut [f32],
+        work: impl Fn(Range<usize>, &mut [f32], &mut [f32]) + Sync,
+    ) {
+        let output = (shape.width * shape.channels, output);
+        threads::share(self.threads, 0..shape.height, output, (self.room, scratch), work);
+    }
+}
+
 /// A network in floats. The layers it runs are handed to each call, so that they are kept in one place.
 pub struct FloatNetwork {
     packed: Vec<Packed>,
     arena: Arena,
     /// Which of the arena's maps the last feature map lies in.
     last: usize,
+    crew: Crew,
 }
 
 impl FloatNetwork {
     /// Packs the weights of `layers`.
     pub fn new(weights: &Weights, layers: &[Layer]) -> Result<Self> {
         let scratch = layers.iter().map(|layer| scratch_len(layer.kind, &layer.shape)).max();
-        let arena = Arena::new(weights.architecture.input(), layers, scratch.unwrap_or(0))?;
+        let crew = Crew { threads: threads::count(), room: scratch.unwrap_or(0) };
+        let scratch = crew.room.saturating_mul(crew.threads);
+        let arena = Arena::new(weights.architecture.input(), layers, scratch)?;
         let mut with_parameters = weights.layers.iter();
         let packed = layers.iter().map(|layer| Packed::new(layer, &mut with_parameters)).collect();
-        Ok(Self { packed, arena, last: 0 })
+        Ok(Self { packed, arena, last: 0, crew })
     }
 
     /// Bytes held.
@@ -77,6 +105,8 @@ impl FloatNetwork {
 
     /// Runs all layers, a depthwise convolution and its pointwise at once.
     pub fn run(&mut self, layers: &[Layer]) {
+        let crew = self.crew;
+        threads::wake(crew.threads);
         let mut slices = self.arena.slices();
         let mut turn = 0;
         let mut steps = layers.iter().zip(&self.packed);
@@ -84,9 +114,12 @@ impl FloatNetwork {
             if let Packed::Depthwise(depthwise) = packed {
                 let Some((pointwise, Packed::Pointwise(packed))) = steps.next() else { break };
                 let (input, output) = turns(&mut slices.maps, turn);
-                separable([layer, pointwise], depthwise, packed, input, slices.scratch, output);
+                let output = &mut output[..pointwise.shape.output.len()];
+                crew.share(pointwise.shape.output, output, slices.scratch, |rows, output, room| {
+                    separable([layer, pointwise], depthwise, packed, rows, input, room, output);
+                });
             } else {
-                step(layer, packed, &mut slices, turn);
+                step(crew, layer, packed, &mut slices, turn);
             }
             turn += 1;
         }
@@ -98,7 +131,7 @@ impl FloatNetwork {
     pub fn run_observed(&mut self, layers: &[Layer], observer: &mut Observer) {
         let mut slices = self.arena.slices();
         for (turn, (layer, packed)) in layers.iter().zip(&self.packed).enumerate() {
-            let output = step(layer, packed, &mut slices, turn);
+            let output = step(self.crew, layer, packed, &mut slices, turn);
             observer(layer, layer.shape.output, output);
         }
         softmax::forward(slices.logits, slices.probabilities);
@@ -132,7 +165,7 @@ fn turns<'a>([even, odd]: &'a mut [&mut [f32]; 2], turn: usize) -> (&'a [f32], &
 }
 
 /// One layer by itself. Gives its output.
-fn step<'a>(layer: &Layer, packed: &Packed, slices: &'a mut Slices, turn: usize) -> &'a [f32] {
+fn step<'a>(crew: Crew, layer: &Layer, packed: &Packed, slices: &'a mut Slices, turn: usize) -> &'a [f32] {
     let Layer { shape, activation, kind, .. } = layer;
     let (map, next) = turns(&mut slices.maps, turn);
     let map = if *kind == LayerKind::Stem { &slices.input[..] } else { map };
@@ -147,17 +180,15 @@ fn step<'a>(layer: &Layer, packed: &Packed, slices: &'a mut Slices, turn: usize)
         }
         _ => &mut next[..shape.output.len()],
     };
-    let rows = 0..shape.output.height;
-    match packed {
-        Packed::Window(packed) => {
-            window::forward(shape, packed, *activation, rows, map, slices.scratch, next);
-        }
-        Packed::Depthwise(packed) => depthwise::forward(shape, packed, *activation, rows, map, next),
+    let line = shape.input.width * shape.input.channels;
+    crew.share(shape.output, next, slices.scratch, |rows, next, room| match packed {
+        Packed::Window(packed) => window::forward(shape, packed, *activation, rows, map, room, next),
+        Packed::Depthwise(packed) => depthwise::forward(shape, packed, *activation, rows, map, room, next),
         Packed::Pointwise(packed) => {
-            pointwise::forward(packed, *activation, &map[..shape.input.len()], next);
+            pointwise::forward(packed, *activation, &map[rows.start * line..rows.end * line], next);
         }
         Packed::Pool => {}
-    }
+    });
     next
 }
 
@@ -171,28 +202,31 @@ fn band_rows(shape: &ConvShape) -> usize {
 fn scratch_len(kind: LayerKind, shape: &ConvShape) -> usize {
     match kind {
         LayerKind::Stem | LayerKind::Standard => window::gathered_len(shape),
-        LayerKind::Depthwise => band_rows(shape) * shape.output.width * shape.output.channels,
+        LayerKind::Depthwise => {
+            band_rows(shape) * shape.output.width * shape.output.channels + depthwise::room_len(shape)
+        }
         _ => 0,
     }
 }
 
-/// A depthwise convolution and its pointwise, band by band.
+/// Rows `rows` of a depthwise convolution and its pointwise, band by band.
 fn separable(
     [first, second]: [&Layer; 2],
     depthwise: &depthwise::Packed,
     pointwise: &pointwise::Packed,
+    rows: Range<usize>,
     input: &[f32],
-    band: &mut [f32],
+    scratch: &mut [f32],
     output: &mut [f32],
 ) {
+    let (room, band) = scratch.split_at_mut(depthwise::room_len(&first.shape));
     let between = first.shape.output;
     let line = between.width * second.shape.output.channels;
-    let rows = band_rows(&first.shape);
-    let output = &mut output[..second.shape.output.len()];
-    for (index, output) in output.chunks_mut(rows * line).enumerate() {
-        let rows = index * rows..(index * rows + output.len() / line);
+    let together = band_rows(&first.shape);
+    for (output, start) in output.chunks_mut(together * line).zip(rows.step_by(together)) {
+        let rows = start..start + output.len() / line;
         let band = &mut band[..rows.len() * between.width * between.channels];
-        depthwise::forward(&first.shape, depthwise, first.activation, rows, input, band);
+        depthwise::forward(&first.shape, depthwise, first.activation, rows, input, room, band);
         pointwise::forward(pointwise, second.activation, band, output);
     }
 }

@@ -6,23 +6,33 @@
 //!     for kx, ky: sum += map[y·stride + ky − pad][x·stride + kx − pad][channel] · kernel[ky][kx][channel]
 //! ```
 //!
-//! Goes in: a dense map. Comes out: rows of the next. Four channels at a time slide along a row with the nine vectors
-//! of their kernel in registers: each column of three inputs is loaded once and given to every output that it is
-//! under, three of them at stride 1. Nothing is padded: a column outside the map is not visited, and for a row
-//! outside it three weights are zero. Where the channels are no multiple of four the last four overlap their
-//! neighbours and are computed twice. Next: the pointwise convolution.
+//! Goes in: a dense map. Comes out: rows of the next. Read in place, pixels a power of two apart would throw each other
+//! out of the first cache. So sixteen channels pass through at a time, a cache line of every pixel: four rows of them
+//! stand side by side in a `Desk`, with zeros where the window hangs over the border, and every row is copied there
+//! once. On the desk everything is a constant distance apart. Four channels slide along it with the nine vectors of
+//! their kernel in registers: each column of inputs is loaded once and given to every output that it is under; at
+//! stride 1 two rows of outputs slide together, for they share two of four inputs. Next: the pointwise convolution.
 
 use super::Bounds;
 use crate::kernels::simd::F32x4;
-use crate::shape::{Activation, ConvShape};
+use crate::shape::{Activation, ConvShape, Map};
 use std::ops::Range;
 
 /// Channels of a vector.
 const LANES: usize = 4;
+/// Channels on the desk.
+const BLOCK: usize = 16;
 /// Values that four channels take when packed: bias, then the kernel column by column.
 const GROUP: usize = 10 * LANES;
+/// Rows of the map on the desk: as many as two rows of outputs lie under at stride 1. Both strides go on by two.
+const LINES: usize = 4;
+/// Rows of outputs on the desk.
+const ROWS: usize = 2;
 
-/// A kernel `[3, 3, channels]` and its bias, four channels after four.
+/// A column of the map on the desk, line by line.
+type Column = [f32; LINES * BLOCK];
+
+/// A kernel `[3, 3, channels]` and its bias, four channels after four, the last filled up with zeros.
 #[derive(Clone, Debug, Default)]
 pub struct Packed {
     channels: usize,
@@ -36,16 +46,11 @@ impl Packed {
     }
 }
 
-/// First channel of every group: multiples of four, the last moved back to end with the channels.
-fn starts(channels: usize) -> impl Iterator<Item = usize> {
-    (0..channels).step_by(LANES).map(move |first| first.min(channels.saturating_sub(LANES)))
-}
-
 /// Packs `kernel` (`[3, 3, channels]`) and `bias` (`[channels]`).
 pub fn pack(kernel: &[f32], bias: &[f32]) -> Packed {
     let channels = bias.len();
     let mut groups = vec![0.0; channels.div_ceil(LANES) * GROUP];
-    for (group, first) in groups.chunks_exact_mut(GROUP).zip(starts(channels)) {
+    for (group, first) in groups.chunks_exact_mut(GROUP).zip((0..channels).step_by(LANES)) {
         let width = LANES.min(channels - first);
         let columns = (0..3).flat_map(|kx| (0..3).map(move |ky| ky * 3 + kx));
         let taps = columns.map(|tap| &kernel[tap * channels + first..]);
@@ -57,61 +62,116 @@ pub fn pack(kernel: &[f32], bias: &[f32]) -> Packed {
     Packed { channels, groups }
 }
 
+/// Columns that the windows of one row lie over, border included.
+fn columns(shape: &ConvShape) -> usize {
+    shape.stride * (shape.output.width - 1) + 3
+}
+
+/// Values that [`forward`] needs as `room`. A block more than lies on the desk, so that whole columns can be taken from
+/// any channel on.
+pub fn room_len(shape: &ConvShape) -> usize {
+    columns(shape) * LINES * BLOCK + shape.output.width * ROWS * BLOCK + 2 * BLOCK
+}
+
 /// Output rows `rows` of the convolution of the whole map `input`, into `output`, whose first value is the first of
-/// those rows. The padding is 0 or 1 on the left and at the top, as [`ConvShape::window`] gives it.
+/// those rows. What `room` ([`room_len`]) holds does not matter.
 pub fn forward(
     shape: &ConvShape,
     packed: &Packed,
     activation: Activation,
     rows: Range<usize>,
     input: &[f32],
+    room: &mut [f32],
     output: &mut [f32],
 ) {
     let channels = packed.channels;
     let bounds = Bounds::of(activation);
-    let line = shape.input.width * channels;
-    for (y, output) in rows.zip(output.chunks_exact_mut(shape.output.width * channels)) {
-        let source = |ky: usize| (y * shape.stride + ky).checked_sub(shape.pad_top);
-        let inside = |ky: usize| source(ky).filter(|&row| row < shape.input.height);
-        let rows = Rows {
-            // The middle row is always inside; it stands in, times zero, for one that is not.
-            lines: [0, 1, 2].map(|ky| {
-                let row = inside(ky).or(inside(1)).unwrap_or(0);
-                &input[row * line..][..line]
-            }),
-            present: [0, 1, 2].map(|ky| inside(ky).is_some()),
-        };
-        for (group, first) in packed.groups.chunks_exact(GROUP).zip(starts(channels)) {
-            let group = Group::new(group, rows.present, bounds);
-            match (channels < LANES, shape.stride) {
-                (true, _) => few(shape, &group, &rows, channels, output),
-                (false, 1) => slide_by_one(&group, &rows, first, channels, output),
-                (false, _) => slide_by_two(&group, &rows, first, channels, shape.pad_left, output),
+    let line = shape.output.width * channels;
+    let output = &mut output[..rows.len() * line];
+    let together = if shape.stride == 1 { ROWS } else { 1 };
+    let (map, sums) = room[..room_len(shape)].split_at_mut(columns(shape) * LINES * BLOCK + BLOCK);
+    let mut desk = Desk { shape, input, map, sums };
+    for (block, groups) in packed.groups.chunks(BLOCK / LANES * GROUP).enumerate() {
+        let first = block * BLOCK;
+        let block = first..channels.min(first + BLOCK);
+        desk.map.fill(0.0);
+        let mut ready = rows.start * shape.stride;
+        for (output, y) in output.chunks_mut(together * line).zip(rows.clone().step_by(together)) {
+            // Rows count from the first of the padding, and the first under these outputs lies in line 0 or 2.
+            let top = y * shape.stride;
+            let skipped = rows.start * shape.stride;
+            for row in ready..top + together + 2 {
+                desk.take(row, (row - skipped) % LINES, block.clone(), channels);
+            }
+            ready = top + together + 2;
+            for (index, group) in groups.chunks_exact(GROUP).enumerate() {
+                let group = Group::new(group, bounds);
+                match (shape.stride, (top - skipped) % LINES) {
+                    (1, 0) => group.by_one::<0>(&mut desk, index * LANES),
+                    (1, _) => group.by_one::<2>(&mut desk, index * LANES),
+                    (_, 0) => group.by_two::<0>(&mut desk, index * LANES),
+                    (_, _) => group.by_two::<2>(&mut desk, index * LANES),
+                }
+            }
+            for (row, output) in output.chunks_exact_mut(line).enumerate() {
+                desk.give(row, block.clone(), channels, output);
             }
         }
     }
 }
 
-/// The three input rows under one output row.
-struct Rows<'a> {
-    lines: [&'a [f32]; 3],
-    present: [bool; 3],
+/// Sixteen channels of four rows of the map with their border, and of the outputs above them.
+struct Desk<'a> {
+    shape: &'a ConvShape,
+    input: &'a [f32],
+    map: &'a mut [f32],
+    sums: &'a mut [f32],
 }
 
-impl Rows<'_> {
-    /// The columns from `first` on, three pixels each.
-    #[inline(always)]
-    fn columns(&self, first: usize, channels: usize) -> impl Iterator<Item = [&[f32]; 3]> {
-        let [top, middle, bottom] = self.lines.map(|line| line[first * channels..].chunks_exact(channels));
-        top.zip(middle).zip(bottom).map(|((top, middle), bottom)| [top, middle, bottom])
+impl Desk<'_> {
+    /// Copies the channels `block` of row `row` of the padded map to line `line`.
+    fn take(&mut self, row: usize, line: usize, block: Range<usize>, channels: usize) {
+        let Map { height, width, .. } = self.shape.input;
+        let (desk, _) =
+            self.map[self.shape.pad_left * LINES * BLOCK + line * BLOCK..].as_chunks_mut::<BLOCK>();
+        let desk = desk.iter_mut().step_by(LINES).take(width);
+        let Some(row) = row.checked_sub(self.shape.pad_top).filter(|&row| row < height) else {
+            desk.for_each(|pixel| pixel.fill(0.0));
+            return;
+        };
+        let pixels = self.input[row * width * channels..][..width * channels].chunks_exact(channels);
+        for (pixel, desk) in pixels.zip(desk) {
+            copy(&pixel[block.clone()], desk);
+        }
     }
 
-    /// The columns from `first` on, two by two, three times two pixels each.
-    #[inline(always)]
-    fn pairs(&self, first: usize, channels: usize) -> impl Iterator<Item = [&[f32]; 3]> {
-        let [top, middle, bottom] =
-            self.lines.map(|line| line[first * channels..].chunks_exact(2 * channels));
-        top.zip(middle).zip(bottom).map(|((top, middle), bottom)| [top, middle, bottom])
+    /// Copies the sums of row `row` to the channels `block` of the map's row `output`.
+    fn give(&self, row: usize, block: Range<usize>, channels: usize, output: &mut [f32]) {
+        let desk = self.sums[row * BLOCK..].as_chunks::<BLOCK>().0.iter().step_by(ROWS);
+        for (pixel, desk) in output.chunks_exact_mut(channels).zip(desk) {
+            let pixel = &mut pixel[block.clone()];
+            copy(&desk[..pixel.len()], pixel);
+        }
+    }
+}
+
+/// A copy without a call: vector by vector, then value by value.
+#[inline(always)]
+fn copy(from: &[f32], to: &mut [f32]) {
+    let to = &mut to[..from.len()];
+    if let (Ok(from), Ok(to)) = (<&[f32; BLOCK]>::try_from(from), <&mut [f32; BLOCK]>::try_from(&mut *to)) {
+        for lane in (0..BLOCK).step_by(LANES) {
+            F32x4::load(&from[lane..]).store(&mut to[lane..]);
+        }
+        return;
+    }
+    let (vectors, values) = from.as_chunks::<LANES>();
+    let (to_vectors, to_values) = to.as_chunks_mut::<LANES>();
+    for (from, to) in vectors.iter().zip(to_vectors) {
+        F32x4::load(from).store(to);
+    }
+    for (from, to) in values.iter().zip(to_values) {
+        *to = *from;
     }
 }
 
@@ -125,16 +185,13 @@ struct Group {
 
 impl Group {
     #[inline(always)]
-    fn new(packed: &[f32], present: [bool; 3], bounds: Bounds) -> Self {
-        let zero = F32x4::splat(0.0);
-        let tap = |kx: usize, ky: usize| {
-            if present[ky] { F32x4::load(&packed[(1 + kx * 3 + ky) * LANES..]) } else { zero }
-        };
-        let kernel = [0, 1, 2].map(|kx| [0, 1, 2].map(|ky| tap(kx, ky)));
+    fn new(packed: &[f32], bounds: Bounds) -> Self {
+        let kernel =
+            [0, 1, 2].map(|kx| [0, 1, 2].map(|ky| F32x4::load(&packed[(1 + kx * 3 + ky) * LANES..])));
         Self { bias: F32x4::load(packed), kernel, bounds }
     }
 
-    /// `sum` and what kernel column `kx` makes of a column of inputs.
+    /// `sum` and what kernel column `kx` makes of three inputs.
     #[inline(always)]
     fn add(&self, kx: usize, inputs: [F32x4; 3], sum: F32x4) -> F32x4 {
         let [top, middle, bottom] = self.kernel[kx];
@@ -143,84 +200,48 @@ impl Group {
         inputs[2].mul_add(bottom, sum)
     }
 
-    /// What follows the convolution, then the pixel's channels from `first` on.
-    #[inline(always)]
-    fn store(&self, sum: F32x4, first: usize, pixel: &mut [f32]) {
-        self.bounds.clamp(sum).store(&mut pixel[first..first + LANES]);
-    }
-}
-
-/// Four channels of the three pixels of a column.
-#[inline(always)]
-fn load(column: [&[f32]; 3], first: usize) -> [F32x4; 3] {
-    column.map(|pixel| F32x4::load(&pixel[first..first + LANES]))
-}
-
-/// One row at stride 1, one column of padding: every column ends one sum, continues the next, begins the one after.
-#[inline(always)]
-fn slide_by_one(group: &Group, rows: &Rows, first: usize, channels: usize, output: &mut [f32]) {
-    let Some(column) = rows.columns(0, channels).next() else { return };
-    let inputs = load(column, first);
-    let mut current = group.add(1, inputs, group.bias);
-    let mut next = group.add(0, inputs, group.bias);
-    let (outputs, last) = output.split_at_mut(output.len() - channels);
-    for (column, output) in rows.columns(1, channels).zip(outputs.chunks_exact_mut(channels)) {
-        let inputs = load(column, first);
-        let done = group.add(2, inputs, current);
-        current = group.add(1, inputs, next);
-        next = group.add(0, inputs, group.bias);
-        group.store(done, first, output);
-    }
-    group.store(current, first, last);
-}
-
-/// One row at stride 2: columns in pairs, of which the first lies under one sum and the second under two.
-#[inline(always)]
-fn slide_by_two(
-    group: &Group,
-    rows: &Rows,
-    first: usize,
-    channels: usize,
-    pad_left: usize,
-    output: &mut [f32],
-) {
-    let mut sum = group.bias;
-    if pad_left == 0 {
-        let Some(column) = rows.columns(0, channels).next() else { return };
-        sum = group.add(0, load(column, first), sum);
-    }
-    let width = rows.lines[0].len() / channels;
-    let from = 1 - pad_left.min(1);
-    let pairs = (width - from) / 2;
-    let (outputs, last) = output.split_at_mut(pairs * channels);
-    for (pair, output) in rows.pairs(from, channels).zip(outputs.chunks_exact_mut(channels)) {
-        sum = group.add(1, load(pair.map(|pair| &pair[..channels]), first), sum);
-        let inputs = load(pair.map(|pair| &pair[channels..]), first);
-        let done = group.add(2, inputs, sum);
-        sum = group.add(0, inputs, group.bias);
-        group.store(done, first, output);
-    }
-    // A last output that hangs over the right border has one column left, and no second one.
-    if !last.is_empty() {
-        let Some(column) = rows.columns(from + 2 * pairs, channels).next() else { return };
-        group.store(group.add(1, load(column, first), sum), first, last);
-    }
-}
-
-/// One row of fewer than four channels, pixel by pixel.
-fn few(shape: &ConvShape, group: &Group, rows: &Rows, channels: usize, output: &mut [f32]) {
-    for (x, output) in output.chunks_exact_mut(channels).enumerate() {
-        let mut sum = group.bias;
-        for kx in 0..3 {
-            let column = (x * shape.stride + kx).checked_sub(shape.pad_left);
-            let Some(column) = column.filter(|&column| column < shape.input.width) else { continue };
-            let inputs = rows.lines.map(|line| {
-                let mut four = [0.0; LANES];
-                four[..channels].copy_from_slice(&line[column * channels..][..channels]);
-                F32x4::load(&four)
-            });
-            sum = group.add(kx, inputs, sum);
+    /// Two rows at stride 1: every column ends a sum of each, continues the next, begins the one after. The rows lie
+    /// under the desk's lines from `TOP` on.
+    fn by_one<const TOP: usize>(&self, desk: &mut Desk, lane: usize) {
+        let mut columns = desk.map[lane..].as_chunks().0.iter().map(column::<TOP>);
+        let (Some([a, b, c, d]), Some([e, f, g, h])) = (columns.next(), columns.next()) else { return };
+        let mut upper = self.add(1, [e, f, g], self.add(0, [a, b, c], self.bias));
+        let mut lower = self.add(1, [f, g, h], self.add(0, [b, c, d], self.bias));
+        let mut next_upper = self.add(0, [e, f, g], self.bias);
+        let mut next_lower = self.add(0, [f, g, h], self.bias);
+        for ([a, b, c, d], sums) in columns.zip(desk.sums[lane..].as_chunks_mut::<{ ROWS * BLOCK }>().0) {
+            let done = [self.add(2, [a, b, c], upper), self.add(2, [b, c, d], lower)];
+            upper = self.add(1, [a, b, c], next_upper);
+            lower = self.add(1, [b, c, d], next_lower);
+            next_upper = self.add(0, [a, b, c], self.bias);
+            next_lower = self.add(0, [b, c, d], self.bias);
+            self.bounds.clamp(done[0]).store(sums);
+            self.bounds.clamp(done[1]).store(&mut sums[BLOCK..]);
         }
-        output.copy_from_slice(&group.bounds.clamp(sum).to_array()[..channels]);
     }
+
+    /// One row at stride 2: columns in pairs, of which the first lies under one sum and the second under two.
+    fn by_two<const TOP: usize>(&self, desk: &mut Desk, lane: usize) {
+        let (first, pairs) = desk.map[lane..].split_at(LINES * BLOCK);
+        let three = |values| {
+            let [top, middle, bottom, _] = column::<TOP>(values);
+            [top, middle, bottom]
+        };
+        let Some(first) = first.first_chunk() else { return };
+        let mut sum = self.add(0, three(first), self.bias);
+        let pairs = pairs.as_chunks::<{ 2 * LINES * BLOCK }>().0;
+        for (pair, sums) in pairs.iter().zip(desk.sums[lane..].as_chunks_mut::<{ ROWS * BLOCK }>().0) {
+            let [Some(second), Some(third)] = [pair.first_chunk(), pair.last_chunk()] else { return };
+            let third = three(third);
+            let done = self.add(2, third, self.add(1, three(second), sum));
+            sum = self.add(0, third, self.bias);
+            self.bounds.clamp(done).store(sums);
+        }
+    }
+}
+
+/// Four channels of a column of the desk, from the line `TOP` on.
+#[inline(always)]
+fn column<const TOP: usize>(values: &Column) -> [F32x4; LINES] {
+    [0, 1, 2, 3].map(|line| F32x4::load(&values[(TOP + line) % LINES * BLOCK..]))
 }
