@@ -108,6 +108,7 @@ const steps = [
     run: () => command("cargo", ["doc", "--workspace", "--no-deps", "--lib", "--document-private-items"], { env: { RUSTDOCFLAGS: "-D warnings" } }),
   },
   { name: "native", what: "cargo test", run: () => tests("cargo", ["test", "--workspace"]) },
+  { name: "threads", what: "cargo test, several threads", run: () => tests("cargo", ["test", "--features", "threads", "--test", "threads"]) },
   { name: "chrome", what: "the class in Chrome", run: () => wasmPackTest("chrome") },
   { name: "chrome-relaxed", what: "the same with relaxed SIMD", run: () => wasmPackTest("chrome", relaxedFlags) },
   {

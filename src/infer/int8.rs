@@ -9,13 +9,15 @@
 //! next one's is computed here, once, in 64-bit floats.
 
 use super::network::Observer;
+use super::threads;
+use crate::kernels::f32::softmax;
 use crate::kernels::int8::{LARGEST, LEVELS, classifier, depthwise, panel, pointwise, pool, stem, stored};
-use crate::kernels::reference;
 use crate::model::architecture::ChannelOrder;
 use crate::model::{Architecture, Kernel, Layer, LayerKind, LayerWeights, Weights};
 use crate::shape::{ConvShape, Map};
 use crate::{Error, Result};
 use panel::Fast;
+use std::ops::Range;
 
 /// Cells of a panel that a band aims at: with the weights of eight outputs they fit the first-level cache.
 const BAND: usize = 16 * 1024;
@@ -29,6 +31,21 @@ struct Block {
     pointwise: (ConvShape, pointwise::Packed),
     /// Output rows in a band.
     rows: usize,
+}
+
+impl Block {
+    /// Rows `rows` of the block's output, band by band.
+    fn run(&self, rows: Range<usize>, input: &[u8], panel: &mut [Fast], output: &mut [u8]) {
+        let (shape, weights) = &self.depthwise;
+        let width = shape.output.width;
+        let line = width * stored(self.pointwise.0.output.channels);
+        for (output, first) in output.chunks_mut(self.rows * line).zip(rows.step_by(self.rows)) {
+            let rows = first..first + output.len() / line;
+            let pixels = rows.len() * width;
+            depthwise::forward(shape, weights, rows, input, panel);
+            pointwise::forward(&self.pointwise.1, pixels, panel, output);
+        }
+    }
 }
 
 /// All that a run writes, allocated once.
@@ -52,6 +69,7 @@ pub struct Int8Network {
     /// Real value of one step of each layer's output, pool and classifier left out.
     steps: Vec<f32>,
     memory: Memory,
+    threads: usize,
 }
 
 /// Real value of one step of a layer's output: its range in 127, or more where some input could drive its sums
@@ -118,8 +136,9 @@ impl Int8Network {
         }
         let (kernel, scales) = int8_kernel(last)?;
         let classifier = classifier::pack(kernel, scales, &last.bias);
-        let memory = Memory::new(first.shape, &blocks, last.bias.len())?;
-        Ok(Self { stem: (first.shape, stem), blocks, classifier, steps, memory })
+        let threads = threads::count();
+        let memory = Memory::new(first.shape, &blocks, last.bias.len(), threads)?;
+        Ok(Self { stem: (first.shape, stem), blocks, classifier, steps, memory, threads })
     }
 
     /// Bytes held.
@@ -135,19 +154,19 @@ impl Int8Network {
 
     /// Runs all layers, in bands.
     pub fn run(&mut self) {
+        let threads = self.threads;
+        threads::wake(threads);
         let Memory { input, maps: [even, odd], panel, stem: room, .. } = &mut self.memory;
-        run_stem(&self.stem, input, room, even);
+        run_stem(&self.stem, threads, input, room, even);
         let (mut before, mut after) = (even, odd);
         for block in &self.blocks {
-            let (shape, weights) = &block.depthwise;
-            let Map { height, width, .. } = shape.output;
-            let pixel = stored(block.pointwise.0.output.channels);
-            for first in (0..height).step_by(block.rows) {
-                let rows = first..height.min(first + block.rows);
-                let pixels = rows.len() * width;
-                depthwise::forward(shape, weights, rows, before, panel);
-                pointwise::forward(&block.pointwise.1, pixels, panel, &mut after[first * width * pixel..]);
-            }
+            let shape = block.pointwise.0.output;
+            let line = shape.width * stored(shape.channels);
+            let output = &mut after[..shape.height * line];
+            let each = panel.len() / threads;
+            threads::share(threads, 0..shape.height, (line, output), (each, panel), |rows, output, panel| {
+                block.run(rows, before, panel, output);
+            });
             std::mem::swap(&mut before, &mut after);
         }
         self.answer();
@@ -162,7 +181,7 @@ impl Int8Network {
             let reals: Vec<f32> = values.into_iter().map(|value| f32::from(value) * step).collect();
             observer(layer, layer.shape.output, &reals);
         };
-        run_stem(&self.stem, input, room, even);
+        run_stem(&self.stem, self.threads, input, room, even);
         show(dense(self.stem.0.output, even).collect());
         let (mut before, mut after) = (even, odd);
         for block in &self.blocks {
@@ -200,7 +219,7 @@ impl Int8Network {
         }
         pool::forward(map.pixels(), last, step / map.pixels() as f32, embedding);
         classifier::forward(&self.classifier, embedding, fine_embedding, logits);
-        reference::softmax(logits, probabilities);
+        softmax::forward(logits, probabilities);
     }
 
     /// Shape of the last map.
@@ -248,19 +267,28 @@ fn dense(map: Map, stored_map: &[u8]) -> impl Iterator<Item = u8> {
     pixels.flat_map(move |pixel| pixel[..map.channels].iter().copied())
 }
 
-fn run_stem((shape, packed): &(ConvShape, stem::Packed), input: &[u8], room: &mut [i16], output: &mut [u8]) {
+fn run_stem(
+    (shape, packed): &(ConvShape, stem::Packed),
+    threads: usize,
+    input: &[u8],
+    room: &mut [i16],
+    output: &mut [u8],
+) {
     let Map { height, width, channels } = shape.output;
-    for first in (0..height).step_by(STEM_ROWS) {
-        let rows = first..height.min(first + STEM_ROWS);
-        stem::forward(shape, packed, rows, input, room, &mut output[first * width * stored(channels)..]);
-    }
+    let line = width * stored(channels);
+    let (output, each) = ((line, &mut output[..height * line]), room.len() / threads);
+    threads::share(threads, 0..height, output, (each, room), |rows, output, room| {
+        for (output, first) in output.chunks_mut(STEM_ROWS * line).zip(rows.step_by(STEM_ROWS)) {
+            stem::forward(shape, packed, first..first + output.len() / line, input, room, output);
+        }
+    });
 }
 
 /// Rows that the stem computes at a time.
 const STEM_ROWS: usize = 4;
 
 impl Memory {
-    fn new(stem: ConvShape, blocks: &[Block], classes: usize) -> Result<Self> {
+    fn new(stem: ConvShape, blocks: &[Block], classes: usize, threads: usize) -> Result<Self> {
         let mut panel = 0;
         let mut last = stem.output;
         let mut largest = map_len(last)?;
@@ -273,8 +301,8 @@ impl Memory {
         Ok(Self {
             input: room(stem.input.len())?,
             maps: [room(largest)?, room(largest)?],
-            panel: room(panel)?,
-            stem: room(stem::room_len(&stem, STEM_ROWS))?,
+            panel: room(threads.saturating_mul(panel))?,
+            stem: room(threads.saturating_mul(stem::room_len(&stem, STEM_ROWS)))?,
             features: room(last.len())?,
             embedding: room(last.channels)?,
             fine_embedding: room(stored(last.channels))?,

@@ -2,7 +2,8 @@
 //!
 //! Goes in: [`Weights`](crate::Weights), then a frame in [`Network::input`]. Comes out: probabilities, logits, the
 //! embedding, the last feature map. `plan` lays out the memory once, `network` is the door, `float` the network in
-//! 32-bit floats behind it and `int8` the one in bytes, which `quantise` makes; `predictions` puts names to
+//! 32-bit floats behind it and `int8` the one in bytes, which `quantise` makes; `threads` shares their rows out;
+//! `predictions` puts names to
 //! probabilities, `heatmap` a class to its place in the picture. Next: `js` and the CLI.
 
 mod float;
@@ -12,6 +13,7 @@ pub mod network;
 mod plan;
 pub mod predictions;
 pub mod quantise;
+mod threads;
 
 pub use network::{Input, Network, Observer, Precision};
 pub use predictions::{Filter, Prediction, Selection};

@@ -1,0 +1,158 @@
+//! Rows of a map shared out over the threads of rayon's pool; without the feature `threads` everything runs here.
+//!
+//! Goes in: how many threads, a range of rows, the output that they fill, room for each thread, the work. Comes out:
+//! the output, the same to the bit however many threads there are, for every row is computed by one of them alone.
+//!
+//! A layer takes less time than a thread needs to fall asleep and wake, so those that have nothing to do look for
+//! work for a while longer than rayon's own would: from the first layer of a run until some time after the last.
+
+use std::ops::Range;
+
+/// How many threads work on a layer.
+pub fn count() -> usize {
+    #[cfg(feature = "threads")]
+    return rayon::current_num_threads();
+    #[cfg(not(feature = "threads"))]
+    1
+}
+
+/// Fills `output`, `line` values for each of `rows`, by `work`, which gets some of the rows, their part of the output
+/// and `each` values of `scratch`, of which there are `each` for every one of `threads`.
+pub fn share<O: Send, S: Send>(
+    threads: usize,
+    rows: Range<usize>,
+    (line, output): (usize, &mut [O]),
+    (each, scratch): (usize, &mut [S]),
+    work: impl Fn(Range<usize>, &mut [O], &mut [S]) + Sync,
+) {
+    let threads = threads.min(rows.len());
+    if threads <= 1 {
+        work(rows, output, scratch);
+        return;
+    }
+    #[cfg(feature = "threads")]
+    pool::share(threads, rows, (line, output), (each, scratch), &work);
+    #[cfg(not(feature = "threads"))]
+    let _ = (line, each);
+}
+
+/// To be called before the first layer: whoever sleeps is woken while the first rows are being computed.
+pub fn wake(threads: usize) {
+    #[cfg(feature = "threads")]
+    if threads > 1 {
+        pool::wake(threads);
+    }
+    #[cfg(not(feature = "threads"))]
+    let _ = threads;
+}
+
+#[cfg(feature = "threads")]
+mod pool {
+    use std::ops::Range;
+    use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+    /// Looks for work, without finding any, after which a thread may sleep: a millisecond or so.
+    const PATIENCE: usize = 8192;
+
+    /// Which of the pool's first 64 threads are awake, a bit each.
+    static AWAKE: AtomicU64 = AtomicU64::new(0);
+
+    fn bit(thread: usize) -> u64 {
+        u32::try_from(thread).ok().and_then(|thread| 1_u64.checked_shl(thread)).unwrap_or(0)
+    }
+
+    pub fn wake(threads: usize) {
+        let here = rayon::current_thread_index();
+        let others =
+            (0..threads).filter(|&thread| Some(thread) != here).map(bit).fold(0, |all, bit| all | bit);
+        if AWAKE.load(Ordering::Relaxed) & others == others {
+            return;
+        }
+        rayon::spawn_broadcast(move |context| {
+            let bit = bit(context.index());
+            if Some(context.index()) != here && AWAKE.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
+                work_until(|| false);
+                AWAKE.fetch_and(!bit, Ordering::Relaxed);
+            }
+        });
+    }
+
+    /// Does what work there is until `done`, or until there was none for a while.
+    fn work_until(done: impl Fn() -> bool) {
+        let mut idle = 0;
+        while idle < PATIENCE && !done() {
+            if rayon::yield_now() == Some(rayon::Yield::Executed) {
+                idle = 0;
+            } else {
+                idle += 1;
+                std::hint::spin_loop();
+            }
+        }
+    }
+
+    pub fn share<O: Send, S: Send>(
+        threads: usize,
+        rows: Range<usize>,
+        output: (usize, &mut [O]),
+        scratch: (usize, &mut [S]),
+        work: &(impl Fn(Range<usize>, &mut [O], &mut [S]) + Sync),
+    ) {
+        let unfinished = AtomicUsize::new(threads);
+        split(threads, rows, output, scratch, work, &unfinished);
+    }
+
+    /// Halves the rows until there is a share for every thread. The caller's own is the first.
+    fn split<O: Send, S: Send>(
+        threads: usize,
+        rows: Range<usize>,
+        (line, output): (usize, &mut [O]),
+        (each, scratch): (usize, &mut [S]),
+        work: &(impl Fn(Range<usize>, &mut [O], &mut [S]) + Sync),
+        unfinished: &AtomicUsize,
+    ) {
+        if threads == 1 {
+            work(rows, output, scratch);
+            unfinished.fetch_sub(1, Ordering::AcqRel);
+            return;
+        }
+        let half = threads / 2;
+        let middle = rows.start + rows.len() * half / threads;
+        let (upper, lower) = output.split_at_mut((middle - rows.start) * line);
+        let (here, there) = scratch.split_at_mut(half * each);
+        rayon::join(
+            || {
+                split(half, rows.start..middle, (line, upper), (each, here), work, unfinished);
+                // Rayon would soon put this thread to sleep, and the next layer would wait for it to wake.
+                work_until(|| unfinished.load(Ordering::Acquire) == 0);
+            },
+            || split(threads - half, middle..rows.end, (line, lower), (each, there), work, unfinished),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_given_to_one_thread_with_room_of_its_own() {
+        for threads in 1..6 {
+            for rows in [1, 2, 3, 7, 16] {
+                let mut output = vec![0; 3 * rows];
+                let mut scratch = vec![0; 2 * threads];
+                let threads = if cfg!(feature = "threads") { threads } else { 1 };
+                share(threads, 5..5 + rows, (3, &mut output), (2, &mut scratch), |rows, output, scratch| {
+                    assert_eq!(output.len(), 3 * rows.len());
+                    assert!(scratch.len() >= 2);
+                    scratch.fill(rows.start);
+                    for (row, line) in rows.clone().zip(output.chunks_exact_mut(3)) {
+                        line.fill(row);
+                    }
+                    assert!(scratch.iter().all(|&value| value == rows.start));
+                });
+                let wanted: Vec<usize> = (5..5 + rows).flat_map(|row| [row; 3]).collect();
+                assert_eq!(output, wanted, "{threads} threads, {rows} rows");
+            }
+        }
+    }
+}
