@@ -33,16 +33,19 @@ static ALLOCATOR: Counting = Counting;
 fn run_allocates_nothing() {
     let small = Architecture { alpha: 0.25, resolution: 64, classes: 10, ..Architecture::default() };
     let standard = Architecture { convolution: Convolution::Standard, resolution: 32, ..small.clone() };
-    for architecture in [small, standard] {
-        let mut network = Network::new(&networks::random(&architecture, 3), Precision::F32).unwrap();
-        if let Input::F32(input) = network.input() {
-            networks::fill(input, 7, 1.0);
+    for (architecture, precision) in
+        [(&small, Precision::F32), (&small, Precision::Int8), (&standard, Precision::F32)]
+    {
+        let mut network = Network::new(&networks::random(architecture, 3), precision).unwrap();
+        match network.input() {
+            Input::F32(input) => networks::fill(input, 7, 1.0),
+            Input::U8(input) => input.fill(77),
         }
         let before = ALLOCATIONS.load(Ordering::Relaxed);
         assert!(before > 0, "the counter counts");
         for _ in 0..3 {
             network.run();
         }
-        assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), before);
+        assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), before, "{precision:?}");
     }
 }

@@ -1,64 +1,11 @@
-// The page of `npm run bench`: makes a network of random weights, checks its answer, then times it in short rounds,
-// the peak loop in the same rounds.
+// The page of `npm run bench`: makes a network of random weights, checks its answer against naive loops (reference.js),
+// then times it in short rounds, the peak loop in the same rounds.
 
 import { load } from "/pkg/index.js";
+import { layersOf, modelFile } from "./network.js";
+import { reference } from "./reference.js";
 
 const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
-
-/** Channels of the blocks and strides of their depthwise convolutions: Table 1 of the paper. */
-const BLOCKS = [[1, 64], [2, 128], [1, 128], [2, 256], [1, 256], [2, 512], [1, 512], [1, 512], [1, 512], [1, 512], [1, 512], [2, 1024], [1, 1024]];
-
-/** Name, kernel shape and number of multiplied inputs of every layer with weights; and the Mult-Adds of all. */
-function layersOf(alpha, resolution) {
-  const width = (channels) => Math.max(8, Math.floor(channels * alpha));
-  let side = Math.ceil(resolution / 2);
-  let channels = width(32);
-  const layers = [["conv1", [3, 3, 3, channels], 27]];
-  let multAdds = side * side * 27 * channels;
-  BLOCKS.forEach(([stride, out], index) => {
-    side = Math.ceil(side / stride);
-    layers.push([`conv_dw_${index + 1}`, [3, 3, channels, 1], 9], [`conv_pw_${index + 1}`, [1, 1, channels, width(out)], channels]);
-    multAdds += side * side * channels * (9 + width(out));
-    channels = width(out);
-  });
-  layers.push(["conv_preds", [1, 1, channels, 1000], channels]);
-  return { layers, multAdds: multAdds + channels * 1000 };
-}
-
-/** A native model file of weights that keep activations alive (uniform, He's variance), the same every time. */
-function modelFile(alpha, resolution, layers) {
-  let state = 1;
-  const random = () => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return ((state >>> 0) / 2 ** 32) * 2 - 1;
-  };
-  const architecture = { alpha, resolution };
-  const header = { __metadata__: { mobilenet: JSON.stringify({ version: 1, architecture }) } };
-  const parts = [];
-  let offset = 0;
-  const add = (name, shape, scale) => {
-    const values = Float32Array.from({ length: shape.reduce((a, b) => a * b) }, () => random() * scale);
-    header[name] = { dtype: "F32", shape, data_offsets: [offset, (offset += values.byteLength)] };
-    parts.push(values);
-  };
-  for (const [name, shape, terms] of layers) {
-    add(`${name}/kernel`, shape, Math.sqrt(6 / terms));
-    add(`${name}/bias`, [shape[3] === 1 ? shape[2] : shape[3]], 0.1);
-  }
-  let json = JSON.stringify(header);
-  json += " ".repeat((8 - (json.length % 8)) % 8);
-  const bytes = new Uint8Array(8 + json.length + offset);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(json.length), true);
-  bytes.set(new TextEncoder().encode(json), 8);
-  let at = 8 + json.length;
-  for (const part of parts) {
-    bytes.set(new Uint8Array(part.buffer), at);
-    at += part.byteLength;
-  }
-  return bytes;
-}
 
 /** A canvas of 640×480 with structure. */
 function canvas() {
@@ -78,22 +25,40 @@ function answer(net, frame) {
   return probabilities;
 }
 
-/** Throws where the answer is no distribution, or differs from that of the simd128 build, whose bits are the reference's. */
-async function check(net, frame, weights, precision) {
-  const got = answer(net, frame);
-  const sum = got.reduce((a, b) => a + b, 0);
-  if (!(Math.abs(sum - 1) < 1e-3)) throw new Error(`bench: probabilities sum to ${sum}`);
-  if (net.variant === "simd128") return;
-  const plain = await load({ weights, precision, variant: "simd128" });
-  const wanted = answer(plain, frame);
-  plain.dispose();
-  const worst = got.reduce((worst, value, index) => Math.max(worst, Math.abs(value - wanted[index])), 0);
-  if (!(worst < 1e-4)) throw new Error(`bench: ${net.variant} differs from simd128 by ${worst}`);
+/** How alike two lists are: the cosine of what remains of each without its mean. */
+function likeness(a, b) {
+  const centre = (values) => values.map((value) => value - values.reduce((x, y) => x + y, 0) / values.length);
+  const dot = (x, y) => x.reduce((sum, value, index) => sum + value * y[index], 0);
+  const [x, y] = [centre(a), centre(b)];
+  return dot(x, y) / Math.sqrt(dot(x, x) * dot(y, y));
 }
 
+/**
+ * Throws where the probabilities for a picture of the network's size differ from the naive loops': in floats by a
+ * thousandth of the largest one, in int8 by what makes them less alike than LIKE.
+ */
+function check(net, { values, strides, resolution, precision, variant }) {
+  const { mean, deviation } = net.architecture.normalisation;
+  const data = new Uint8ClampedArray(resolution * resolution * 4).map((_, i) => {
+    const [x, y] = [Math.floor(i / 4) % resolution, Math.floor(i / 4 / resolution)];
+    return 128 + 100 * Math.sin((x * (1 + (i % 4))) / 17) * Math.cos(y / 23) + 27 * Math.sin(x * y);
+  });
+  const wanted = reference(values, strides, data, resolution, { mean, deviation });
+  const got = answer(net, { data, width: resolution, height: resolution });
+  const largest = wanted.reduce((a, b) => Math.max(a, b));
+  const apart = got.reduce((worst, value, index) => Math.max(worst, Math.abs(value - wanted[index])), 0) / largest;
+  const alike = likeness([...got].map(Math.log), [...wanted].map(Math.log));
+  if (precision === "f32" ? !(apart < 1e-3) : !(alike > LIKE))
+    throw new Error(`bench: ${variant} in ${precision} answers ${apart} of the largest probability apart from the naive loops, alike ${alike}`);
+  return { apart, alike };
+}
+
+/** Correlation of log-probabilities below which an int8 network of random weights is wrong, not rounded. */
+const LIKE = 0.98;
+
 window.measure = async ({ alpha, resolution, precision, variant, threads, rounds, peak }) => {
-  const { layers, multAdds } = layersOf(alpha, resolution);
-  const weights = modelFile(alpha, resolution, layers);
+  const { layers, strides, multAdds } = layersOf(alpha, resolution);
+  const { bytes: weights, values } = modelFile(alpha, resolution, layers);
   const options = variant === "threads" ? { numThreads: threads } : {};
   let net;
   try {
@@ -101,8 +66,8 @@ window.measure = async ({ alpha, resolution, precision, variant, threads, rounds
   } catch (error) {
     return { absent: error.message };
   }
+  check(net, { values, strides, resolution, precision, variant });
   const frame = canvas();
-  await check(net, frame, weights, precision);
   const { instance } = await WebAssembly.instantiate(new Uint8Array(peak.bytes));
   const times = { network: [], prepare: [] };
   let best = 0;
