@@ -1,14 +1,19 @@
 //! The first steps of training against TensorFlow's: every gradient of the first step, weights and moving averages
 //! after it, and the losses as far as they can be held. Needs `../shared/training`; without it, it is skipped.
 //!
-//! The reference holds ten losses; this run follows only the first two within 1e-3. The third is 2.513 where
-//! TensorFlow has 2.474. The run is sensitive (starting weights that differ by 3e-7 of themselves move the second loss
-//! by 5e-3), but that is not shown to be the cause: an error from the second step on is not excluded, and the way
-//! to find it is a run of step two in float64.
+//! The reference holds ten losses, and this run follows the first two within 1e-3: the third is 2.513 where TensorFlow
+//! has 2.474. That is the run's nature, not the kernels': the same ten steps in doubles, by naive loops, give 2.582
+//! there, and doubles that start one part in ten million away 2.531 (batch norm over as few as 32 values, eight
+//! pictures, a loss that has not settled). So the later steps are held against doubles, gradient by gradient.
 
 #![cfg(not(target_arch = "wasm32"))] // reads files
 
+#[path = "common/exact.rs"]
+mod exact;
+
+use exact::Exact;
 use mobilenet::Architecture;
+use mobilenet::train::random::Random;
 use mobilenet::train::{Layout, Optimiser, Parameters, Replica, Settings, Trainer};
 use safetensors::SafeTensors;
 
@@ -120,4 +125,72 @@ fn ten_steps_follow_tensorflow() {
         }
     }
     assert!(last < f64::from(losses[0]) - 0.3, "ten steps must learn something, but the loss is {last}");
+}
+
+/// The run's data: layout, starting parameters, pictures and labels.
+fn start(reference: &Reference) -> (Layout, Parameters, Vec<f32>, Vec<usize>) {
+    let architecture = Architecture { alpha: 0.25, resolution: 64, classes: 10, ..Architecture::default() };
+    let layout = Layout::new(&architecture).unwrap();
+    let initial = reference.parameters(&layout, "initial");
+    let labels = reference.get("labels").iter().map(|label| *label as usize).collect();
+    (layout, initial, reference.get("images"), labels)
+}
+
+/// Ten steps in doubles, each of whose gradients is held against the kernels' at the same weights. Where an activation
+/// lies so close to a bound of ReLU6 that floats and doubles disagree about its side, a whole unit's gradient comes or
+/// goes: some thousandths of the norm, in a step or two of ten.
+#[test]
+fn every_step_has_the_gradient_of_a_run_in_doubles() {
+    let Some(reference) = Reference::open() else { return };
+    let (layout, initial, images, labels) = start(&reference);
+    let mut targets = vec![0.0; 80];
+    labels.iter().enumerate().for_each(|(picture, label)| targets[picture * 10 + label] = 1.0);
+    let mut exact = Exact::new(&layout, &initial.trained);
+    let mut replica = Replica::new(&layout, 8).unwrap();
+    let mut errors = Vec::new();
+    for step in 0..10 {
+        // Doubles that are floats, so that both start from the same weights.
+        exact.weights.iter_mut().for_each(|weight| *weight = f64::from(*weight as f32));
+        let weights: Vec<f32> = exact.weights.iter().map(|weight| *weight as f32).collect();
+        let (loss, gradient) = exact.learn(&images, &labels);
+        let outcome = replica.learn(&weights, &images, &targets, None).unwrap();
+        assert!(
+            (outcome.loss / 8.0 - loss).abs() < 1e-4,
+            "step {step}: {} against {loss}",
+            outcome.loss / 8.0
+        );
+        let rounded: Vec<f32> = gradient.iter().map(|value| *value as f32).collect();
+        errors.push(distance(replica.gradient(), &rounded));
+        exact.step(&gradient, 0.01);
+    }
+    println!("distances of the gradients: {errors:?}");
+    assert!(errors.iter().all(|error| *error < 1e-2), "{errors:?}");
+    errors.sort_by(f64::total_cmp);
+    assert!(errors[5] < 2e-5, "{errors:?}");
+}
+
+/// Why the reference's losses are held for two steps and not for ten: in doubles, without any rounding to speak of,
+/// starting weights that differ by one part in ten million (the last bit of a float) end up elsewhere.
+#[test]
+fn ten_losses_are_beyond_what_floats_can_repeat() {
+    let Some(reference) = Reference::open() else { return };
+    let (layout, initial, images, labels) = start(&reference);
+    let losses = |difference: f64| {
+        let mut exact = Exact::new(&layout, &initial.trained);
+        let mut random = Random::new(&[5]);
+        exact.weights.iter_mut().for_each(|w| *w *= 1.0 + difference * f64::from(random.range(-1.0, 1.0)));
+        let step = |_| {
+            let (loss, gradient) = exact.learn(&images, &labels);
+            exact.step(&gradient, 0.01);
+            loss
+        };
+        (0..4).map(step).collect::<Vec<f64>>()
+    };
+    let (plain, moved) = (losses(0.0), losses(1e-7));
+    println!(
+        "in doubles {plain:.4?}, one part in ten million away {moved:.4?}, TensorFlow {:.4?}",
+        &reference.get("losses")[..4]
+    );
+    assert!((plain[1] - moved[1]).abs() < 1e-3);
+    assert!((plain[2] - moved[2]).abs() > 1e-2 && (plain[3] - moved[3]).abs() > 1e-1);
 }

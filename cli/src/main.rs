@@ -8,10 +8,11 @@ mod paper;
 mod pictures;
 mod quantize;
 mod runner;
+mod train;
 
 use clap::{Parser, Subcommand};
 
-/// Convert and evaluate MobileNet v1 networks.
+/// Convert, evaluate and train MobileNet v1 networks.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -29,6 +30,8 @@ enum Command {
     Inspect(inspect::Arguments),
     /// Turn a float network into an int8 one with ranges measured on pictures.
     Quantize(quantize::Arguments),
+    /// Train a network on labelled pictures.
+    Train(Box<train::Arguments>),
     /// Count the networks of Tables 8 and 9 from their layers, beside the paper's figures.
     Paper(paper::Arguments),
 }
@@ -39,6 +42,7 @@ fn main() -> anyhow::Result<()> {
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Quantize(arguments) => quantize::run(&arguments),
+        Command::Train(arguments) => train::run(&arguments),
         Command::Paper(arguments) => paper::run(&arguments),
     }
 }

@@ -21,7 +21,7 @@ enum ActivationName {
 }
 
 /// What the caller knows of a network, used where its file is silent.
-#[derive(Args)]
+#[derive(Args, Default)]
 pub struct Known {
     /// How convolutions meet the border: same (TensorFlow) or symmetric (PyTorch).
     #[arg(long)]
@@ -47,6 +47,11 @@ pub struct Known {
 }
 
 impl Known {
+    /// Nothing but a resolution other than the file's own.
+    pub fn at(resolution: Option<usize>) -> Self {
+        Self { resolution, ..Self::default() }
+    }
+
     fn options(&self) -> anyhow::Result<Options> {
         let labels = self.labels.as_deref().map(|path| -> anyhow::Result<Vec<String>> {
             let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;

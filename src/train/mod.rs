@@ -5,6 +5,8 @@
 //! the replicas' gradients in a fixed order and takes the [`optimiser`]'s step.
 //! [`head`] trains a classifier alone on embeddings. Threads, files and progress bars are the caller's.
 
+pub mod augment;
+pub mod checkpoint;
 pub mod head;
 pub mod optimiser;
 pub mod parameters;
@@ -13,6 +15,7 @@ pub mod replica;
 pub mod schedule;
 pub mod trainer;
 
+pub use augment::Augmentation;
 pub use optimiser::Optimiser;
 pub use parameters::{Layout, Parameters};
 pub use replica::Replica;

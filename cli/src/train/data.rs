@@ -1,0 +1,213 @@
+//! Pictures by class: tar and tar.gz files (`<class>/<file>` inside) and folders with a folder a class; several make one
+//! set.
+//!
+//! Goes in: paths. Comes out: a [`Set`] that holds every file's bytes and decodes a picture when it is asked for. What
+//! was decoded is kept while there is room, so that a small set is decoded once and a large one again every epoch.
+//! Pictures that cannot be decoded are named, counted and left out. Next: `feed` makes batches of them.
+
+use anyhow::{Context, bail, ensure};
+use mobilenet::image::Frame;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Read;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// Longest name of a file or of a link inside an archive is no concern of ours; its size is: no picture has more.
+const MAX_FILE: u64 = 64 << 20;
+
+/// Decoded pixels, four bytes each.
+pub struct Pixels {
+    bytes: Vec<u8>,
+    width: usize,
+    height: usize,
+}
+
+impl Pixels {
+    /// The picture as the library takes it.
+    pub fn frame(&self) -> mobilenet::Result<Frame<'_>> {
+        Frame::new(&self.bytes, self.width, self.height)
+    }
+}
+
+/// One labelled file.
+struct Picture {
+    name: String,
+    class: usize,
+    encoded: Vec<u8>,
+    decoded: OnceLock<Arc<Pixels>>,
+}
+
+/// All pictures of a set.
+pub struct Set {
+    pictures: Vec<Picture>,
+    /// Names of the classes as the set has them, sorted.
+    pub classes: Vec<String>,
+    /// Bytes that may still be spent on keeping decoded pictures.
+    room: AtomicUsize,
+    unreadable: Mutex<BTreeSet<usize>>,
+}
+
+impl Set {
+    /// Reads all of `paths`. `classes` are the names to expect, where they are known (a validation set has those of the
+    /// training set); `keep` is how many bytes of decoded pictures to hold.
+    pub fn read(paths: &[impl AsRef<Path>], classes: Option<&[String]>, keep: usize) -> anyhow::Result<Self> {
+        let mut found: BTreeMap<String, Vec<(String, Vec<u8>)>> = BTreeMap::new();
+        for path in paths {
+            let path = path.as_ref();
+            let named = || path.display().to_string();
+            if path.is_dir() {
+                folder(path, &mut found).with_context(named)?;
+            } else {
+                archive(path, &mut found).with_context(named)?;
+            }
+        }
+        let names: Vec<String> = found.keys().cloned().collect();
+        let all = paths.iter().map(|path| path.as_ref().display().to_string()).collect::<Vec<_>>().join(", ");
+        if let Some((empty, _)) = found.iter().find(|(_, files)| files.is_empty()) {
+            bail!("{all}: the folder of class `{empty}` is empty; put pictures there or remove it");
+        }
+        ensure!(
+            !names.is_empty(),
+            "{all}: there are no pictures (a folder of JPEG or PNG files for each class)"
+        );
+        let classes = classes.map_or(names, <[String]>::to_vec);
+        let mut pictures = Vec::new();
+        for (name, files) in found {
+            let Some(class) = classes.iter().position(|class| *class == name) else {
+                bail!(
+                    "{all}: class `{name}` is not one of the {} classes of the training set",
+                    classes.len()
+                );
+            };
+            let picture = |(name, encoded)| Picture { name, class, encoded, decoded: OnceLock::new() };
+            pictures.extend(files.into_iter().map(picture));
+        }
+        Ok(Self { pictures, classes, room: AtomicUsize::new(keep), unreadable: Mutex::default() })
+    }
+
+    /// Pictures, unreadable ones included.
+    pub fn len(&self) -> usize {
+        self.pictures.len()
+    }
+
+    /// Class of a picture.
+    pub fn class(&self, index: usize) -> usize {
+        self.pictures[index].class
+    }
+
+    /// Leaves out all but the first `count` classes, and all but the first `pictures` of each.
+    pub fn restrict(&mut self, count: usize, pictures: usize) {
+        self.classes.truncate(count);
+        let mut seen = vec![0usize; count];
+        self.pictures.retain(|picture| {
+            picture.class < count && {
+                seen[picture.class] += 1;
+                seen[picture.class] <= pictures
+            }
+        });
+    }
+
+    /// The picture, or `None` where it cannot be decoded; the first time that happens it is named.
+    pub fn decode(&self, index: usize) -> Option<Arc<Pixels>> {
+        let picture = &self.pictures[index];
+        if let Some(pixels) = picture.decoded.get() {
+            return Some(Arc::clone(pixels));
+        }
+        let decoded = match image::load_from_memory(&picture.encoded) {
+            Ok(decoded) => decoded.into_rgba8(),
+            Err(error) => {
+                let mut unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+                if unreadable.insert(index) {
+                    eprintln!("{} cannot be read and is left out: {error}", picture.name);
+                }
+                return None;
+            }
+        };
+        let (width, height) = (decoded.width() as usize, decoded.height() as usize);
+        let pixels = Arc::new(Pixels { bytes: decoded.into_raw(), width, height });
+        let size = pixels.bytes.len();
+        let spend = |room: usize| room.checked_sub(size);
+        if self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend).is_ok() {
+            let _ = picture.decoded.set(Arc::clone(&pixels));
+        }
+        Some(pixels)
+    }
+
+    /// Refuses a set of which more than one picture in a hundred could not be read.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = unreadable.len();
+        if count * 100 > self.len() {
+            let first = unreadable.iter().next().map_or("", |&index| &self.pictures[index].name);
+            bail!(
+                "{count} of {} pictures cannot be read, more than one in a hundred; the first is {first}. Repair \
+                 the set and go on with --resume",
+                self.len()
+            );
+        }
+        Ok(())
+    }
+
+    /// A number that changes with the pictures, their order and their classes.
+    pub fn print(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for picture in &self.pictures {
+            (picture.class, &picture.encoded).hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+}
+
+/// Whether a file's name is that of a picture; anything else in a class's folder is passed over.
+fn is_picture(name: &str) -> bool {
+    let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
+    ending.is_some_and(|ending| ["jpg", "jpeg", "png"].contains(&ending.as_str()))
+}
+
+fn folder(path: &Path, found: &mut BTreeMap<String, Vec<(String, Vec<u8>)>>) -> anyhow::Result<()> {
+    let sorted = |path: &Path| -> anyhow::Result<Vec<_>> {
+        let mut entries = std::fs::read_dir(path)?.collect::<Result<Vec<_>, _>>()?;
+        entries.sort_by_key(std::fs::DirEntry::file_name);
+        Ok(entries)
+    };
+    for class in sorted(path)?.into_iter().filter(|entry| entry.path().is_dir()) {
+        let name = class.file_name().to_string_lossy().into_owned();
+        let files = found.entry(name).or_default();
+        for file in sorted(&class.path())? {
+            let path = file.path();
+            if path.is_file() && is_picture(&path.to_string_lossy()) {
+                let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
+                files.push((path.display().to_string(), bytes));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn archive(path: &Path, found: &mut BTreeMap<String, Vec<(String, Vec<u8>)>>) -> anyhow::Result<()> {
+    let file = std::io::BufReader::new(std::fs::File::open(path)?);
+    let packed = path.extension().is_some_and(|ending| ending == "gz" || ending == "tgz");
+    let reader: Box<dyn Read> =
+        if packed { Box::new(flate2::read::MultiGzDecoder::new(file)) } else { Box::new(file) };
+    let broken = "it is no tar file (or tar.gz), or it is cut off";
+    for entry in tar::Archive::new(reader).entries().context(broken)? {
+        let mut entry = entry.context(broken)?;
+        let inside = entry.path().context(broken)?.into_owned();
+        let Some(class) = inside.parent().and_then(Path::file_name) else { continue };
+        let class = class.to_string_lossy().into_owned();
+        if entry.header().entry_type().is_dir() {
+            continue;
+        }
+        if !entry.header().entry_type().is_file() || !is_picture(&inside.to_string_lossy()) {
+            continue;
+        }
+        let size = entry.size();
+        ensure!(size <= MAX_FILE, "{} has {size} bytes, a picture at most {MAX_FILE}", inside.display());
+        let mut bytes = Vec::with_capacity(size as usize);
+        entry.read_to_end(&mut bytes).context(broken)?;
+        found.entry(class).or_default().push((format!("{}:{}", path.display(), inside.display()), bytes));
+    }
+    Ok(())
+}

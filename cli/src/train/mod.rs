@@ -1,0 +1,339 @@
+//! `mobilenet train`: labelled pictures become a network, as the paper trained (RMSprop, asynchronously if asked), with
+//! a checkpoint after every epoch from which `--resume` goes on to the same result.
+//!
+//! `data` reads pictures, `feed` makes batches while the network learns, `teacher` asks a larger network, `session`
+//! runs epochs, `record` keeps checkpoint, log and curves.
+
+mod data;
+mod feed;
+mod record;
+mod session;
+mod teacher;
+
+use crate::network::Known;
+use anyhow::{Context, bail, ensure};
+use clap::ValueEnum;
+use data::Set;
+use mobilenet::Architecture;
+use mobilenet::model::architecture::Convolution;
+use mobilenet::train::schedule::{Fall, Schedule};
+use mobilenet::train::{Augmentation, Optimiser, Settings};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ConvolutionName {
+    Separable,
+    Standard,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum RuleName {
+    Rmsprop,
+    Sgd,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum FallName {
+    Cosine,
+    Step,
+    Constant,
+}
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Training pictures: tar or tar.gz files (<class>/<file> inside) or folders with a folder a class; several make
+    /// one set.
+    #[arg(long, required = true, num_args = 1..)]
+    data: Vec<PathBuf>,
+    /// Pictures to validate on, in the same forms.
+    #[arg(long, num_args = 1..)]
+    validation: Vec<PathBuf>,
+    /// Where checkpoint, log, curves and the network go.
+    #[arg(long, default_value = "run")]
+    output: PathBuf,
+    /// A file with a line `class<tab>label` for each class, for labels better than the folders' names.
+    #[arg(long)]
+    labels: Option<PathBuf>,
+    /// Only the first this many classes of the set.
+    #[arg(long)]
+    classes: Option<usize>,
+    /// Only the first this many training pictures of each class.
+    #[arg(long, default_value_t = usize::MAX, hide_default_value = true)]
+    pictures: usize,
+    /// Width multiplier.
+    #[arg(long, default_value_t = 0.5)]
+    alpha: f64,
+    /// Side of the finished network's input in pixels; validation uses it too.
+    #[arg(long, default_value_t = 96)]
+    resolution: usize,
+    /// Train at other resolutions, SIDE@EPOCH from that epoch on: 64@0,96@20.
+    #[arg(long)]
+    resolution_schedule: Option<String>,
+    /// Separable blocks, or the full convolutions of the paper's Table 4.
+    #[arg(long, value_enum, default_value = "separable")]
+    convolution: ConvolutionName,
+    /// Leave the five 14x14x512 blocks out (Table 5).
+    #[arg(long)]
+    shallow: bool,
+    /// Passes over the data.
+    #[arg(long, default_value_t = 30)]
+    epochs: u64,
+    /// Pictures per step, over all workers.
+    #[arg(long, default_value_t = 64)]
+    batch: usize,
+    /// Threads that learn, each on its share of a batch (or on a batch of its own, --asynchronous).
+    #[arg(long, default_value_t = 2)]
+    workers: usize,
+    /// The optimiser's rule: RMSprop as TensorFlow 1 means it, or gradient descent with momentum.
+    #[arg(long, value_enum, default_value = "rmsprop")]
+    rule: RuleName,
+    /// Greatest learning rate.
+    #[arg(long, default_value_t = 0.045)]
+    rate: f64,
+    /// How the rate falls; step is the authors' 0.94 every 2.5 epochs.
+    #[arg(long, value_enum, default_value = "cosine")]
+    fall: FallName,
+    /// Epochs over which the rate grows from zero.
+    #[arg(long, default_value_t = 1.0)]
+    warm_up: f64,
+    /// Weight decay; none on depthwise filters, batch norm and biases.
+    #[arg(long, default_value_t = 4e-5)]
+    weight_decay: f32,
+    /// Part of itself that the average of the weights keeps at every step; 0 turns it off.
+    #[arg(long, default_value_t = 0.999)]
+    average: f32,
+    /// Part of itself that batch norm's moving averages keep at every step.
+    #[arg(long, default_value_t = 0.99)]
+    moving: f32,
+    /// Part of the features that the classifier does not see.
+    #[arg(long, default_value_t = 0.0)]
+    dropout: f32,
+    /// Part of a target that is spread over all classes.
+    #[arg(long, default_value_t = 0.0)]
+    smoothing: f32,
+    /// Least part of a picture's area that a random crop keeps; 1 turns cropping off.
+    #[arg(long, default_value_t = 0.35)]
+    crop: f32,
+    /// Never mirror pictures.
+    #[arg(long)]
+    no_flip: bool,
+    /// Greatest change of brightness, contrast and saturation.
+    #[arg(long, default_value_t = 0.2)]
+    jitter: f32,
+    /// Parameter of mixup; 0 turns it off.
+    #[arg(long, default_value_t = 0.0)]
+    mixup: f32,
+    /// A network whose soft answers are learned from too, best a native file (`mobilenet convert`); its labels must
+    /// contain the set's.
+    #[arg(long)]
+    teacher: Option<PathBuf>,
+    /// Side at which the teacher looks at the pictures, where not its own.
+    #[arg(long)]
+    teacher_resolution: Option<usize>,
+    /// Where the teacher's answers are kept, so that it is asked once; in the output folder where absent.
+    #[arg(long)]
+    teacher_answers: Option<PathBuf>,
+    /// The teacher's part of a target.
+    #[arg(long, default_value_t = 0.5)]
+    teacher_weight: f32,
+    /// Temperature of the teacher's answers.
+    #[arg(long, default_value_t = 1.0)]
+    temperature: f32,
+    /// Of everything random.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Validate after every this many epochs (and after the last).
+    #[arg(long, default_value_t = 1)]
+    validate_every: u64,
+    /// MiB of decoded pictures to keep; the rest is decoded again every epoch.
+    #[arg(long, default_value_t = 2048)]
+    keep: usize,
+    /// Go on from the checkpoint in the output folder.
+    #[arg(long)]
+    resume: bool,
+    /// Train for half a minute, print pictures per second, and write nothing.
+    #[arg(long)]
+    benchmark: bool,
+}
+
+/// What a run is, checked.
+pub struct Plan {
+    pub architecture: Architecture,
+    pub settings: Settings,
+    pub schedule: Schedule,
+    pub augmentation: Augmentation,
+    /// (first epoch, side), from epoch 0 on.
+    pub resolutions: Vec<(u64, usize)>,
+    pub epochs: u64,
+    pub batch: usize,
+    pub workers: usize,
+    pub smoothing: f32,
+    /// The teacher's part of a target.
+    pub teacher_weight: f32,
+    pub validate_every: u64,
+}
+
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    ensure!(
+        (1..=256).contains(&arguments.workers),
+        "--workers is {}, and must be 1 to 256",
+        arguments.workers
+    );
+    ensure!(
+        arguments.batch >= arguments.workers,
+        "--batch is {}, and every one of the {} workers needs a picture",
+        arguments.batch,
+        arguments.workers
+    );
+    let keep = arguments.keep << 20;
+    let mut set = Set::read(&arguments.data, None, keep)?;
+    let count = arguments.classes.unwrap_or(set.classes.len());
+    ensure!(
+        (2..=set.classes.len()).contains(&count),
+        "--classes is {count}, and the set has {} (training needs two)",
+        set.classes.len()
+    );
+    let names = set.classes.clone();
+    set.restrict(count, arguments.pictures);
+    let validation = match arguments.validation.as_slice() {
+        [] => None,
+        paths => {
+            let mut validation = Set::read(paths, Some(&names), keep / 4)?;
+            validation.restrict(count, usize::MAX);
+            Some(validation)
+        }
+    };
+    let plan = plan(arguments, labels(arguments.labels.as_deref(), &set.classes)?)?;
+    if arguments.benchmark {
+        let teacher =
+            arguments.teacher.as_deref().map(|path| ask(arguments, path, &set, &plan)).transpose()?;
+        return session::benchmark(&plan, &set, teacher.as_ref());
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let heard = Arc::clone(&stop);
+    ctrlc::set_handler(move || {
+        if heard.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        eprintln!("stopping after this step, with a checkpoint; once more to stop at once");
+    })?;
+    let record = record::Record::open(&arguments.output, arguments.resume)?;
+    let teacher = arguments.teacher.as_deref().map(|path| ask(arguments, path, &set, &plan)).transpose()?;
+    session::run(&plan, &set, validation.as_ref(), teacher.as_ref(), record, &stop)
+}
+
+fn plan(arguments: &Arguments, labels: Vec<String>) -> anyhow::Result<Plan> {
+    let architecture = Architecture {
+        alpha: arguments.alpha,
+        resolution: arguments.resolution,
+        classes: labels.len(),
+        convolution: match arguments.convolution {
+            ConvolutionName::Separable => Convolution::Separable,
+            ConvolutionName::Standard => Convolution::Standard,
+        },
+        shallow: arguments.shallow,
+        labels,
+        ..Architecture::default()
+    };
+    architecture.validate()?;
+    let settings = Settings {
+        optimiser: match arguments.rule {
+            RuleName::Rmsprop => Optimiser::default(),
+            RuleName::Sgd => Optimiser::Sgd { momentum: 0.9 },
+        },
+        weight_decay: arguments.weight_decay,
+        moving_decay: arguments.moving,
+        average_decay: arguments.average,
+        dropout: arguments.dropout,
+        seed: arguments.seed,
+    };
+    settings.validate()?;
+    let fall = match arguments.fall {
+        FallName::Cosine => Fall::Cosine,
+        FallName::Step => Fall::Step { factor: 0.94, epochs: 2.5 },
+        FallName::Constant => Fall::Constant,
+    };
+    let epochs = arguments.epochs;
+    ensure!(epochs > 0, "--epochs is 0, and a run needs one");
+    let Arguments { rate, warm_up, .. } = *arguments;
+    ensure!(rate > 0.0 && rate.is_finite(), "--rate is {rate}, and must be above 0");
+    ensure!(warm_up >= 0.0 && warm_up.is_finite(), "--warm-up is {warm_up}, and must be 0 or more");
+    let fraction = |name: &str, value: f32| {
+        ensure!((0.0..=1.0).contains(&value), "{name} is {value}, and must be 0 to 1");
+        Ok(())
+    };
+    fraction("--smoothing", arguments.smoothing)?;
+    fraction("--teacher-weight", arguments.teacher_weight)?;
+    let temperature = arguments.temperature;
+    ensure!(
+        temperature > 0.0 && temperature.is_finite(),
+        "--temperature is {temperature}, and must be above 0"
+    );
+    let augmentation = Augmentation {
+        area: arguments.crop,
+        flip: !arguments.no_flip,
+        jitter: arguments.jitter,
+        mixup: arguments.mixup,
+    };
+    augmentation.validate()?;
+    let resolutions = match &arguments.resolution_schedule {
+        Some(text) => resolutions(text, &architecture)?,
+        None => vec![(0, arguments.resolution)],
+    };
+    Ok(Plan {
+        architecture,
+        settings,
+        schedule: Schedule { peak: rate, warm_up, epochs: epochs as f64, fall },
+        augmentation,
+        resolutions,
+        epochs,
+        batch: arguments.batch,
+        workers: arguments.workers,
+        smoothing: arguments.smoothing,
+        teacher_weight: arguments.teacher_weight,
+        validate_every: arguments.validate_every.max(1),
+    })
+}
+
+/// `64@0,96@20` as (epoch, side), in order of epochs.
+fn resolutions(text: &str, architecture: &Architecture) -> anyhow::Result<Vec<(u64, usize)>> {
+    let wrong =
+        || format!("--resolution-schedule is `{text}`, and must be like 64@0,96@20, the first at epoch 0");
+    let mut list = Vec::new();
+    for part in text.split(',') {
+        let (side, epoch) = part.trim().split_once('@').with_context(wrong)?;
+        let (side, epoch): (usize, u64) =
+            (side.parse().with_context(wrong)?, epoch.parse().with_context(wrong)?);
+        Architecture { resolution: side, ..architecture.clone() }.validate()?;
+        list.push((epoch, side));
+    }
+    if list.first().is_none_or(|first| first.0 != 0) || !list.is_sorted_by(|a, b| a.0 < b.0) {
+        bail!(wrong());
+    }
+    Ok(list)
+}
+
+/// The label of every class: from the file where there is one, else the class's own name.
+fn labels(path: Option<&Path>, classes: &[String]) -> anyhow::Result<Vec<String>> {
+    let Some(path) = path else { return Ok(classes.to_vec()) };
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let pairs: Vec<(&str, &str)> = text.lines().filter_map(|line| line.split_once('\t')).collect();
+    let find = |class: &String| {
+        let found = pairs.iter().find(|(name, _)| name == class);
+        let label = found.map(|(_, label)| label.trim().to_string());
+        label.with_context(|| format!("{} has no line for class `{class}`", path.display()))
+    };
+    classes.iter().map(find).collect()
+}
+
+fn ask(arguments: &Arguments, path: &Path, set: &Set, plan: &Plan) -> anyhow::Result<teacher::Answers> {
+    let weights = crate::network::read(path, &Known::at(arguments.teacher_resolution))?.weights;
+    let columns = teacher::columns(&plan.architecture.labels, &weights.architecture.labels)?;
+    let kept =
+        arguments.teacher_answers.clone().unwrap_or_else(|| arguments.output.join("answers.safetensors"));
+    let answers = teacher::Answers::get(set, &weights, &columns, arguments.temperature, &kept)?;
+    println!("the teacher names {:.2} % of the training pictures rightly", 100.0 * answers.accuracy(set));
+    Ok(answers)
+}

@@ -1,0 +1,291 @@
+//! The run itself: epochs of steps, validation, and what is put away between them.
+
+use super::Plan;
+use super::data::Set;
+use super::feed::{Batch, DROPOUT, Recipe, order};
+use super::record::{Line, Record};
+use super::teacher::Answers;
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+use mobilenet::kernels::f32::loss::softmax_cross_entropy;
+use mobilenet::train::random::Random;
+use mobilenet::train::replica::{Outcome, likeliest};
+use mobilenet::train::{Augmentation, Layout, Parameters, Replica, Trainer, checkpoint};
+use serde::{Deserialize, Serialize};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::time::{Duration, Instant};
+
+/// Batches that are made ahead.
+const AHEAD: usize = 4;
+/// How often a line says where the run is, where there is no terminal to show a bar.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// Where in its run a checkpoint stands.
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct Place {
+    epoch: u64,
+    /// Steps of this epoch that were taken.
+    step: usize,
+    /// What they came to.
+    loss: f64,
+    correct: usize,
+    count: usize,
+    seconds: f64,
+    lines: Vec<Line>,
+}
+
+/// Trains by the plan until it is done or `stop` is set.
+pub fn run(
+    plan: &Plan,
+    set: &Set,
+    validation: Option<&Set>,
+    teacher: Option<&Answers>,
+    record: Record,
+    stop: &AtomicBool,
+) -> anyhow::Result<()> {
+    let (mut trainer, mut place) = match record.checkpoint()? {
+        None => (Trainer::new(&plan.architecture, plan.settings)?, Place::default()),
+        Some((path, bytes)) => {
+            let named = || path.display().to_string();
+            let (trainer, note) =
+                checkpoint::read(&bytes, &plan.architecture, plan.settings).with_context(named)?;
+            (trainer, serde_json::from_str(&note).with_context(named)?)
+        }
+    };
+    let mut replicas = Vec::new();
+    while place.epoch < plan.epochs {
+        let finished = epoch(plan, set, teacher, &mut trainer, &mut replicas, &mut place, stop, None)?;
+        set.check()?;
+        if finished {
+            let line = finish_epoch(plan, validation, &trainer, &mut place)?;
+            place.lines.push(line);
+            place = Place { epoch: place.epoch + 1, lines: place.lines, ..Place::default() };
+        }
+        record.keep(&checkpoint::write(&trainer, &serde_json::to_string(&place)?)?)?;
+        record.lines(&place.lines)?;
+        if !finished {
+            println!("stopped in epoch {} after step {}; go on with --resume", place.epoch + 1, place.step);
+            return Ok(());
+        }
+    }
+    trainer.set_resolution(plan.architecture.resolution)?;
+    record.network(&trainer.weights()?)
+}
+
+/// Trains for half a minute and prints how fast.
+pub fn benchmark(plan: &Plan, set: &Set, teacher: Option<&Answers>) -> anyhow::Result<()> {
+    let mut trainer = Trainer::new(&plan.architecture, plan.settings)?;
+    let (mut replicas, mut place) = (Vec::new(), Place::default());
+    let stop = AtomicBool::new(false);
+    let end = Some(Instant::now() + Duration::from_secs(30));
+    epoch(plan, set, teacher, &mut trainer, &mut replicas, &mut place, &stop, end)?;
+    println!(
+        "{:.1} images/s: {} pictures in {:.1} s, decoding included",
+        place.count as f64 / place.seconds,
+        place.count,
+        place.seconds
+    );
+    Ok(())
+}
+
+fn side(plan: &Plan, epoch: u64) -> usize {
+    let last = plan.resolutions.iter().rfind(|(first, _)| *first <= epoch);
+    last.map_or(plan.architecture.resolution, |(_, side)| *side)
+}
+
+/// Runs the rest of an epoch. `false` where it was stopped before its end.
+#[allow(clippy::too_many_arguments)]
+fn epoch(
+    plan: &Plan,
+    set: &Set,
+    teacher: Option<&Answers>,
+    trainer: &mut Trainer,
+    replicas: &mut Vec<Replica>,
+    place: &mut Place,
+    stop: &AtomicBool,
+    end: Option<Instant>,
+) -> anyhow::Result<bool> {
+    let side = side(plan, place.epoch);
+    let share = plan.batch.div_ceil(plan.workers);
+    if trainer.layout.architecture.resolution != side || replicas.is_empty() {
+        trainer.set_resolution(side)?;
+        *replicas =
+            (0..plan.workers).map(|_| Replica::new(&trainer.layout, share)).collect::<Result<_, _>>()?;
+    }
+    let recipe = Recipe {
+        set,
+        side,
+        classes: plan.architecture.classes,
+        normalisation: plan.architecture.normalisation,
+        augmentation: plan.augmentation,
+        smoothing: plan.smoothing,
+        teacher: teacher.map(|answers| (answers, plan.teacher_weight)),
+        seed: plan.settings.seed,
+    };
+    let order = order(set.len(), plan.settings.seed, place.epoch);
+    // A set smaller than a batch is one batch.
+    let batch = plan.batch.min(order.len());
+    let steps = order.len() / batch;
+    let bar = ProgressBar::new(steps as u64)
+        .with_style(ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} {msg} {eta} left")?);
+    bar.set_prefix(format!("epoch {}/{}", place.epoch + 1, plan.epochs));
+    let began = Instant::now();
+    let (before, pictures) = (place.seconds, place.count);
+    let (sender, receiver) = sync_channel(AHEAD);
+    let (first, number) = (place.step, place.epoch);
+    std::thread::scope(|scope| -> anyhow::Result<bool> {
+        let (recipe, order) = (&recipe, &order);
+        scope.spawn(move || recipe.send(order, batch, first, number, false, &sender));
+        let mut said = Instant::now();
+        for made in receiver {
+            let at = place.epoch as f64 + place.step as f64 / steps as f64;
+            let outcome = step(plan, trainer, replicas, &made?, share, plan.schedule.rate(at), place)?;
+            place.step += 1;
+            place.loss += outcome.loss;
+            place.correct += outcome.correct;
+            place.count += outcome.count;
+            place.seconds = before + began.elapsed().as_secs_f64();
+            bar.set_position(place.step as u64);
+            bar.set_message(format!(
+                "loss {:.3}, {:.1} % right, {:.0} images/s,",
+                place.loss / place.count as f64,
+                100.0 * place.correct as f64 / place.count as f64,
+                (place.count - pictures) as f64 / (place.seconds - before)
+            ));
+            if bar.is_hidden() && said.elapsed() > SILENCE {
+                said = Instant::now();
+                println!("{} step {}/{steps}, {}", bar.prefix(), place.step, bar.message());
+            }
+            set.check()?;
+            if stop.load(Ordering::Relaxed) && place.step < steps
+                || end.is_some_and(|end| Instant::now() > end)
+            {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    })
+}
+
+/// One step: every worker learns its share of the batch, then their gradients are joined.
+fn step(
+    plan: &Plan,
+    trainer: &mut Trainer,
+    replicas: &mut [Replica],
+    batch: &Batch,
+    share: usize,
+    rate: f64,
+    place: &Place,
+) -> anyhow::Result<Outcome> {
+    let size = batch.images.len() / batch.classes.len();
+    let trained = &trainer.parameters.trained;
+    let dropout = |worker: usize| {
+        let keys = [plan.settings.seed, DROPOUT, place.epoch, place.step as u64, worker as u64];
+        (plan.settings.dropout > 0.0).then(|| (plan.settings.dropout, Random::new(&keys)))
+    };
+    let images = batch.images.chunks(share * size);
+    let targets = batch.targets.chunks(share * plan.architecture.classes);
+    let outcomes = std::thread::scope(|scope| {
+        let shares = replicas.iter_mut().zip(images.zip(targets)).enumerate();
+        let learn = |(worker, (replica, (images, targets))): (usize, (&mut Replica, (_, _)))| {
+            replica.learn(trained, images, targets, dropout(worker))
+        };
+        let mut shares: Vec<_> = shares.collect();
+        let own = shares.remove(0);
+        let others: Vec<_> = shares.into_iter().map(|share| scope.spawn(move || learn(share))).collect();
+        let mut outcomes = vec![learn(own)];
+        for other in others {
+            outcomes.push(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        outcomes
+    });
+    let outcomes = outcomes.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let shares: Vec<(&Replica, Outcome)> = replicas.iter().zip(outcomes).collect();
+    Ok(trainer.apply(&shares, rate)?)
+}
+
+/// Validates where it is time to, prints the epoch's line and gives it.
+fn finish_epoch(
+    plan: &Plan,
+    validation: Option<&Set>,
+    trainer: &Trainer,
+    place: &mut Place,
+) -> anyhow::Result<Line> {
+    let number = place.epoch + 1;
+    let due = number.is_multiple_of(plan.validate_every) || number == plan.epochs;
+    let validation = validation.filter(|_| due).map(|set| validate(plan, set, trainer.best())).transpose()?;
+    let line = Line {
+        epoch: number,
+        resolution: trainer.layout.architecture.resolution,
+        rate: plan.schedule.rate(place.epoch as f64),
+        loss: place.loss / place.count.max(1) as f64,
+        accuracy: place.correct as f64 / place.count.max(1) as f64,
+        validation,
+        images_per_second: place.count as f64 / place.seconds.max(1e-9),
+        seconds: place.seconds,
+    };
+    let validated = line.validation.map_or(String::new(), |[loss, first, five]| {
+        format!("; validation: loss {loss:.3}, top-1 {:.2} %, top-5 {:.2} %", 100.0 * first, 100.0 * five)
+    });
+    println!(
+        "epoch {number}/{} at {}: loss {:.3}, {:.2} % right, {:.0} images/s{validated}",
+        plan.epochs,
+        line.resolution,
+        line.loss,
+        100.0 * line.accuracy,
+        line.images_per_second
+    );
+    Ok(line)
+}
+
+/// Mean loss, top-1 and top-5 of `parameters` on a set, at the finished network's resolution.
+fn validate(plan: &Plan, set: &Set, parameters: &Parameters) -> anyhow::Result<[f64; 3]> {
+    let layout = Layout::new(&plan.architecture)?;
+    let classes = plan.architecture.classes;
+    let recipe = Recipe {
+        set,
+        side: plan.architecture.resolution,
+        classes,
+        normalisation: plan.architecture.normalisation,
+        augmentation: Augmentation::none(),
+        smoothing: 0.0,
+        teacher: None,
+        seed: 0,
+    };
+    let order: Vec<usize> = (0..set.len()).collect();
+    let (sender, receiver) = sync_channel(AHEAD);
+    let receiver = std::sync::Mutex::new(receiver);
+    let sums = std::thread::scope(|scope| -> anyhow::Result<[f64; 4]> {
+        let (recipe, order, layout, receiver) = (&recipe, &order, &layout, &receiver);
+        scope.spawn(move || recipe.send(order, 50, 0, 0, true, &sender));
+        let work = move || -> anyhow::Result<[f64; 4]> {
+            let mut replica = Replica::new(layout, 50)?;
+            let (mut sums, mut unused) = ([0.0; 4], vec![0.0; classes]);
+            loop {
+                let made = receiver.lock().unwrap_or_else(std::sync::PoisonError::into_inner).recv();
+                let Ok(made) = made else { return Ok(sums) };
+                let batch = made?;
+                let logits = replica.infer(parameters, &batch.images)?;
+                let pictures = logits.chunks_exact(classes).zip(batch.targets.chunks_exact(classes));
+                for ((logits, target), &class) in pictures.zip(&batch.classes) {
+                    let above = logits.iter().filter(|&&logit| logit > logits[class]).count();
+                    sums[0] += softmax_cross_entropy(logits, target, 1.0, &mut unused);
+                    sums[1] += f64::from(u8::from(likeliest(logits) == class));
+                    sums[2] += f64::from(u8::from(above < 5));
+                    sums[3] += 1.0;
+                }
+            }
+        };
+        let workers: Vec<_> = (0..plan.workers).map(|_| scope.spawn(work)).collect();
+        let mut total = [0.0; 4];
+        for worker in workers {
+            let sums = worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            total.iter_mut().zip(sums).for_each(|(total, sum)| *total += sum);
+        }
+        Ok(total)
+    })?;
+    set.check()?;
+    anyhow::ensure!(sums[3] > 0.0, "no validation picture can be read");
+    Ok([sums[0] / sums[3], sums[1] / sums[3], sums[2] / sums[3]])
+}
