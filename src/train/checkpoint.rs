@@ -33,6 +33,10 @@ pub fn write(trainer: &Trainer, note: &str) -> Result<Vec<u8>> {
         &state.square,
         &state.velocity,
     ];
+    // Weights that ran away are no state to go on from.
+    if lists.iter().flat_map(|list| list.iter()).any(|value| !value.is_finite()) {
+        return Err(Error::diverged("a weight", trainer.steps));
+    }
     let header = Header {
         version: 1,
         architecture: trainer.layout.architecture.clone(),
@@ -155,9 +159,12 @@ mod tests {
         for length in [0, 7, 100, bytes.len() / 2, bytes.len() - 1] {
             assert!(sentence(&bytes[..length], plain.clone()).contains("cut off"), "{length}");
         }
-        let mut poisoned = trainer.clone();
-        poisoned.parameters.trained[3] = f32::NAN;
-        let poisoned = sentence(&write(&poisoned, "").unwrap(), plain);
-        assert!(poisoned.contains("tensor `trained`: value 3 is NaN"), "{poisoned}");
+        let mut poisoned = bytes.clone();
+        let last = poisoned.len() - 4;
+        poisoned[last..].copy_from_slice(&f32::NAN.to_le_bytes());
+        assert!(sentence(&poisoned, plain).contains("is NaN"));
+        let mut runaway = trainer.clone();
+        runaway.state.square[3] = f32::INFINITY;
+        assert!(write(&runaway, "").unwrap_err().to_string().contains("a weight is not finite at step 7"));
     }
 }

@@ -13,6 +13,7 @@ pub mod parameters;
 pub mod random;
 pub mod replica;
 pub mod schedule;
+pub mod shared;
 pub mod trainer;
 
 pub use augment::Augmentation;
@@ -20,4 +21,5 @@ pub use optimiser::Optimiser;
 pub use parameters::{Layout, Parameters};
 pub use replica::Replica;
 pub use schedule::Schedule;
+pub use shared::Shared;
 pub use trainer::{Settings, Trainer};

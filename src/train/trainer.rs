@@ -61,6 +61,16 @@ impl Settings {
     }
 }
 
+impl Error {
+    /// What is no number any more at a step, and what to do.
+    pub(super) fn diverged(what: &str, step: u64) -> Self {
+        Error::Training(format!(
+            "{what} is not finite at step {step}; take a smaller learning rate or a longer warm-up, and go on from \
+             the last checkpoint"
+        ))
+    }
+}
+
 /// Everything that changes from step to step; what a checkpoint holds.
 #[derive(Clone, Debug)]
 pub struct Trainer {
@@ -120,7 +130,7 @@ impl Trainer {
             return Err(Error::Training("a step needs at least one picture".into()));
         }
         if !total.loss.is_finite() {
-            return Err(self.diverged("the loss"));
+            return Err(Error::diverged("the loss", self.steps + 1));
         }
         self.gradient.fill(0.0);
         for (replica, outcome) in shares {
@@ -128,7 +138,7 @@ impl Trainer {
             self.gradient.iter_mut().zip(replica.gradient()).for_each(|(sum, value)| *sum += part * value);
         }
         if !self.gradient.iter().sum::<f32>().is_finite() {
-            return Err(self.diverged("a gradient"));
+            return Err(Error::diverged("a gradient", self.steps + 1));
         }
         self.move_averages(shares, total.count);
         let Settings { optimiser, weight_decay, .. } = self.settings;
@@ -139,16 +149,7 @@ impl Trainer {
         Ok(total)
     }
 
-    fn diverged(&self, what: &str) -> Error {
-        Error::Training(format!(
-            "{what} is not finite at step {}; take a smaller learning rate or a longer warm-up, and go on from the \
-             last checkpoint",
-            self.steps + 1
-        ))
-    }
-
-    /// `moving = decay·moving + (1 − decay)·statistic`, the variance as an unbiased estimate (TensorFlow's fused batch
-    /// norm divides it by count − 1).
+    /// `moving = decay·moving + (1 − decay)·statistic`, the variance as an unbiased estimate.
     fn move_averages(&mut self, shares: &[(&Replica, Outcome)], count: usize) {
         let decay = self.settings.moving_decay;
         let moving = &mut self.parameters.moving;
@@ -156,7 +157,7 @@ impl Trainer {
         for (replica, outcome) in shares {
             let part = (1.0 - decay) * outcome.count as f32 / count as f32;
             for (ranges, statistics) in replica.statistics() {
-                let unbiased = (statistics.count / (statistics.count - 1.0).max(1.0)) as f32;
+                let unbiased = statistics.unbiased();
                 for (value, mean) in moving[ranges.mean.clone()].iter_mut().zip(&statistics.mean) {
                     *value += part * mean;
                 }

@@ -9,12 +9,12 @@ use anyhow::{Context, bail, ensure};
 use mobilenet::image::Frame;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-/// Longest name of a file or of a link inside an archive is no concern of ours; its size is: no picture has more.
+/// No picture's file is larger.
 const MAX_FILE: u64 = 64 << 20;
 
 /// Decoded pixels, four bytes each.
@@ -187,8 +187,8 @@ fn folder(path: &Path, found: &mut BTreeMap<String, Vec<(String, Vec<u8>)>>) -> 
 }
 
 fn archive(path: &Path, found: &mut BTreeMap<String, Vec<(String, Vec<u8>)>>) -> anyhow::Result<()> {
-    let file = std::io::BufReader::new(std::fs::File::open(path)?);
-    let packed = path.extension().is_some_and(|ending| ending == "gz" || ending == "tgz");
+    let mut file = BufReader::new(std::fs::File::open(path)?);
+    let packed = file.fill_buf()?.starts_with(&[0x1f, 0x8b]);
     let reader: Box<dyn Read> =
         if packed { Box::new(flate2::read::MultiGzDecoder::new(file)) } else { Box::new(file) };
     let broken = "it is no tar file (or tar.gz), or it is cut off";

@@ -2,8 +2,9 @@
 //! a checkpoint after every epoch from which `--resume` goes on to the same result.
 //!
 //! `data` reads pictures, `feed` makes batches while the network learns, `teacher` asks a larger network, `session`
-//! runs epochs, `record` keeps checkpoint, log and curves.
+//! runs epochs (`asynchronous` where workers do not wait), `record` keeps checkpoint, log and curves.
 
+mod asynchronous;
 mod data;
 mod feed;
 mod record;
@@ -86,6 +87,10 @@ pub struct Arguments {
     /// Threads that learn, each on its share of a batch (or on a batch of its own, --asynchronous).
     #[arg(long, default_value_t = 2)]
     workers: usize,
+    /// Workers read and move the weights without waiting for each other, as the paper trained; faster, and never twice
+    /// the same.
+    #[arg(long)]
+    asynchronous: bool,
     /// The optimiser's rule: RMSprop as TensorFlow 1 means it, or gradient descent with momentum.
     #[arg(long, value_enum, default_value = "rmsprop")]
     rule: RuleName,
@@ -169,6 +174,7 @@ pub struct Plan {
     pub epochs: u64,
     pub batch: usize,
     pub workers: usize,
+    pub asynchronous: bool,
     pub smoothing: f32,
     /// The teacher's part of a target.
     pub teacher_weight: f32,
@@ -291,6 +297,7 @@ fn plan(arguments: &Arguments, labels: Vec<String>) -> anyhow::Result<Plan> {
         epochs,
         batch: arguments.batch,
         workers: arguments.workers,
+        asynchronous: arguments.asynchronous,
         smoothing: arguments.smoothing,
         teacher_weight: arguments.teacher_weight,
         validate_every: arguments.validate_every.max(1),

@@ -1,6 +1,7 @@
 //! The run itself: epochs of steps, validation, and what is put away between them.
 
 use super::Plan;
+use super::asynchronous;
 use super::data::Set;
 use super::feed::{Batch, DROPOUT, Recipe, order};
 use super::record::{Line, Record};
@@ -10,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use mobilenet::kernels::f32::loss::softmax_cross_entropy;
 use mobilenet::train::random::Random;
 use mobilenet::train::replica::{Outcome, likeliest};
-use mobilenet::train::{Augmentation, Layout, Parameters, Replica, Trainer, checkpoint};
+use mobilenet::train::{Augmentation, Layout, Parameters, Replica, Settings, Trainer, checkpoint};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
@@ -23,10 +24,10 @@ const SILENCE: Duration = Duration::from_secs(60);
 
 /// Where in its run a checkpoint stands.
 #[derive(Clone, Default, Serialize, Deserialize)]
-struct Place {
-    epoch: u64,
+pub struct Place {
+    pub epoch: u64,
     /// Steps of this epoch that were taken.
-    step: usize,
+    pub step: usize,
     /// What they came to.
     loss: f64,
     correct: usize,
@@ -125,47 +126,81 @@ fn epoch(
     };
     let order = order(set.len(), plan.settings.seed, place.epoch);
     // A set smaller than a batch is one batch.
-    let batch = plan.batch.min(order.len());
+    let batch = if plan.asynchronous { share } else { plan.batch }.min(order.len());
     let steps = order.len() / batch;
-    let bar = ProgressBar::new(steps as u64)
-        .with_style(ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} {msg} {eta} left")?);
-    bar.set_prefix(format!("epoch {}/{}", place.epoch + 1, plan.epochs));
-    let began = Instant::now();
-    let (before, pictures) = (place.seconds, place.count);
+    let mut meter = Meter::new(plan, place, steps)?;
     let (sender, receiver) = sync_channel(AHEAD);
     let (first, number) = (place.step, place.epoch);
+    let over = |place: &Place| {
+        stop.load(Ordering::Relaxed) && place.step < steps || end.is_some_and(|end| Instant::now() > end)
+    };
     std::thread::scope(|scope| -> anyhow::Result<bool> {
         let (recipe, order) = (&recipe, &order);
         scope.spawn(move || recipe.send(order, batch, first, number, false, &sender));
-        let mut said = Instant::now();
+        if plan.asynchronous {
+            return asynchronous::learn(plan, trainer, replicas, receiver, steps, place, |place, outcome| {
+                meter.count(place, outcome);
+                set.check()?;
+                Ok(!over(place))
+            });
+        }
         for made in receiver {
             let at = place.epoch as f64 + place.step as f64 / steps as f64;
             let outcome = step(plan, trainer, replicas, &made?, share, plan.schedule.rate(at), place)?;
-            place.step += 1;
-            place.loss += outcome.loss;
-            place.correct += outcome.correct;
-            place.count += outcome.count;
-            place.seconds = before + began.elapsed().as_secs_f64();
-            bar.set_position(place.step as u64);
-            bar.set_message(format!(
-                "loss {:.3}, {:.1} % right, {:.0} images/s,",
-                place.loss / place.count as f64,
-                100.0 * place.correct as f64 / place.count as f64,
-                (place.count - pictures) as f64 / (place.seconds - before)
-            ));
-            if bar.is_hidden() && said.elapsed() > SILENCE {
-                said = Instant::now();
-                println!("{} step {}/{steps}, {}", bar.prefix(), place.step, bar.message());
-            }
+            meter.count(place, outcome);
             set.check()?;
-            if stop.load(Ordering::Relaxed) && place.step < steps
-                || end.is_some_and(|end| Instant::now() > end)
-            {
+            if over(place) {
                 return Ok(false);
             }
         }
         Ok(true)
     })
+}
+
+/// Counts an epoch's steps into its place in the run, and shows them: as a bar, or as a line now and then.
+struct Meter {
+    bar: ProgressBar,
+    began: Instant,
+    said: Instant,
+    /// Seconds and pictures of the epoch that were spent before a resume.
+    before: (f64, usize),
+}
+
+impl Meter {
+    fn new(plan: &Plan, place: &Place, steps: usize) -> anyhow::Result<Self> {
+        let style = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} {msg} {eta} left")?;
+        let bar = ProgressBar::new(steps as u64).with_style(style);
+        bar.set_prefix(format!("epoch {}/{}", place.epoch + 1, plan.epochs));
+        let now = Instant::now();
+        Ok(Self { bar, began: now, said: now, before: (place.seconds, place.count) })
+    }
+
+    fn count(&mut self, place: &mut Place, outcome: Outcome) {
+        place.step += 1;
+        place.loss += outcome.loss;
+        place.correct += outcome.correct;
+        place.count += outcome.count;
+        let spent = self.began.elapsed().as_secs_f64();
+        place.seconds = self.before.0 + spent;
+        self.bar.set_position(place.step as u64);
+        self.bar.set_message(format!(
+            "loss {:.3}, {:.1} % right, {:.0} images/s,",
+            place.loss / place.count as f64,
+            100.0 * place.correct as f64 / place.count as f64,
+            (place.count - self.before.1) as f64 / spent
+        ));
+        if self.bar.is_hidden() && self.said.elapsed() > SILENCE {
+            self.said = Instant::now();
+            println!("{} step {}, {}", self.bar.prefix(), place.step, self.bar.message());
+        }
+    }
+}
+
+/// What a worker leaves out at a step.
+pub fn dropout(plan: &Plan, epoch: u64, step: usize, worker: usize) -> Option<(f32, Random)> {
+    let Settings { seed, dropout, .. } = plan.settings;
+    let keys = [seed, DROPOUT, epoch, step as u64, worker as u64];
+    (dropout > 0.0).then(|| (dropout, Random::new(&keys)))
 }
 
 /// One step: every worker learns its share of the batch, then their gradients are joined.
@@ -180,10 +215,7 @@ fn step(
 ) -> anyhow::Result<Outcome> {
     let size = batch.images.len() / batch.classes.len();
     let trained = &trainer.parameters.trained;
-    let dropout = |worker: usize| {
-        let keys = [plan.settings.seed, DROPOUT, place.epoch, place.step as u64, worker as u64];
-        (plan.settings.dropout > 0.0).then(|| (plan.settings.dropout, Random::new(&keys)))
-    };
+    let dropout = |worker| dropout(plan, place.epoch, place.step, worker);
     let images = batch.images.chunks(share * size);
     let targets = batch.targets.chunks(share * plan.architecture.classes);
     let outcomes = std::thread::scope(|scope| {

@@ -192,6 +192,14 @@ pub struct Statistics {
     pub count: f64,
 }
 
+impl Statistics {
+    /// What a variance is multiplied with to be an unbiased estimate (TensorFlow's fused batch norm keeps moving
+    /// averages of those).
+    pub fn unbiased(&self) -> f32 {
+        (self.count / (self.count - 1.0).max(1.0)) as f32
+    }
+}
+
 /// From the moments of a batch to what the next layer applies.
 pub fn forward(
     moments: &Moments,

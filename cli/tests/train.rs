@@ -1,0 +1,248 @@
+//! `mobilenet train` from the outside: what it learns, what it leaves on disk, how it goes on, what it refuses.
+
+mod support;
+
+use mobilenet::model::architecture::Convolution;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use support::{Folder, gzip, mobilenet, prints, read, refuses, tar};
+
+/// A picture of class 0, 1 or 2: mostly red, green or blue, with noise from `seed`.
+fn picture(class: usize, seed: u32) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(class as u32);
+    let mut noise = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8 / 2
+    };
+    let pixel =
+        |_, _| image::Rgb(std::array::from_fn(|colour| noise() + if colour == class { 127 } else { 0 }));
+    let mut pixel = pixel;
+    let picture = image::RgbImage::from_fn(36, 32, &mut pixel);
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}
+
+/// `count` pictures of each class as a tar.gz.
+fn archive(count: u32, first: u32) -> Vec<u8> {
+    let name = |class: usize, index: u32| format!("set/{}/{index}.png", ["blue", "green", "red"][class]);
+    let files = (0..3).flat_map(|class| (first..first + count).map(move |index| (class, index)));
+    let files: Vec<(String, Vec<u8>)> =
+        files.map(|(class, index)| (name(class, index), picture(2 - class, index))).collect();
+    let files: Vec<(&str, Vec<u8>)> =
+        files.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())).collect();
+    gzip(&tar(&files))
+}
+
+/// The command for a run so small that it takes a second, and more options.
+fn small<'a>(data: &'a str, output: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let fixed = ["train", "--data", data, "--output", output, "--alpha", "0.25", "--resolution", "32"];
+    let usual = ["--batch", "24", "--warm-up", "0", "--moving", "0.9", "--average", "0.5"];
+    fixed.into_iter().chain(usual).chain(more.iter().copied()).collect()
+}
+
+#[test]
+fn learns_from_archives_and_folders_and_leaves_network_log_and_curve() {
+    let folder = Folder::new("train-learns");
+    let data = folder.write("data.tar.gz", archive(40, 0));
+    for class in 0..3 {
+        for index in 0..6 {
+            let name = format!("more/{}/{index}.png", ["blue", "green", "red"][class]);
+            folder.write(&name, picture(2 - class, 100 + index));
+        }
+    }
+    let (more, validation) = (folder.text("more"), folder.write("validation.tgz", archive(8, 500)));
+    let (labels, run) =
+        (folder.write("labels.txt", "green\tleaf\nred\tberry\nblue\tsky\n"), folder.text("run"));
+    let options = [
+        "--validation",
+        &validation,
+        "--labels",
+        &labels,
+        "--epochs",
+        "16",
+        "--workers",
+        "1",
+        "--resolution-schedule",
+        "40@0,32@4",
+    ];
+    let mut arguments = small(&data, &run, &options);
+    arguments.insert(3, &more);
+    let printed = prints(&arguments);
+    assert!(printed.contains("epoch 16/16 at 32"), "{printed}");
+    let log = std::fs::read_to_string(folder.at("run/log.csv")).unwrap();
+    let last: Vec<f64> = log.lines().last().unwrap().split(',').map(|cell| cell.parse().unwrap()).collect();
+    assert_eq!((log.lines().count(), last[0], last[1]), (17, 16.0, 32.0));
+    assert!(last[6] > 0.95, "{log}");
+    let curve = std::fs::read_to_string(folder.at("run/curve.svg")).unwrap();
+    assert!(curve.starts_with("<svg") && curve.trim_end().ends_with("</svg>") && curve.contains("top-1"));
+    let weights = read(&folder.at("run/network.safetensors"));
+    assert_eq!(weights.architecture.labels, ["sky", "leaf", "berry"]);
+    assert_eq!((weights.architecture.resolution, weights.architecture.alpha), (32, 0.25));
+}
+
+#[test]
+fn goes_on_to_the_same_result_after_an_epoch_and_after_an_interruption() {
+    let folder = Folder::new("train-resume");
+    let data = folder.write("data.tar", archive(16, 0));
+    let network = |run: &str| std::fs::read(folder.at(run).join("network.safetensors")).unwrap();
+    let losses = |run: &str| {
+        let log = std::fs::read_to_string(folder.at(run).join("log.csv")).unwrap();
+        log.lines().map(|line| line.split(',').take(5).collect::<Vec<_>>().join(",")).collect::<Vec<_>>()
+    };
+    let (whole, parts) = (folder.text("whole"), folder.text("parts"));
+    let all = ["--fall", "constant", "--dropout", "0.2", "--mixup", "0.2", "--epochs"];
+    prints(&small(&data, &whole, &[&all[..], &["4"]].concat()));
+    prints(&small(&data, &parts, &[&all[..], &["2"]].concat()));
+    prints(&small(&data, &parts, &[&all[..], &["4", "--resume"]].concat()));
+    assert_eq!(losses("whole"), losses("parts"));
+    assert!(network("whole") == network("parts"));
+
+    if cfg!(unix) {
+        let (whole, parts) = (folder.text("long"), folder.text("cut"));
+        prints(&small(&data, &whole, &["--epochs", "30"]));
+        let arguments = small(&data, &parts, &["--epochs", "30"]);
+        let mut run = Command::new(env!("CARGO_BIN_EXE_mobilenet"))
+            .args(&arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(run.stdout.take().unwrap()).lines();
+        assert!(lines.next().unwrap().unwrap().contains("epoch 1/30"));
+        let id = run.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+        let rest: Vec<String> = lines.map(|line| line.unwrap()).collect();
+        assert!(run.wait().unwrap().success());
+        assert!(rest.iter().any(|line| line.contains("go on with --resume")), "{rest:?}");
+        prints(&[&arguments[..], &["--resume"]].concat());
+        assert_eq!(losses("long"), losses("cut"));
+        assert!(network("long") == network("cut"));
+    }
+}
+
+#[test]
+fn workers_that_do_not_wait_learn_too() {
+    let folder = Folder::new("train-asynchronous");
+    let (data, run) = (folder.write("data.tar.gz", archive(40, 0)), folder.text("run"));
+    let validation = folder.write("validation.tgz", archive(8, 500));
+    let learn = ["--epochs", "16", "--asynchronous", "--dropout", "0.1", "--validation", &validation];
+    prints(&small(&data, &run, &learn));
+    let log = std::fs::read_to_string(folder.at("run/log.csv")).unwrap();
+    let right: f64 = log.lines().last().unwrap().split(',').nth(6).unwrap().parse().unwrap();
+    assert!(right > 0.9, "{log}");
+    read(&folder.at("run/network.safetensors"));
+}
+
+#[test]
+fn trains_the_papers_other_networks_from_a_teacher() {
+    let folder = Folder::new("train-teacher");
+    let (data, teacher) = (folder.write("data.tar.gz", archive(16, 0)), folder.text("teacher"));
+    prints(&small(&data, &teacher, &["--epochs", "10"]));
+    let file = folder.text("teacher/network.safetensors");
+    for (name, option, shallow) in
+        [("shallow", &["--shallow"][..], true), ("standard", &["--convolution", "standard"], false)]
+    {
+        let run = folder.text(name);
+        let learn = ["--epochs", "2", "--teacher", &file, "--teacher-resolution", "48", "--rule", "sgd"];
+        let printed = prints(&small(&data, &run, &[&learn[..], option].concat()));
+        assert!(printed.contains("the teacher names"), "{printed}");
+        assert!(folder.at(name).join("answers.safetensors").exists());
+        let architecture = read(&folder.at(name).join("network.safetensors")).architecture;
+        assert_eq!(architecture.shallow, shallow);
+        assert_eq!(architecture.convolution == Convolution::Standard, !shallow);
+    }
+    let stranger = folder.write("stranger.safetensors", support::file());
+    let run = folder.text("stranger");
+    assert!(refuses(&small(&data, &run, &["--teacher", &stranger])).contains("no class `blue`"));
+}
+
+#[test]
+fn measures_itself_and_writes_nothing() {
+    let folder = Folder::new("train-benchmark");
+    let (data, run) = (folder.write("data.tar.gz", archive(8, 0)), folder.text("run"));
+    assert!(prints(&small(&data, &run, &["--benchmark"])).contains("images/s"));
+    assert!(!folder.at("run").exists());
+}
+
+#[test]
+fn pictures_that_cannot_be_read_are_named_and_left_out_unless_they_are_many() {
+    let folder = Folder::new("train-unreadable");
+    for index in 0..120 {
+        folder.write(
+            &format!("set/{}/{index}.png", ["a", "b"][index as usize % 2]),
+            picture(index as usize % 2, index),
+        );
+    }
+    let bad = folder.write("set/a/bad.png", b"no picture");
+    let (set, run) = (folder.text("set"), folder.text("run"));
+    let output = mobilenet(&small(&set, &run, &["--epochs", "2"]));
+    let named = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{named}");
+    assert_eq!(named.matches(&bad).count(), 1, "{named}");
+    folder.write("set/b/worse.png", b"");
+    let many = refuses(&small(&set, &folder.text("other"), &["--epochs", "2"]));
+    assert!(many.contains("2 of 122 pictures cannot be read, more than one in a hundred"), "{many}");
+}
+
+#[test]
+fn refuses_what_cannot_be_trained_with_a_sentence() {
+    let folder = Folder::new("train-refuses");
+    let (data, run) = (folder.write("data.tar.gz", archive(4, 0)), folder.text("run"));
+    let refused = |more: &[&str]| refuses(&small(&data, &run, more));
+    std::fs::create_dir_all(folder.at("empty/nothing")).unwrap();
+    folder.write("empty/some/1.png", picture(0, 1));
+    let empty = refuses(&small(&folder.text("empty"), &run, &[]));
+    assert!(empty.contains("the folder of class `nothing` is empty"), "{empty}");
+    std::fs::create_dir_all(folder.at("bare")).unwrap();
+    assert!(refuses(&small(&folder.text("bare"), &run, &[])).contains("there are no pictures"));
+    let cut = folder.write("cut.tar.gz", &archive(4, 0)[..300]);
+    assert!(refuses(&small(&cut, &run, &[])).contains("cut off"));
+    assert!(refuses(&small(&folder.text("absent.tar"), &run, &[])).contains("absent.tar"));
+    assert!(refused(&["--resume"]).contains("no checkpoint to resume from"));
+    assert!(refused(&["--classes", "1"]).contains("--classes is 1, and the set has 3"));
+    assert!(refused(&["--epochs", "0"]).contains("--epochs is 0"));
+    assert!(refused(&["--rate", "0"]).contains("--rate is 0"));
+    assert!(refused(&["--crop", "0"]).contains("least crop is 0"));
+    assert!(refused(&["--dropout", "1"]).contains("dropout is 1"));
+    assert!(refused(&["--smoothing", "2"]).contains("--smoothing is 2"));
+    assert!(refused(&["--workers", "40"]).contains("every one of the 40 workers needs a picture"));
+    assert!(refused(&["--resolution-schedule", "64@3"]).contains("the first at epoch 0"));
+    assert!(refused(&["--resolution-schedule", "8@0"]).contains("resolution is 8"));
+    let other = folder.write("labels.txt", "blue\tsky\n");
+    assert!(refused(&["--labels", &other]).contains("no line for class `green`"));
+    folder.write("strange/purple/1.png", picture(0, 1));
+    let strange = folder.text("strange");
+    assert!(refused(&["--validation", &strange]).contains("class `purple` is not one of the 3"));
+    assert!(!folder.at("run/checkpoint.safetensors").exists());
+}
+
+#[test]
+fn the_last_good_checkpoint_survives_whatever_happens_next() {
+    let folder = Folder::new("train-survives");
+    let (data, run) = (folder.write("data.tar.gz", archive(24, 0)), folder.text("run"));
+    prints(&small(&data, &run, &["--epochs", "1"]));
+    let checkpoint = || std::fs::read(folder.at("run/checkpoint.safetensors")).unwrap();
+    let good = checkpoint();
+    assert!(refuses(&small(&data, &run, &["--epochs", "2"])).contains("holds a run already"));
+    let wider = refuses(&small(&data, &run, &["--epochs", "2", "--resume", "--shallow"]));
+    assert!(wider.contains("its shallow is false, and true was asked for"), "{wider}");
+    let diverged = refuses(&small(&data, &run, &["--epochs", "3", "--resume", "--rate", "1e30"]));
+    assert!(
+        diverged.contains("not finite at step") && diverged.contains("smaller learning rate"),
+        "{diverged}"
+    );
+    assert!(good == checkpoint());
+    #[cfg(target_os = "linux")]
+    {
+        // A device that is always full stands where the next checkpoint is written aside.
+        std::os::unix::fs::symlink("/dev/full", folder.at("run/checkpoint.part")).unwrap();
+        let full = refuses(&small(&data, &run, &["--epochs", "2", "--resume"]));
+        assert!(full.contains("the last one is untouched. Make room"), "{full}");
+        assert!(good == checkpoint());
+    }
+    folder.write("run/checkpoint.safetensors", &good[..good.len() / 2]);
+    assert!(refuses(&small(&data, &run, &["--epochs", "2", "--resume"])).contains("cut off"));
+    folder.write("run/checkpoint.safetensors", &good);
+    prints(&small(&data, &run, &["--epochs", "2", "--resume"]));
+}
