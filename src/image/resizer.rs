@@ -12,6 +12,7 @@
 
 use super::window::Placement;
 use super::{Frame, Options, Window};
+use crate::kernels::simd::{F32x4, I32x4, U8x16};
 use crate::model::architecture::{ChannelOrder, Normalisation};
 use crate::{Error, Result};
 
@@ -183,12 +184,20 @@ impl Resizer {
             let first = self.down.first[row] as usize;
             sum_rows(&data[first * stride..], stride, weights, &mut self.sums[..columns]);
             let taps = self.across.weights.chunks_exact(self.across.taps).zip(&self.across.first);
-            for (column, (weights, &first)) in taps.enumerate() {
-                let colour = sum_columns(&self.sums[first as usize..], weights);
-                let pixel = placement.pixel(column, row) * 3;
-                match &mut target {
-                    Target::F32(values) => colours.store(colour, &mut values[pixel..pixel + 3]),
-                    Target::U8(values) => store_bytes(colour, &mut values[pixel..pixel + 3]),
+            let colour =
+                |(weights, &first): (&[f32], &u32)| sum_columns(&self.sums[first as usize..], weights);
+            match &mut target {
+                Target::F32(values) => {
+                    for (column, colour) in taps.map(colour).enumerate() {
+                        let pixel = placement.pixel(column, row) * 3;
+                        colours.store(colour, &mut values[pixel..pixel + 3]);
+                    }
+                }
+                Target::U8(values) => {
+                    for (column, colour) in taps.map(colour).enumerate() {
+                        let pixel = placement.pixel(column, row) * 3;
+                        store_bytes(colour, &mut values[pixel..pixel + 3]);
+                    }
                 }
             }
         }
@@ -217,23 +226,30 @@ impl Resizer {
     }
 }
 
-/// `sums[x] = Σ weights[t] · row t of data`, all four bytes of a pixel alike. Sixteen bytes at a time stay in registers
+/// `sums[x] = Σ weights[t] · row t of data`, all four bytes of a pixel alike. Four pixels at a time stay in registers
 /// over all taps.
 fn sum_rows(data: &[u8], stride: usize, weights: &[f32], sums: &mut [[f32; 4]]) {
-    let bytes = sums.len() * 4;
     let (blocks, tail) = sums.as_chunks_mut::<4>();
     for (block, sums) in blocks.iter_mut().enumerate() {
-        let mut total = [0f32; 16];
+        let mut total = [F32x4::splat(0.0); 4];
         for (tap, &weight) in weights.iter().enumerate() {
-            let start = tap * stride + block * 16;
-            let Some(pixels) = data[start..].first_chunk::<16>() else { continue };
-            for (total, &byte) in total.iter_mut().zip(pixels) {
-                *total += weight * f32::from(byte);
+            // All results have as many taps as the widest, so the last one is often nothing.
+            if weight == 0.0 {
+                continue;
+            }
+            let weight = F32x4::splat(weight);
+            let bytes = U8x16::load(&data[tap * stride + block * 16..]);
+            let (low, high) = (bytes.widen_low(), bytes.widen_high());
+            let pixels = [low.widen_low(), low.widen_high(), high.widen_low(), high.widen_high()];
+            for (total, pixel) in total.iter_mut().zip(pixels) {
+                *total = total.add(weight.mul(pixel.to_f32()));
             }
         }
-        sums.as_flattened_mut().copy_from_slice(&total);
+        for (total, sum) in total.into_iter().zip(sums) {
+            total.store(sum);
+        }
     }
-    let start = bytes - tail.len() * 4;
+    let start = blocks.len() * 16;
     for (offset, sum) in tail.as_flattened_mut().iter_mut().enumerate() {
         let column = data[start + offset..].iter().step_by(stride);
         *sum = weights.iter().zip(column).fold(0.0, |sum, (&weight, &byte)| sum + weight * f32::from(byte));
@@ -241,14 +257,12 @@ fn sum_rows(data: &[u8], stride: usize, weights: &[f32], sums: &mut [[f32; 4]]) 
 }
 
 /// `Σ weights[t] · sums[t]`.
-fn sum_columns(sums: &[[f32; 4]], weights: &[f32]) -> [f32; 4] {
-    let mut total = [0f32; 4];
-    for (&weight, pixel) in weights.iter().zip(sums) {
-        for (total, value) in total.iter_mut().zip(pixel) {
-            *total += weight * value;
-        }
-    }
-    total
+#[inline(always)]
+fn sum_columns(sums: &[[f32; 4]], weights: &[f32]) -> F32x4 {
+    let terms = weights.iter().zip(sums);
+    terms.fold(F32x4::splat(0.0), |total, (&weight, sum)| {
+        total.add(F32x4::splat(weight).mul(F32x4::load(sum)))
+    })
 }
 
 /// The normalisation, laid out as a pixel is.
@@ -265,24 +279,33 @@ impl Colours {
         Self { mean: lay(normalisation.mean, 0.0), deviation: lay(normalisation.deviation, 1.0), swapped }
     }
 
-    fn store(&self, colour: [f32; 4], target: &mut [f32]) {
-        let mut normal = [0f32; 4];
-        for (index, normal) in normal.iter_mut().enumerate() {
-            *normal = (colour[index] - self.mean[index]) / self.deviation[index];
-        }
-        let [red, green, blue, _] = normal;
+    #[inline(always)]
+    fn store(&self, colour: F32x4, target: &mut [f32]) {
+        let normal = colour.sub(F32x4::load(&self.mean)).div(F32x4::load(&self.deviation));
+        let [red, green, blue, _] = normal.to_array();
         target.copy_from_slice(&if self.swapped { [blue, green, red] } else { [red, green, blue] });
     }
 }
 
-fn store_bytes([red, green, blue, _]: [f32; 4], target: &mut [u8]) {
-    target.copy_from_slice(&[red, green, blue].map(|value| (value + 0.5) as u8));
+/// Rounds half up: the largest integer that is not above `colour + ½`. No colour is below 0 or, but for rounding errors,
+/// above 255, for weights are not negative and sum to 1.
+#[inline(always)]
+fn store_bytes(colour: F32x4, target: &mut [u8]) {
+    let (zero, one) = (F32x4::splat(0.0), F32x4::splat(1.0));
+    let raised = colour.add(F32x4::splat(0.5));
+    let nearest = raised.round_to_i32();
+    // One where the nearest integer lies above, by at least a unit in the last place; else zero.
+    let above = nearest.to_f32().sub(raised).mul(F32x4::splat(1e9)).max(zero).min(one);
+    let [red, green, blue, _] = nearest.sub(above.round_to_i32()).min(I32x4::splat(255)).to_array();
+    target.copy_from_slice(&[red, green, blue].map(|value| value as u8));
 }
 
 /// Everything that the window does not cover: 0 once normalised.
 fn fill_bars(target: &mut Target, colours: &Colours) {
     match target {
         Target::F32(values) => values.fill(0.0),
-        Target::U8(values) => values.chunks_exact_mut(3).for_each(|pixel| store_bytes(colours.mean, pixel)),
+        Target::U8(values) => {
+            values.chunks_exact_mut(3).for_each(|pixel| store_bytes(F32x4::load(&colours.mean), pixel))
+        }
     }
 }

@@ -155,6 +155,9 @@ impl Grabber {
         let context = &self.surface(seen.width, seen.height)?.context;
         let (x, y) = (seen.x as f64, seen.y as f64);
         let (width, height) = (seen.width as f64, seen.height as f64);
+        // A frame replaces the one before, its transparent parts too. (The composite operation `copy` does the same,
+        // and takes a fifth longer.)
+        context.clear_rect(0.0, 0.0, width, height);
         // The cast only chooses among the overloads of `drawImage`; JavaScript looks at what it gets.
         let drawn = context.draw_image_with_html_canvas_element_and_sw_and_sh_and_dx_and_dy_and_dw_and_dh(
             frame.unchecked_ref(),
@@ -191,18 +194,19 @@ impl Grabber {
             surface.canvas.set_width(width as u32);
             surface.canvas.set_height(height as u32);
             surface.size = (width, height);
-            surface.replace();
         }
         Ok(surface)
     }
 
     fn fetch(&mut self, data: &Uint8Array) -> Outcome<()> {
         let length = data.length() as usize;
-        self.bytes.clear();
-        if self.bytes.try_reserve_exact(length).is_err() {
-            return refuse(format!("no memory is left for its {length} bytes"));
+        if self.bytes.len() != length {
+            self.bytes.clear();
+            if self.bytes.try_reserve_exact(length).is_err() {
+                return refuse(format!("no memory is left for its {length} bytes"));
+            }
+            self.bytes.resize(length, 0);
         }
-        self.bytes.resize(length, 0);
         data.copy_to(&mut self.bytes);
         Ok(())
     }
@@ -210,36 +214,33 @@ impl Grabber {
 
 impl Surface {
     fn new(width: usize, height: usize) -> Outcome<Self> {
-        let (w, h) = (JsValue::from(width as f64), JsValue::from(height as f64));
         let global = js_sys::global();
-        let canvas = match get(&global, "OffscreenCanvas")?.dyn_into::<js_sys::Function>() {
-            Ok(constructor) => Reflect::construct(&constructor, &js_sys::Array::of2(&w, &h))?,
-            Err(_) => element(&get(&global, "document")?)?,
-        };
+        // An element is read back faster than an OffscreenCanvas, which there is in workers too.
+        let document = get(&global, "document")?;
+        let canvas = if document.is_undefined() { offscreen(&global)? } else { element(&document)? };
         let canvas: HtmlCanvasElement = canvas.unchecked_into();
         let options = Object::new();
         set(&options, "willReadFrequently", true);
+        // Bytes without transparency are read back in two thirds of the time; what is transparent lies on black.
+        set(&options, "alpha", false);
         let context = canvas.get_context_with_context_options("2d", &options)?;
         let Some(context) = context else { return refuse("the browser has no canvas left to draw it on") };
-        let mut surface = Self { canvas, context: context.unchecked_into(), size: (0, 0) };
-        surface.canvas.set_width(width as u32);
-        surface.canvas.set_height(height as u32);
-        surface.size = (width, height);
-        surface.replace();
-        Ok(surface)
-    }
-
-    /// A frame replaces the one before, its transparent parts too. (A new size resets the context.)
-    fn replace(&self) {
-        let _ = self.context.set_global_composite_operation("copy");
+        canvas.set_width(width as u32);
+        canvas.set_height(height as u32);
+        Ok(Self { canvas, context: context.unchecked_into(), size: (width, height) })
     }
 }
 
-/// A canvas element, where there is no `OffscreenCanvas`.
-fn element(document: &JsValue) -> Outcome<JsValue> {
-    if document.is_undefined() {
-        return refuse("there is no canvas to draw it on here; give { data, width, height }");
+/// A canvas where there is no document.
+fn offscreen(global: &JsValue) -> Outcome<JsValue> {
+    match get(global, "OffscreenCanvas")?.dyn_into::<js_sys::Function>() {
+        Ok(constructor) => Reflect::construct(&constructor, &js_sys::Array::of2(&1.into(), &1.into())),
+        Err(_) => refuse("there is no canvas to draw it on here; give { data, width, height }"),
     }
+}
+
+/// A canvas of the document.
+fn element(document: &JsValue) -> Outcome<JsValue> {
     let create: js_sys::Function = get(document, "createElement")?.unchecked_into();
     create.call1(document, &"canvas".into())
 }
