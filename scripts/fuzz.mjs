@@ -25,9 +25,10 @@ await main(import.meta, async (args) => {
   // cargo-fuzz takes its own (musl, where it was built so), whose standard library is not here.
   const host = ask("rustc", ["-vV"]).match(/^host: (.+)$/m)[1];
   const env = { RUSTC_BOOTSTRAP: "1" };
+  await run("cargo", ["test", "--quiet", "--test", "seeds", "--", "--ignored"]);
   for (const target of positionals.length ? positionals : targets) {
     say(`fuzz: ${target} for ${seconds} s`);
-    await run("cargo", ["fuzz", "run", "--target", host, target, "--", `-max_total_time=${seconds}`, "-max_len=65536"], { env });
+    await run("cargo", ["fuzz", "run", "--target", host, target, "--", `-max_total_time=${seconds}`, "-max_len=65536", "-timeout=20"], { env });
   }
   say(`fuzz: nothing found`);
 });

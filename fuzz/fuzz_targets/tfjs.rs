@@ -1,6 +1,9 @@
 //! TF.js from any bytes: the first two say how long `model.json` is, the rest is every shard that it names.
 #![no_main]
 
+#[path = "../limit.rs"]
+mod limit;
+
 use libfuzzer_sys::fuzz_target;
 use mobilenet::formats::{Options, Source, tfjs};
 
@@ -9,5 +12,8 @@ fuzz_target!(|bytes: &[u8]| {
     let Some((json, shard)) = rest.split_at_checked(usize::from(u16::from_le_bytes(*length))) else { return };
     let names = tfjs::beside(json).unwrap_or_default();
     let beside: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), shard)).collect();
-    let _ = tfjs::read(&Source { bytes: json, beside: &beside }, &Options::default());
+    let source = Source { bytes: json, beside: &beside };
+    // Every shard counts, as it would in files of their own.
+    let input = json.len() + beside.len() * shard.len();
+    limit::within(input, || tfjs::read(&source, &Options::default()));
 });

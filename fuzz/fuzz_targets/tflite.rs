@@ -1,9 +1,12 @@
 //! TFLite from any bytes: a network or a sentence, never a panic.
 #![no_main]
 
+#[path = "../limit.rs"]
+mod limit;
+
 use libfuzzer_sys::fuzz_target;
 use mobilenet::formats::{tflite, Options, Source};
 
 fuzz_target!(|bytes: &[u8]| {
-    let _ = tflite::read(&Source::alone(bytes), &Options::default());
+    limit::within(bytes.len(), || tflite::read(&Source::alone(bytes), &Options::default()));
 });

@@ -38,6 +38,9 @@ pub struct Header {
     /// Largest activation of a layer, by its name, where somebody calibrated.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub ranges: BTreeMap<String, f32>,
+    /// Steps of every range, where another program's integers had some; see [`Weights::levels`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub levels: Option<u16>,
     /// Where the network comes from.
     #[serde(default)]
     pub provenance: Provenance,
@@ -143,6 +146,7 @@ fn read_native(header: &str, tensors: Tensors, options: &Options) -> Result<Read
     }
     let mut weights = Weights::new(architecture, layers)?;
     weights.provenance = header.provenance;
+    weights.levels = header.levels;
     Ok(Reading { weights, format: Format::Safetensors, properties })
 }
 
@@ -198,6 +202,7 @@ pub fn write(weights: &Weights, storage: Storage) -> Result<Vec<u8>> {
         version: VERSION,
         architecture: weights.architecture.clone(),
         ranges: ranges.collect(),
+        levels: weights.levels,
         provenance: weights.provenance.clone(),
     };
     let header = serde_json::to_string(&header).map_err(|error| Error::format(FORMAT, error.to_string()))?;

@@ -18,33 +18,61 @@ use std::ops::Range;
 /// Values of a band between depthwise and pointwise: 96 KiB, which leaves the second cache room for weights.
 const BAND: usize = 24 * 1024;
 
-/// The weights of one layer, as its kernel wants them.
+/// The steps that a layer's activations are rounded to; see [`Weights::levels`].
+#[derive(Clone, Copy)]
+struct Grid {
+    /// Real value of a step, 0 where nothing is rounded.
+    step: f32,
+    levels: f32,
+}
+
+impl Grid {
+    fn new(levels: Option<u16>, range: Option<f32>) -> Self {
+        let (range, levels) = (range.unwrap_or_default(), levels.map_or(1.0, f32::from));
+        Self { step: if levels > 1.0 { range / levels } else { 0.0 }, levels }
+    }
+
+    /// Rounds what a ReLU gave to the nearest step, at most the range.
+    fn snap(self, values: &mut [f32]) {
+        // Added to a number below it, this leaves no bits for a fraction.
+        const WHOLE: f32 = 12_582_912.0;
+        if self.step > 0.0 {
+            for value in values {
+                let steps = (*value / self.step).min(self.levels);
+                *value = (steps + WHOLE - WHOLE) * self.step;
+            }
+        }
+    }
+}
+
+/// The weights of one layer, as its kernel wants them, and the steps of what it gives.
 enum Packed {
-    Window(pointwise::Packed),
-    Depthwise(depthwise::Packed),
-    Pointwise(pointwise::Packed),
+    Window(pointwise::Packed, Grid),
+    Depthwise(depthwise::Packed, Grid),
+    Pointwise(pointwise::Packed, Grid),
     Pool,
 }
 
 impl Packed {
-    fn new(layer: &Layer, weights: &mut std::slice::Iter<LayerWeights>) -> Self {
+    fn new(layer: &Layer, levels: Option<u16>, weights: &mut std::slice::Iter<LayerWeights>) -> Self {
         if layer.kind == LayerKind::Pool {
             return Packed::Pool;
         }
         // `Weights` holds one entry per layer with parameters, in order.
-        let Some(LayerWeights { kernel, bias, .. }) = weights.next() else { return Packed::Pool };
+        let Some(LayerWeights { kernel, bias, range, .. }) = weights.next() else { return Packed::Pool };
         let kernel = kernel.to_f32();
+        let grid = Grid::new(levels.filter(|_| layer.kind != LayerKind::Classifier), *range);
         match layer.kind {
-            LayerKind::Stem | LayerKind::Standard => Packed::Window(window::pack(&kernel, bias)),
-            LayerKind::Depthwise => Packed::Depthwise(depthwise::pack(&kernel, bias)),
-            _ => Packed::Pointwise(pointwise::pack(&kernel, bias)),
+            LayerKind::Stem | LayerKind::Standard => Packed::Window(window::pack(&kernel, bias), grid),
+            LayerKind::Depthwise => Packed::Depthwise(depthwise::pack(&kernel, bias), grid),
+            _ => Packed::Pointwise(pointwise::pack(&kernel, bias), grid),
         }
     }
 
     fn bytes(&self) -> usize {
         match self {
-            Packed::Window(packed) | Packed::Pointwise(packed) => packed.bytes(),
-            Packed::Depthwise(packed) => packed.bytes(),
+            Packed::Window(packed, _) | Packed::Pointwise(packed, _) => packed.bytes(),
+            Packed::Depthwise(packed, _) => packed.bytes(),
             Packed::Pool => 0,
         }
     }
@@ -89,7 +117,8 @@ impl FloatNetwork {
         let scratch = crew.room.saturating_mul(crew.threads);
         let arena = Arena::new(weights.architecture.input(), layers, scratch)?;
         let mut with_parameters = weights.layers.iter();
-        let packed = layers.iter().map(|layer| Packed::new(layer, &mut with_parameters)).collect();
+        let packed =
+            layers.iter().map(|layer| Packed::new(layer, weights.levels, &mut with_parameters)).collect();
         Ok(Self { packed, arena, last: 0, crew })
     }
 
@@ -111,12 +140,13 @@ impl FloatNetwork {
         let mut turn = 0;
         let mut steps = layers.iter().zip(&self.packed);
         while let Some((layer, packed)) = steps.next() {
-            if let Packed::Depthwise(depthwise) = packed {
-                let Some((pointwise, Packed::Pointwise(packed))) = steps.next() else { break };
+            if let Packed::Depthwise(depthwise, between) = packed {
+                let Some((pointwise, Packed::Pointwise(packed, after))) = steps.next() else { break };
+                let (first, second) = ((layer, depthwise, *between), (pointwise, packed, *after));
                 let (input, output) = turns(&mut slices.maps, turn);
                 let output = &mut output[..pointwise.shape.output.len()];
                 crew.share(pointwise.shape.output, output, slices.scratch, |rows, output, room| {
-                    separable([layer, pointwise], depthwise, packed, rows, input, room, output);
+                    separable(first, second, rows, input, room, output);
                 });
             } else {
                 step(crew, layer, packed, &mut slices, turn);
@@ -174,7 +204,7 @@ fn step<'a>(crew: Crew, layer: &Layer, packed: &Packed, slices: &'a mut Slices, 
             pool::forward(&map[..shape.input.len()], slices.embedding);
             return slices.embedding;
         }
-        Packed::Pointwise(packed) if *kind == LayerKind::Classifier => {
+        Packed::Pointwise(packed, _) if *kind == LayerKind::Classifier => {
             pointwise::forward(packed, *activation, slices.embedding, slices.logits);
             return slices.logits;
         }
@@ -182,10 +212,17 @@ fn step<'a>(crew: Crew, layer: &Layer, packed: &Packed, slices: &'a mut Slices, 
     };
     let line = shape.input.width * shape.input.channels;
     crew.share(shape.output, next, slices.scratch, |rows, next, room| match packed {
-        Packed::Window(packed) => window::forward(shape, packed, *activation, rows, map, room, next),
-        Packed::Depthwise(packed) => depthwise::forward(shape, packed, *activation, rows, map, room, next),
-        Packed::Pointwise(packed) => {
+        Packed::Window(packed, grid) => {
+            window::forward(shape, packed, *activation, rows, map, room, next);
+            grid.snap(next);
+        }
+        Packed::Depthwise(packed, grid) => {
+            depthwise::forward(shape, packed, *activation, rows, map, room, next);
+            grid.snap(next);
+        }
+        Packed::Pointwise(packed, grid) => {
             pointwise::forward(packed, *activation, &map[rows.start * line..rows.end * line], next);
+            grid.snap(next);
         }
         Packed::Pool => {}
     });
@@ -211,9 +248,8 @@ fn scratch_len(kind: LayerKind, shape: &ConvShape) -> usize {
 
 /// Rows `rows` of a depthwise convolution and its pointwise, band by band.
 fn separable(
-    [first, second]: [&Layer; 2],
-    depthwise: &depthwise::Packed,
-    pointwise: &pointwise::Packed,
+    (first, depthwise, between_grid): (&Layer, &depthwise::Packed, Grid),
+    (second, pointwise, grid): (&Layer, &pointwise::Packed, Grid),
     rows: Range<usize>,
     input: &[f32],
     scratch: &mut [f32],
@@ -227,6 +263,8 @@ fn separable(
         let rows = start..start + output.len() / line;
         let band = &mut band[..rows.len() * between.width * between.channels];
         depthwise::forward(&first.shape, depthwise, first.activation, rows, input, room, band);
+        between_grid.snap(band);
         pointwise::forward(pointwise, second.activation, band, output);
+        grid.snap(output);
     }
 }

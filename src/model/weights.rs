@@ -83,6 +83,10 @@ pub struct Weights {
     pub layers: Vec<LayerWeights>,
     /// Where it comes from.
     pub provenance: Provenance,
+    /// Into how many steps another program's integers divide every layer's range, where the network was made for such
+    /// (255 in TFLite): floats then round each activation to these steps, which is what the network learnt or was
+    /// judged with. `None` where activations are whatever they are.
+    pub levels: Option<u16>,
 }
 
 impl Weights {
@@ -103,7 +107,7 @@ impl Weights {
         if let Some(extra) = layers.get(wanted.len()) {
             return Err(Error::NotMobileNet(format!("layer `{}` comes after the classifier", extra.name)));
         }
-        Ok(Self { architecture, layers, provenance: Provenance::default() })
+        Ok(Self { architecture, layers, provenance: Provenance::default(), levels: None })
     }
 
     /// Whether every kernel is int8.

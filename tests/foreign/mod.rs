@@ -1,14 +1,17 @@
 //! Writers of foreign files, for tests and as seeds of the fuzzers: a plan of a network, and each format's way to say it.
 //!
 //! Goes in: [`Plan`], a list of steps that a test may change (take a block out, put a layer in, join two ends). Comes out:
-//! the bytes of a TFLite, ONNX or TF.js file that says just that.
+//! the bytes of a Keras, TFLite, ONNX or TF.js file that says just that.
 #![allow(dead_code, reason = "no test uses everything")]
 
+pub mod keras;
 pub mod onnx;
 pub mod tfjs;
+pub mod tflite;
 
 use crate::common::Random;
 use mobilenet::Weights;
+use mobilenet::formats::safetensors::{Storage, write};
 use mobilenet::model::LayerKind;
 use mobilenet::shape::Activation;
 
@@ -205,3 +208,50 @@ pub fn integers(values: &[i32]) -> Vec<u8> {
 pub fn turned<T: Copy>(values: &[T], rows: usize, columns: usize) -> Vec<T> {
     (0..rows * columns).map(|index| values[index % rows * columns + index / rows]).collect()
 }
+
+/// A small network in every format, with the files beside it.
+pub fn every(plan: &Plan) -> Vec<(&'static str, Files)> {
+    let style = onnx::Style::default();
+    let (external, weights) = onnx::bytes(plan, onnx::Style { external: true, old: true, ..style });
+    let alone = |bytes| (bytes, Vec::new());
+    vec![
+        ("onnx", alone(onnx::bytes(plan, style).0)),
+        ("onnx nhwc", alone(onnx::bytes(plan, onnx::Style { channels_last: true, ..style }).0)),
+        ("onnx external", (external, vec![("weights.bin".into(), weights)])),
+        ("tfjs layers", tfjs::layers(plan, tfjs::Packing::F32, 1 << 20)),
+        ("tfjs layers in shards", tfjs::layers(plan, tfjs::Packing::F32, 1001)),
+        ("tfjs graph", tfjs::graph(plan, tfjs::Packing::F32, 1 << 20)),
+        ("tflite", alone(tflite::file(plan, tflite::Numbers::F32).bytes())),
+    ]
+}
+
+/// A small network in every format and kind of numbers, with the files beside it.
+pub fn files() -> Vec<(&'static str, Files)> {
+    let weights = crate::common::small(1);
+    let plain = plan(&weights, Border::Keras, None);
+    let normed = plan(&weights, Border::Symmetric, Some(&mut Random(2)));
+    let alone = |bytes| (bytes, Vec::new());
+    let mut files = every(&normed);
+    files.extend([
+        ("native", alone(write(&weights, Storage::F32).unwrap())),
+        ("native f16", alone(write(&weights, Storage::F16).unwrap())),
+        ("keras weights", alone(keras::h5(&plain, false))),
+        ("keras model", alone(keras::h5(&plan(&weights, Border::Keras, Some(&mut Random(3))), true))),
+        ("keras zip", alone(keras::zip(&plain))),
+        ("tfjs bytes", tfjs::layers(&plain, tfjs::Packing::U8, 1 << 20)),
+    ]);
+    for (name, numbers) in [
+        ("tflite f16", tflite::Numbers::F16),
+        ("tflite int8", tflite::Numbers::Int8),
+        ("tflite uint8", tflite::Numbers::Uint8),
+    ] {
+        let mut file = tflite::file(&plain, numbers);
+        file.metadata = Some(tflite::metadata(&[127.5], &[127.5], "none", "names.txt"));
+        let labels = "a\nb\nc\nd\ne\n";
+        files.push((name, alone(tflite::with_labels(&file.bytes(), "names.txt", labels, true))));
+    }
+    files
+}
+
+/// A file and those beside it, by name.
+pub type Files = (Vec<u8>, Vec<(String, Vec<u8>)>);

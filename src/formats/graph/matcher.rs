@@ -19,6 +19,9 @@ use std::iter::Peekable;
 /// Memory beyond four times the file that decoding may take: for what is small beside the weights.
 const SLACK: usize = 16 << 20;
 
+/// Steps of an activation that is kept in a byte.
+const BYTE_STEPS: u16 = 255;
+
 /// Matches `network` with the table.
 ///
 /// # Errors
@@ -67,8 +70,11 @@ pub fn read(network: Network, caller: &Options) -> Result<Reading> {
     let mut properties = settle(&mut architecture, said, caller, habit);
     let inside = if softmax { "in the file, after the logits" } else { "not in the file" };
     properties.push(Property { name: "softmax", value: inside.into(), origin: Origin::File });
+    let inner = walk.layers.len().saturating_sub(1);
+    let quantised = inner > 0 && walk.layers[..inner].iter().all(|layer| layer.range.is_some());
     let mut weights = Weights::new(architecture, walk.layers)?;
     weights.provenance = provenance;
+    weights.levels = quantised.then_some(BYTE_STEPS);
     Ok(Reading { weights, format, properties })
 }
 

@@ -9,12 +9,17 @@ use crate::Result;
 use crate::formats::Options;
 use crate::model::architecture::{ChannelOrder, Normalisation};
 use crate::model::weights::Provenance;
+use std::borrow::Cow;
 
 /// Entries of the appended zip that are looked at.
 const MOST_FILES: usize = 64;
 
 /// Lines that a list of labels may have.
 const MOST_LABELS: usize = 100_000;
+
+/// Bytes that a packed list of labels may come to.
+#[cfg(not(target_arch = "wasm32"))]
+const MOST_TEXT: u64 = 16 << 20;
 
 /// What `buffer` (the metadata FlatBuffer, where there is one) and the zip behind `file` say.
 pub fn read(file: &[u8], buffer: Option<&[u8]>) -> (Options, Provenance) {
@@ -85,14 +90,31 @@ fn labels(file: &[u8], named: Option<&str>) -> Option<Vec<String>> {
         found = Some((entry.wayfinder(), entry.compression_method(), entry.crc32()));
     }
     let (place, method, crc) = found?;
-    if method != rawzip::CompressionMethod::STORE {
-        return None;
-    }
     let entry = archive.get_entry(place).ok()?;
-    let text = entry.data();
-    if rawzip::crc32(text) != crc {
+    let text = match method {
+        rawzip::CompressionMethod::STORE => Cow::Borrowed(entry.data()),
+        rawzip::CompressionMethod::DEFLATE => inflate(entry.data())?,
+        _ => return None,
+    };
+    if rawzip::crc32(&text) != crc {
         return None;
     }
-    let text = std::str::from_utf8(text).ok().filter(|text| text.lines().nth(MOST_LABELS).is_none())?;
+    let text = std::str::from_utf8(&text).ok().filter(|text| text.lines().nth(MOST_LABELS).is_none())?;
     Some(text.lines().map(|line| line.trim().to_owned()).collect())
+}
+
+/// Unpacks what is no longer than any list of labels.
+#[cfg(not(target_arch = "wasm32"))]
+fn inflate(packed: &[u8]) -> Option<Cow<'static, [u8]>> {
+    use std::io::Read;
+    let mut text = Vec::new();
+    let length = flate2::read::DeflateDecoder::new(packed).take(MOST_TEXT).read_to_end(&mut text).ok()?;
+    (length < MOST_TEXT as usize).then_some(text.into())
+}
+
+/// In the browser packed labels are left out, for the decoder would cost more bytes than it is worth: `mobilenet
+/// convert` takes them into the native file.
+#[cfg(target_arch = "wasm32")]
+fn inflate(_: &[u8]) -> Option<Cow<'static, [u8]>> {
+    None
 }

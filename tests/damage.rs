@@ -1,0 +1,114 @@
+//! Every reader on bytes that are flipped, cut and spliced: a network or a sentence, and never more memory than four times
+//! the input and 64 MB.
+
+#![cfg(not(target_arch = "wasm32"))] // the writers are native
+
+mod common;
+mod foreign;
+
+use common::Random;
+use foreign::Files;
+use mobilenet::formats::{Options, Source, read_source};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// The system's allocator, which knows how much is held and how much was at most.
+struct Measuring;
+
+static HELD: AtomicUsize = AtomicUsize::new(0);
+static MOST: AtomicUsize = AtomicUsize::new(0);
+
+#[allow(unsafe_code)] // a global allocator cannot be written without; the library itself is not touched
+// SAFETY: every call is handed to the system's allocator as it came.
+unsafe impl GlobalAlloc for Measuring {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let held = HELD.fetch_add(layout.size(), Relaxed) + layout.size();
+        MOST.fetch_max(held, Relaxed);
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        HELD.fetch_sub(layout.size(), Relaxed);
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Measuring = Measuring;
+
+/// Flips bits, cuts the end off, overwrites a stretch with another one, takes one out or puts zeros, ones or a large
+/// number somewhere.
+fn damage(bytes: &mut Vec<u8>, random: &mut Random) {
+    for _ in 0..=random.below(3) {
+        if bytes.is_empty() {
+            return;
+        }
+        // Half of the damage goes where structure is likeliest.
+        let end = if random.below(2) == 0 { bytes.len() } else { bytes.len().min(4096) };
+        let at = random.below(end);
+        let rest = bytes.len() - at;
+        match random.below(6) {
+            0 => bytes.truncate(at),
+            1 => {
+                let from = random.below(bytes.len());
+                let length = random.below(64).min(bytes.len() - from.max(at));
+                bytes.copy_within(from..from + length, at);
+            }
+            2 => drop(bytes.drain(at..at + random.below(64).min(rest))),
+            3 => {
+                let value = [0, 1, 0x7f, 0x80, 0xff][random.below(5)];
+                bytes[at..at + (1 << random.below(4)).min(rest)].fill(value);
+            }
+            _ => bytes[at] ^= 1 << random.below(8),
+        }
+    }
+}
+
+/// Reads, and compares what it took with what it may.
+fn read(name: &str, (bytes, beside): &Files) -> Result<mobilenet::Weights, mobilenet::Error> {
+    let beside: Vec<(&str, &[u8])> = beside.iter().map(|(name, bytes)| (&**name, &**bytes)).collect();
+    let input = bytes.len() + beside.iter().map(|(_, bytes)| bytes.len()).sum::<usize>();
+    let before = HELD.load(Relaxed);
+    MOST.store(before, Relaxed);
+    let source = Source { bytes, beside: &beside };
+    let result = read_source(&source, &Options::default()).map(|reading| reading.weights);
+    let took = MOST.load(Relaxed).saturating_sub(before);
+    assert!(took <= 4 * input + (64 << 20), "{name}: {took} bytes for an input of {input}");
+    result
+}
+
+// One test in this file: another one running beside it would be measured too.
+#[test]
+fn damaged_bytes_give_a_network_or_a_sentence_within_bounds() {
+    let mut random = Random(4);
+    let (mut networks, mut sentences) = (0, 0);
+    for (name, (bytes, beside)) in foreign::files() {
+        let intact = (bytes, beside);
+        read(name, &intact).unwrap_or_else(|error| panic!("{name}, intact: {error}"));
+        for _ in 0..400 {
+            let (mut bytes, mut beside) = intact.clone();
+            if random.below(4) == 0
+                && let Some((_, part)) = beside.first_mut()
+            {
+                damage(part, &mut random);
+            } else {
+                damage(&mut bytes, &mut random);
+            }
+            match read(name, &(bytes, beside)) {
+                Ok(weights) => {
+                    let finite = |layer: &mobilenet::model::LayerWeights| {
+                        layer.bias.iter().chain(layer.kernel.to_f32().iter()).all(|value| value.is_finite())
+                    };
+                    assert!(weights.layers.iter().all(finite), "{name}: a weight is not finite");
+                    networks += 1;
+                }
+                Err(error) => {
+                    assert!(!error.to_string().is_empty(), "{name}");
+                    sentences += 1;
+                }
+            }
+        }
+    }
+    // Damage to the weights gives other weights, damage to the structure a sentence; both were met.
+    assert!(networks > 500 && sentences > 500, "{networks} networks, {sentences} sentences");
+}
