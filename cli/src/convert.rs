@@ -5,14 +5,15 @@ use crate::network::{self, Known};
 use anyhow::Result;
 use clap::ValueEnum;
 use mobilenet::Weights;
-use mobilenet::formats::Origin;
 use mobilenet::formats::safetensors::{Storage, write};
+use mobilenet::formats::{Origin, Reading};
 use mobilenet::infer::quantise::quantise;
 use mobilenet::model::Kernel;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+/// In which numbers a native file keeps its kernels.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Precision {
+pub enum Precision {
     F32,
     F16,
     Int8,
@@ -35,10 +36,15 @@ pub struct Arguments {
 
 /// Converts, and prints what was found where.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let mut reading = network::read(&arguments.input, &arguments.known)?;
+    let reading = network::read(&arguments.input, &arguments.known)?;
+    finish(reading, arguments.precision, &arguments.output)
+}
+
+/// Prints what was read, and writes it.
+pub fn finish(mut reading: Reading, precision: Option<Precision>, output: &Path) -> Result<()> {
     network::print(&reading);
     let weights = &mut reading.weights;
-    let (precision, origin) = match arguments.precision {
+    let (precision, origin) = match precision {
         Some(precision) => (precision, Origin::Caller),
         None if weights.is_int8() => (Precision::Int8, Origin::File),
         None => (Precision::F32, Origin::Habit),
@@ -58,7 +64,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     } else {
         multiply_out(weights);
     }
-    network::write(&arguments.output, &write(weights, storage)?)
+    network::write(output, &write(weights, storage)?)
 }
 
 /// Int8 kernels become floats. What the ranges say stays true.

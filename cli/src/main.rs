@@ -1,6 +1,7 @@
 //! `mobilenet`: the native program. One file a command; the only place of the project with disk and image decoding.
 
 mod convert;
+mod download;
 mod eval;
 mod inspect;
 mod network;
@@ -24,6 +25,8 @@ struct Arguments {
 enum Command {
     /// Turn a network of any format into the native model file.
     Convert(convert::Arguments),
+    /// Fetch a published network by its name and convert it.
+    Download(download::Arguments),
     /// Count how often a network names labelled pictures rightly.
     Eval(eval::Arguments),
     /// Show what a network is: its layers, their cost, their ranges.
@@ -39,6 +42,7 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Convert(arguments) => convert::run(&arguments),
+        Command::Download(arguments) => download::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Quantize(arguments) => quantize::run(&arguments),

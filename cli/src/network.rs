@@ -52,6 +52,20 @@ impl Known {
         Self { resolution, ..Self::default() }
     }
 
+    /// These, and where they are silent `others`.
+    pub fn options_with(&self, others: Options) -> anyhow::Result<Options> {
+        let mine = self.options()?;
+        Ok(Options {
+            padding: mine.padding.or(others.padding),
+            activation: mine.activation.or(others.activation),
+            epsilon: mine.epsilon.or(others.epsilon),
+            normalisation: mine.normalisation.or(others.normalisation),
+            resolution: mine.resolution.or(others.resolution),
+            background: mine.background.or(others.background),
+            labels: mine.labels.or(others.labels),
+        })
+    }
+
     fn options(&self) -> anyhow::Result<Options> {
         let labels = self.labels.as_deref().map(|path| -> anyhow::Result<Vec<String>> {
             let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
@@ -89,17 +103,32 @@ pub fn read(path: &Path, known: &Known) -> anyhow::Result<Reading> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut beside = Vec::new();
     for part in formats::beside(&bytes).with_context(name)? {
-        // A file may only refer to its own folder.
-        if Path::new(&part).components().any(|part| !matches!(part, std::path::Component::Normal(_))) {
-            bail!("{} refers to `{part}`, which is outside its folder", path.display());
-        }
+        check_beside(path, &part)?;
         let bytes = std::fs::read(folder.join(&part)).with_context(|| part.clone())?;
         beside.push((part, bytes));
     }
+    read_bytes(&bytes, &beside, &known.options()?).with_context(name)
+}
+
+/// Reads a network whose bytes, and those of the files that it refers to, are there already.
+pub fn read_bytes(bytes: &[u8], beside: &[(String, Vec<u8>)], options: &Options) -> anyhow::Result<Reading> {
     let beside: Vec<(&str, &[u8])> =
         beside.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
-    let source = Source { bytes: &bytes, beside: &beside };
-    formats::read_source(&source, &known.options()?).with_context(name)
+    Ok(formats::read_source(&Source { bytes, beside: &beside }, options)?)
+}
+
+/// A file may only refer to its own folder.
+pub fn check_beside(path: &Path, part: &str) -> anyhow::Result<()> {
+    if Path::new(part).components().any(|part| !matches!(part, std::path::Component::Normal(_))) {
+        bail!("{} refers to `{part}`, which is outside its folder", path.display());
+    }
+    Ok(())
+}
+
+/// Whether the file holds all that our own int8 takes, and was made for it: a network whose maker's integers divide
+/// ranges differently answers more like its maker's program in floats on the maker's steps.
+pub fn is_made_for_int8(weights: &Weights) -> bool {
+    is_ready_int8(weights) && weights.levels.is_none()
 }
 
 /// Whether the file holds all that computing in int8 takes.

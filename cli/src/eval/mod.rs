@@ -31,7 +31,7 @@ pub struct Arguments {
     /// its number in ImageNet's order, its label or its WordNet id.
     #[arg(long)]
     images: PathBuf,
-    /// In which numbers to compute; int8 by itself where the file holds int8 kernels and ranges.
+    /// In which numbers to compute; without it int8 where the file was made for it, else f32.
     #[arg(long)]
     precision: Option<Numbers>,
     /// Another network for the same pictures: how often both name the same class, and how far their probabilities
@@ -110,7 +110,7 @@ fn chosen(asked: Option<Numbers>, weights: &Weights) -> Precision {
     match asked {
         Some(Numbers::F32) => Precision::F32,
         Some(Numbers::Int8) => Precision::Int8,
-        None if network::is_ready_int8(weights) => Precision::Int8,
+        None if network::is_made_for_int8(weights) => Precision::Int8,
         None => Precision::F32,
     }
 }
