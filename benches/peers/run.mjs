@@ -2,6 +2,7 @@
 //
 //   --models DIR   the model files (default ../shared/bench-peers/models)
 //   --row NAME     only rows whose name contains NAME, e.g. 1.0-224
+//   --threads A,B  of 1 and 2 (both)
 //   --rounds N     rounds (12), --each N inferences in each (6): at least 60 in all for figures to be quoted
 //   --json FILE    also write the figures as JSON
 
@@ -23,6 +24,7 @@ const { values: flags } = parseArgs({
   options: {
     models: { type: "string", default: join(root, "../shared/bench-peers/models") },
     row: { type: "string", default: "" },
+    threads: { type: "string", default: "1,2" },
     rounds: { type: "string", default: "12" },
     each: { type: "string", default: "6" },
     warm: { type: "string", default: "2.5" },
@@ -75,7 +77,7 @@ await build({
   logLevel: "error",
 });
 const jobs = [];
-for (const threads of [1, 2]) {
+for (const threads of flags.threads.split(",").map(Number)) {
   for (const row of MODELS.filter(({ name }) => name.includes(flags.row))) {
     for (const precision of ["f32", "int8"]) {
       const url = model(row[precision]);
