@@ -7,7 +7,7 @@
 //
 // A row: model, precision, variant, threads, median_ms and min_ms of the network alone, gflops (two operations a
 // Mult-Add, at the minimum), share_of_peak (minimum against the best the peak loop reached in the same rounds of the
-// same page; int8 against the dot product's), prepare_ms (a 640×480 canvas to the network's input, median).
+// same page; int8 against the dot product's, which pair products can exceed where it takes three instructions), prepare_ms (a 640×480 canvas to the network's input, median).
 
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
