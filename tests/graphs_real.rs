@@ -190,7 +190,8 @@ fn run(reading: &Reading, photos: &[(Vec<u8>, usize)], precision: Precision) -> 
 }
 
 fn best(probabilities: &[f32]) -> usize {
-    (0..probabilities.len()).max_by(|a, b| probabilities[*a].total_cmp(&probabilities[*b])).unwrap()
+    // The first of equals, as the reference counts: bytes of probability are often equal.
+    (0..probabilities.len()).rev().max_by(|a, b| probabilities[*a].total_cmp(&probabilities[*b])).unwrap()
 }
 
 /// The reference's probabilities.

@@ -7,6 +7,7 @@ mod foreign;
 
 use foreign::tflite::{self, Numbers};
 use foreign::{Border, plan};
+use mobilenet::formats::safetensors::{Storage, write};
 use mobilenet::formats::{Options, Origin, Reading, Source, read_source};
 use mobilenet::model::Kernel;
 use mobilenet::{Error, Weights};
@@ -51,7 +52,13 @@ fn int8_kernels_come_back_as_bytes() {
                 (true, true) => assert!(found.range.is_some()),
             }
         }
-        assert_eq!(reading.weights.levels, quantised.then_some(255));
+        assert_eq!(reading.weights.steps.len(), if quantised { 29 } else { 0 });
+        // Bytes from 0 to the range, and logits in steps of their own, whatever their zero point.
+        let (logits, inner) = reading.weights.steps.split_last().unwrap_or((&0.25, &[]));
+        assert!((logits - 0.25).abs() < 1e-6, "{logits}");
+        assert!(inner.iter().all(|step| (step - tflite::RANGE / 255.0).abs() < 1e-6), "{inner:?}");
+        let native = write(&reading.weights, Storage::F32).unwrap();
+        assert_eq!(read(&native).unwrap().weights, reading.weights, "{numbers:?}");
     }
 }
 
@@ -59,7 +66,7 @@ fn int8_kernels_come_back_as_bytes() {
 fn uint8_kernels_come_back_by_their_zero_point() {
     let weights = common::small(3);
     let reading = written(&weights, Numbers::Uint8);
-    assert_eq!(reading.weights.levels, Some(255));
+    assert_eq!(reading.weights.steps.len(), 29);
     for (found, given) in reading.weights.layers.iter().zip(&weights.layers) {
         let (found, given) = (found.kernel.to_f32(), given.kernel.to_f32());
         let ends = given.iter().fold((0.0_f32, 0.0_f32), |(a, b), &value| (a.min(value), b.max(value)));

@@ -128,7 +128,7 @@ pub fn check_beside(path: &Path, part: &str) -> anyhow::Result<()> {
 /// Whether the file holds all that our own int8 takes, and was made for it: a network whose maker's integers divide
 /// ranges differently answers more like its maker's program in floats on the maker's steps.
 pub fn is_made_for_int8(weights: &Weights) -> bool {
-    is_ready_int8(weights) && weights.levels.is_none()
+    is_ready_int8(weights) && weights.steps.is_empty()
 }
 
 /// Whether the file holds all that computing in int8 takes.

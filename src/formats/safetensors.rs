@@ -38,9 +38,10 @@ pub struct Header {
     /// Largest activation of a layer, by its name, where somebody calibrated.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub ranges: BTreeMap<String, f32>,
-    /// Steps of every range, where another program's integers had some; see [`Weights::levels`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub levels: Option<u16>,
+    /// Real value of a step of every layer's output, where another program keeps them in bytes; see
+    /// [`Weights::steps`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<f32>,
     /// Where the network comes from.
     #[serde(default)]
     pub provenance: Provenance,
@@ -146,7 +147,14 @@ fn read_native(header: &str, tensors: Tensors, options: &Options) -> Result<Read
     }
     let mut weights = Weights::new(architecture, layers)?;
     weights.provenance = header.provenance;
-    weights.levels = header.levels;
+    let layers = weights.architecture.layers().len();
+    let fits = header.steps.is_empty() || header.steps.len() == layers;
+    if !fits || !header.steps.iter().all(|step| step.is_finite() && *step > 0.0) {
+        let found = header.steps.len();
+        let problem = format!("its steps must be {layers} numbers above 0, one a layer, and are {found}");
+        return Err(Error::format(FORMAT, problem));
+    }
+    weights.steps = header.steps;
     Ok(Reading { weights, format: Format::Safetensors, properties })
 }
 
@@ -202,7 +210,7 @@ pub fn write(weights: &Weights, storage: Storage) -> Result<Vec<u8>> {
         version: VERSION,
         architecture: weights.architecture.clone(),
         ranges: ranges.collect(),
-        levels: weights.levels,
+        steps: weights.steps.clone(),
         provenance: weights.provenance.clone(),
     };
     let header = serde_json::to_string(&header).map_err(|error| Error::format(FORMAT, error.to_string()))?;

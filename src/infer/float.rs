@@ -18,28 +18,19 @@ use std::ops::Range;
 /// Values of a band between depthwise and pointwise: 96 KiB, which leaves the second cache room for weights.
 const BAND: usize = 24 * 1024;
 
-/// The steps that a layer's activations are rounded to; see [`Weights::levels`].
+/// Real value of the steps that a layer's output is rounded to, 0 where it is not; see [`Weights::steps`].
 #[derive(Clone, Copy)]
-struct Grid {
-    /// Real value of a step, 0 where nothing is rounded.
-    step: f32,
-    levels: f32,
-}
+struct Grid(f32);
 
 impl Grid {
-    fn new(levels: Option<u16>, range: Option<f32>) -> Self {
-        let (range, levels) = (range.unwrap_or_default(), levels.map_or(1.0, f32::from));
-        Self { step: if levels > 1.0 { range / levels } else { 0.0 }, levels }
-    }
-
-    /// Rounds what a ReLU gave to the nearest step, at most the range.
+    /// Rounds to the nearest step, of which there are 255 above zero.
     fn snap(self, values: &mut [f32]) {
-        // Added to a number below it, this leaves no bits for a fraction.
+        // Added to a number far below it, this leaves no bits for a fraction.
         const WHOLE: f32 = 12_582_912.0;
-        if self.step > 0.0 {
+        let Self(step) = self;
+        if step > 0.0 {
             for value in values {
-                let steps = (*value / self.step).min(self.levels);
-                *value = (steps + WHOLE - WHOLE) * self.step;
+                *value = ((*value / step).min(255.0) + WHOLE - WHOLE) * step;
             }
         }
     }
@@ -50,18 +41,18 @@ enum Packed {
     Window(pointwise::Packed, Grid),
     Depthwise(depthwise::Packed, Grid),
     Pointwise(pointwise::Packed, Grid),
-    Pool,
+    Pool(Grid),
 }
 
 impl Packed {
-    fn new(layer: &Layer, levels: Option<u16>, weights: &mut std::slice::Iter<LayerWeights>) -> Self {
+    fn new(layer: &Layer, step: Option<&f32>, weights: &mut std::slice::Iter<LayerWeights>) -> Self {
+        let grid = Grid(step.copied().unwrap_or_default());
         if layer.kind == LayerKind::Pool {
-            return Packed::Pool;
+            return Packed::Pool(grid);
         }
         // `Weights` holds one entry per layer with parameters, in order.
-        let Some(LayerWeights { kernel, bias, range, .. }) = weights.next() else { return Packed::Pool };
+        let Some(LayerWeights { kernel, bias, .. }) = weights.next() else { return Packed::Pool(grid) };
         let kernel = kernel.to_f32();
-        let grid = Grid::new(levels.filter(|_| layer.kind != LayerKind::Classifier), *range);
         match layer.kind {
             LayerKind::Stem | LayerKind::Standard => Packed::Window(window::pack(&kernel, bias), grid),
             LayerKind::Depthwise => Packed::Depthwise(depthwise::pack(&kernel, bias), grid),
@@ -73,7 +64,7 @@ impl Packed {
         match self {
             Packed::Window(packed, _) | Packed::Pointwise(packed, _) => packed.bytes(),
             Packed::Depthwise(packed, _) => packed.bytes(),
-            Packed::Pool => 0,
+            Packed::Pool(_) => 0,
         }
     }
 }
@@ -117,8 +108,11 @@ impl FloatNetwork {
         let scratch = crew.room.saturating_mul(crew.threads);
         let arena = Arena::new(weights.architecture.input(), layers, scratch)?;
         let mut with_parameters = weights.layers.iter();
-        let packed =
-            layers.iter().map(|layer| Packed::new(layer, weights.levels, &mut with_parameters)).collect();
+        let packed = layers
+            .iter()
+            .enumerate()
+            .map(|(index, layer)| Packed::new(layer, weights.steps.get(index), &mut with_parameters))
+            .collect();
         Ok(Self { packed, arena, last: 0, crew })
     }
 
@@ -200,12 +194,14 @@ fn step<'a>(crew: Crew, layer: &Layer, packed: &Packed, slices: &'a mut Slices, 
     let (map, next) = turns(&mut slices.maps, turn);
     let map = if *kind == LayerKind::Stem { &slices.input[..] } else { map };
     let next = match packed {
-        Packed::Pool => {
+        Packed::Pool(grid) => {
             pool::forward(&map[..shape.input.len()], slices.embedding);
+            grid.snap(slices.embedding);
             return slices.embedding;
         }
-        Packed::Pointwise(packed, _) if *kind == LayerKind::Classifier => {
+        Packed::Pointwise(packed, grid) if *kind == LayerKind::Classifier => {
             pointwise::forward(packed, *activation, slices.embedding, slices.logits);
+            grid.snap(slices.logits);
             return slices.logits;
         }
         _ => &mut next[..shape.output.len()],
@@ -224,7 +220,7 @@ fn step<'a>(crew: Crew, layer: &Layer, packed: &Packed, slices: &'a mut Slices, 
             pointwise::forward(packed, *activation, &map[rows.start * line..rows.end * line], next);
             grid.snap(next);
         }
-        Packed::Pool => {}
+        Packed::Pool(_) => {}
     });
     next
 }

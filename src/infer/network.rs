@@ -50,7 +50,7 @@ enum Body {
 
 impl Network {
     /// Packs the weights for the kernels and lays out the memory. Int8 weights are multiplied out where floats are
-    /// asked for (and activations rounded to the maker's steps where there were some, see [`Weights::levels`]), float
+    /// asked for (and activations rounded to the maker's steps where there were some, see [`Weights::steps`]), float
     /// weights [quantised](super::quantise) where integers are. An error where memory is short, or
     /// where a network of full convolutions is asked for in int8.
     pub fn new(weights: &Weights, precision: Precision) -> Result<Self> {

@@ -83,10 +83,11 @@ pub struct Weights {
     pub layers: Vec<LayerWeights>,
     /// Where it comes from.
     pub provenance: Provenance,
-    /// Into how many steps another program's integers divide every layer's range, where the network was made for such
-    /// (255 in TFLite): floats then round each activation to these steps, which is what the network learnt or was
-    /// judged with. `None` where activations are whatever they are.
-    pub levels: Option<u16>,
+    /// Real value of one step of every layer's output, the pool's too, where another program keeps them in bytes (a
+    /// quantised TFLite file): floats then round each activation to these steps, 0 to 255 of them, and the logits to
+    /// theirs, which is how the network was judged and often how it learnt. Empty where activations are whatever they
+    /// are.
+    pub steps: Vec<f32>,
 }
 
 impl Weights {
@@ -107,7 +108,7 @@ impl Weights {
         if let Some(extra) = layers.get(wanted.len()) {
             return Err(Error::NotMobileNet(format!("layer `{}` comes after the classifier", extra.name)));
         }
-        Ok(Self { architecture, layers, provenance: Provenance::default(), levels: None })
+        Ok(Self { architecture, layers, provenance: Provenance::default(), steps: Vec::new() })
     }
 
     /// Whether every kernel is int8.

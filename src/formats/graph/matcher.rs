@@ -19,8 +19,10 @@ use std::iter::Peekable;
 /// Memory beyond four times the file that decoding may take: for what is small beside the weights.
 const SLACK: usize = 16 << 20;
 
-/// Steps of an activation that is kept in a byte.
-const BYTE_STEPS: u16 = 255;
+/// Real value of a step of what is kept in a byte between these ends.
+fn step((least, most): (f32, f32)) -> Option<f32> {
+    Some((most - least) / 255.0).filter(|step| step.is_finite() && *step > 0.0)
+}
 
 /// Matches `network` with the table.
 ///
@@ -47,6 +49,7 @@ pub fn read(network: Network, caller: &Options) -> Result<Reading> {
         activation: None,
         epsilon: None,
         layers: Vec::with_capacity(28),
+        steps: Vec::with_capacity(29),
         budget: bytes.saturating_mul(4).saturating_add(SLACK),
     };
     let preprocessing = walk.preprocessing()?;
@@ -70,11 +73,11 @@ pub fn read(network: Network, caller: &Options) -> Result<Reading> {
     let mut properties = settle(&mut architecture, said, caller, habit);
     let inside = if softmax { "in the file, after the logits" } else { "not in the file" };
     properties.push(Property { name: "softmax", value: inside.into(), origin: Origin::File });
-    let inner = walk.layers.len().saturating_sub(1);
-    let quantised = inner > 0 && walk.layers[..inner].iter().all(|layer| layer.range.is_some());
+    // All of them or none: half a grid would be nobody's network.
+    let steps: Option<Vec<f32>> = walk.steps.into_iter().collect();
     let mut weights = Weights::new(architecture, walk.layers)?;
     weights.provenance = provenance;
-    weights.levels = quantised.then_some(BYTE_STEPS);
+    weights.steps = steps.unwrap_or_default();
     Ok(Reading { weights, format, properties })
 }
 
@@ -133,6 +136,8 @@ struct Walk<'a> {
     activation: Option<Activation>,
     epsilon: Option<f64>,
     layers: Vec<LayerWeights>,
+    /// Steps of every layer's output, the pool's too, where it is kept in bytes.
+    steps: Vec<Option<f32>>,
     budget: usize,
 }
 
@@ -159,6 +164,9 @@ impl<'a> Walk<'a> {
         while let Some(node) = self.nodes.next_if(passes) {
             if let (Some(range), Some(layer)) = (node.range, self.layers.last_mut()) {
                 layer.range = layer.range.or(Some(range.0.abs().max(range.1.abs())));
+            }
+            if let (Some(range), Some(last)) = (node.range, self.steps.last_mut()) {
+                *last = last.or(step(range));
             }
         }
     }
@@ -323,6 +331,7 @@ impl<'a> Walk<'a> {
             return Err(differs(&node, &what, "the same activation as after the layers before it"));
         }
         layer.range = range.map(|(_, most)| most);
+        self.steps.push(range.and_then(step));
         self.layers.push(layer);
         self.channels = outputs;
         Ok(outputs)
@@ -500,6 +509,7 @@ impl<'a> Walk<'a> {
             _ => return Err(differs(&node, "comes here", expected)),
         }
         self.size = 1;
+        self.steps.push(node.range.and_then(step));
         let expected = Wanted::Pointwise.describe("conv_preds");
         self.skip(true);
         let (node, geometry) = self.convolution(&expected, Wanted::Pointwise)?;
@@ -516,6 +526,7 @@ impl<'a> Walk<'a> {
             range = next.range.or(range);
         }
         layer.range = range.map(|(least, most)| least.abs().max(most.abs()));
+        self.steps.push(range.and_then(step));
         self.layers.push(layer);
         Ok(outputs)
     }
