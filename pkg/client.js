@@ -12,18 +12,17 @@ const aborted = (text) => new DOMException(text, "AbortError");
 export async function loadInWorker({ worker: _, signal, onProgress, ...options }) {
   signal?.throwIfAborted();
   if (typeof Worker !== "function") throw new Error("load: there are no Web Workers here; leave out `worker`");
-  const { weights, labels, wasmUrl } = options;
   // The worker has its own address, so that relative ones are resolved here; what cannot travel is read here.
-  if (typeof weights === "string") options.weights = new URL(weights, location.href).href;
-  else if (weights instanceof URL) options.weights = weights.href;
-  else if (weights instanceof Request) options.weights = await fetch(weights, { signal }).then(body);
+  for (const key of ["weights", "labels", "wasmUrl"]) options[key] = absolute(options[key]);
+  const { weights, wasmUrl } = options;
+  if (weights instanceof Request) options.weights = await fetch(weights, { signal }).then(body);
   else if (weights instanceof Response) options.weights = await body(weights);
-  if (typeof labels === "string" || labels instanceof URL) options.labels = new URL(labels, location.href).href;
-  if (wasmUrl !== undefined) options.wasmUrl = absolute(wasmUrl);
+  if (wasmUrl?.constructor === Object) {
+    options.wasmUrl = Object.fromEntries(Object.entries(wasmUrl).map(([build, url]) => [build, absolute(url)]));
+  }
   const client = new Client(new Worker(new URL("./worker.js", import.meta.url), { type: "module" }));
   try {
-    client.about = await client.send("load", [{ ...options, onProgress: onProgress && true }], { signal, events: { onProgress } });
-    return client;
+    return Object.assign(client, await client.send("load", [{ ...options, onProgress: onProgress && true }], { signal, events: { onProgress } }));
   } catch (error) {
     client.dispose();
     throw error;
@@ -35,10 +34,7 @@ async function body(response) {
   return response.blob();
 }
 
-const absolute = (urls) =>
-  typeof urls === "string" || urls instanceof URL
-    ? new URL(urls, location.href).href
-    : Object.fromEntries(Object.entries(urls).map(([variant, url]) => [variant, new URL(url, location.href).href]));
+const absolute = (url) => (typeof url === "string" || url instanceof URL ? new URL(url, location.href).href : url);
 
 class Client {
   #worker;
@@ -57,22 +53,6 @@ class Client {
     };
   }
 
-  get architecture() {
-    return this.about.architecture;
-  }
-  get labels() {
-    return this.about.labels;
-  }
-  get precision() {
-    return this.about.precision;
-  }
-  get variant() {
-    return this.about.variant;
-  }
-  get numThreads() {
-    return this.about.numThreads;
-  }
-
   /** Puts a call in the line; gives its answer. */
   send(method, args, { signal, events = {}, transfer = [] } = {}) {
     return new Promise((resolve, reject) => {
@@ -88,10 +68,8 @@ class Client {
       Object.assign(call, { resolve: settle(resolve), reject: settle(reject) });
       if (latest.includes(method)) {
         const replaced = this.#waiting.findIndex((other) => other.method === method);
-        if (replaced >= 0) {
-          const [old] = this.#waiting.splice(replaced, 1);
-          this.#drop(old, old.reject, aborted(`a newer frame replaced this one before ${method} came to it`));
-        }
+        const [old] = replaced < 0 ? [] : this.#waiting.splice(replaced, 1);
+        if (old) this.#drop(old, old.reject, aborted(`a newer frame replaced this one before ${method} came to it`));
       }
       this.#waiting.push(call);
       this.#next();
@@ -129,11 +107,7 @@ class Client {
 
   #abort(call, reason) {
     const waits = this.#waiting.indexOf(call);
-    if (waits >= 0) {
-      this.#waiting.splice(waits, 1);
-      this.#drop(call, call.reject, reason);
-      return;
-    }
+    if (waits >= 0) return this.#drop(...this.#waiting.splice(waits, 1), call.reject, reason);
     // It is with the worker, which answers once more; that answer has nobody left to hear it.
     this.#worker.postMessage({ abort: { id: call.id, reason: reason instanceof DOMException ? undefined : String(reason) } });
     call.reject(reason);

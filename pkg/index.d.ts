@@ -51,8 +51,8 @@ export interface LoadOptions extends Omit<SourceOptions, "labels"> {
   numThreads?: number;
   /** Take this build instead of the fastest that runs here. */
   variant?: Variant;
-  /** Where the `.wasm` lies, where it is not beside the loader: one address, or one for each build. */
-  wasmUrl?: string | URL | Partial<Record<Variant, string | URL>>;
+  /** Where the `.wasm` lies, where it is not beside the loader: one address, or one for each build and for the readers of TFLite and TF.js. */
+  wasmUrl?: string | URL | Partial<Record<Variant | "readers", string | URL>>;
   /** Run in a Web Worker: the same methods, as promises. */
   worker?: boolean | undefined;
 }

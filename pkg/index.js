@@ -1,7 +1,7 @@
 // The package: `load` picks the fastest build that runs here, in this thread or in a worker. Import has no side effects.
 import { loadHere } from "./load.js";
 
-export { supportedVariants } from "./variants.js";
+export { supportedVariants } from "./load.js";
 
 /** Loads a network; see index.d.ts. */
 export async function load(options) {

@@ -4,6 +4,7 @@
 //   --rounds N        rounds (60), each a few inferences of every network and the peak loop
 //   --variants A,B    of simd128, relaxed and threads (all that are built)
 //   --models A,B      of 1.0-224, 0.5-160, 0.25-224 and 0.25-128 (all)
+//   --load            instead: bytes to first answer and memory (lib/loads.mjs); --loads N and --frames N of its last row
 //
 // A row: model, precision, variant, threads, median_ms and min_ms of the network alone, gflops (two operations a
 // Mult-Add, at the minimum), share_of_peak (minimum against the best the peak loop reached in the same rounds of the
@@ -15,6 +16,7 @@ import { parseArgs } from "node:util";
 import binaryen from "binaryen";
 import { chromium } from "playwright-core";
 import { chromeLaunchOptions } from "./lib/tools.mjs";
+import { loads, mounts } from "./lib/loads.mjs";
 import { Failure, main, root, say } from "./lib/shell.mjs";
 import { variants } from "./lib/variants.mjs";
 import { serve } from "./serve.mjs";
@@ -26,6 +28,9 @@ const { values: flags } = parseArgs({
     json: { type: "string" },
     rounds: { type: "string", default: "60" },
     variants: { type: "string", default: variants.map(({ name }) => name).join() },
+    load: { type: "boolean" },
+    loads: { type: "string", default: "200" },
+    frames: { type: "string", default: "10000" },
     models: { type: "string", default: Object.keys(MODELS).join() },
   },
 });
@@ -65,11 +70,16 @@ function peakOf(variant, precision) {
 await main(import.meta, async () => {
   const wanted = variants.filter(({ name, folder }) => flags.variants.split(",").includes(name) && existsSync(folder));
   if (wanted.length === 0) throw new Failure("bench: nothing is built yet; run `npm run build` first.");
-  const server = await serve({ port: 0, mounts: { "/bench/": join(root, "benches/page") } });
-  const browser = await chromium.launch(chromeLaunchOptions());
+  const server = await serve({ port: 0, mounts: { "/bench/": join(root, "benches/page"), ...mounts } });
+  // A page that Chromium thinks nobody sees would be given less of the machine.
+  const browser = await chromium.launch(chromeLaunchOptions(["--disable-renderer-backgrounding"]));
   const rows = [];
   try {
-    for (const name of flags.models.split(",")) {
+    if (flags.load) {
+      const names = wanted.map(({ name }) => name);
+      rows.push(...(await loads(browser, server, names, { rounds: 7, loads: Number(flags.loads), frames: Number(flags.frames) })));
+    }
+    for (const name of flags.load ? [] : flags.models.split(",")) {
       if (!MODELS[name]) throw new Failure(`bench: there is no model ${name}; there are ${Object.keys(MODELS).join(", ")}.`);
       for (const precision of ["f32", "int8"]) {
         for (const { name: variant } of wanted) {

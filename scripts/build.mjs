@@ -1,4 +1,4 @@
-// Builds the npm package in pkg/: the variants in their folders, package.json, the licence and the README.
+// Builds the npm package in pkg/: the variants and readers in their folders, package.json, the licence and the README.
 //
 //   node scripts/build.mjs                    all variants
 //   node scripts/build.mjs simd128 relaxed    some of them
@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import { commandLine, duration, Failure, main, root, run, say } from "./lib/shell.mjs";
 import { programVersion, toolEnvironment } from "./lib/tools.mjs";
-import { loaderSize, variantEnvironment, variants } from "./lib/variants.mjs";
+import { builds, loaderSize, variantEnvironment } from "./lib/variants.mjs";
 
 const pkg = join(root, "pkg");
 const target = "wasm32-unknown-unknown";
@@ -45,7 +45,7 @@ function writePackageJson() {
       "./package.json": "./package.json",
       "./*.wasm": "./*.wasm",
     },
-    files: [...handWritten(".js", ".d.ts"), "LICENSE*", ...variants.map(({ name }) => `${name}/`)],
+    files: [...handWritten(".js", ".d.ts"), "LICENSE*", ...builds.map(({ name }) => `${name}/`)],
   };
   if (!existsSync(join(pkg, "worker.js"))) delete contents.exports["./worker"];
   else if (!existsSync(join(pkg, "worker.d.ts"))) delete contents.exports["./worker"].types;
@@ -104,7 +104,7 @@ function measure(name, files, { goal, limit } = {}) {
 /** Sizes of what is built: rows of { name, raw, gzip, brotli, goal, limit } in bytes; goal and limit are for brotli. */
 export function sizes() {
   const rows = [];
-  for (const { name, folder, goal, limit } of variants) {
+  for (const { name, folder, goal, limit } of builds) {
     const wasm = join(folder, "mobilenet_bg.wasm");
     if (!existsSync(wasm)) continue;
     rows.push(measure(`${name}/mobilenet_bg.wasm`, [wasm], { goal, limit }));
@@ -136,10 +136,10 @@ function obstacle({ name }) {
 }
 
 /** Builds the named variants (all by default) and what surrounds them. */
-export async function build(names = variants.map(({ name }) => name)) {
-  const unknown = names.filter((name) => !variants.some((variant) => variant.name === name));
-  if (unknown.length) throw new Failure(`build: no variant is called ${unknown.join(", ")}; there are ${variants.map(({ name }) => name).join(", ")}.`);
-  for (const variant of variants.filter(({ name }) => names.includes(name))) {
+export async function build(names = builds.map(({ name }) => name)) {
+  const unknown = names.filter((name) => !builds.some((variant) => variant.name === name));
+  if (unknown.length) throw new Failure(`build: no variant is called ${unknown.join(", ")}; there are ${builds.map(({ name }) => name).join(", ")}.`);
+  for (const variant of builds.filter(({ name }) => names.includes(name))) {
     const reason = obstacle(variant);
     if (reason) say(`build: ${variant.name}: skipped: ${reason}`);
     else await buildVariant(variant);

@@ -128,7 +128,7 @@ const needs = [
   },
   {
     name: "rust-src",
-    what: "Rust's library source (the threads build compiles it with atomics)",
+    what: "Rust's library source (the package compiles it along, for size)",
     present: hasRustSource,
     ways: [
       { how: "rustup component add rust-src", possible: hasRustup, install: () => rustup(["component", "add", "rust-src"]) },

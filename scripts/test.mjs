@@ -17,7 +17,7 @@ import { installNpmPackages, setup } from "./setup.mjs";
 const wasm = ["--target", "wasm32-unknown-unknown"];
 const deny = ["--", "-D", "warnings"];
 // Checks and debug builds of other flags live side by side in the ordinary target folder.
-const relaxedFlags = { RUSTFLAGS: variants.find(({ name }) => name === "relaxed").rustflags.join(" ") };
+const relaxedFlags = { RUSTFLAGS: variants.find(({ name }) => name === "relaxed").codeFlags.join(" ") };
 
 const counts = { passed: 0, failed: 0, skipped: 0 };
 

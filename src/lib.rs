@@ -11,13 +11,20 @@
 //! 7. `js` (in the browser only): the `MobileNet` class.
 
 pub mod error;
+#[cfg(test)]
 pub mod shape;
+#[cfg(not(test))]
+pub use mobilenet_kernels::shape;
 
 pub mod model;
 
 pub mod formats;
 
+// Compiled as a crate of its own, for speed whatever the rest is compiled for; its tests run with all others.
+#[cfg(test)]
 pub mod kernels;
+#[cfg(not(test))]
+pub use mobilenet_kernels::kernels;
 
 pub mod image;
 
@@ -25,7 +32,10 @@ pub mod infer;
 
 pub mod train;
 
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(target_arch = "wasm32", feature = "class"))]
+pub mod js;
+#[cfg(all(target_arch = "wasm32", feature = "readers", not(feature = "class")))]
+#[path = "js/reader.rs"]
 pub mod js;
 
 pub use error::{Error, Result};

@@ -8,6 +8,7 @@ use mobilenet::formats::{self, Format, Options, Origin, Source};
 use mobilenet::model::Kernel;
 use mobilenet::model::architecture::Rounding;
 use mobilenet::shape::Padding;
+use safetensors::SafeTensors;
 
 #[test]
 fn the_native_file_gives_back_every_bit() {
@@ -16,6 +17,13 @@ fn the_native_file_gives_back_every_bit() {
     assert_eq!(Format::detect(&bytes).unwrap(), Format::Safetensors);
     assert_eq!(formats::read(&bytes, &Options::default()).unwrap(), weights);
     assert_eq!(bytes, write(&weights, Storage::F32).unwrap(), "the same network, the same bytes");
+    let theirs = SafeTensors::deserialize(&bytes).unwrap();
+    for layer in &weights.layers {
+        let bias: Vec<u8> = layer.bias.iter().flat_map(|value| value.to_le_bytes()).collect();
+        assert_eq!(theirs.tensor(&format!("{}/bias", layer.name)).unwrap().data(), bias);
+        let kernel: Vec<u8> = layer.kernel.to_f32().iter().flat_map(|value| value.to_le_bytes()).collect();
+        assert_eq!(theirs.tensor(&format!("{}/kernel", layer.name)).unwrap().data(), kernel);
+    }
 }
 
 #[test]
@@ -235,7 +243,11 @@ fn damaged_files_give_sentences() {
                 break;
             }
         }
-        if let Ok(weights) = formats::read(&bytes, &Options::default()) {
+        let read = formats::read(&bytes, &Options::default());
+        if SafeTensors::deserialize(&bytes).is_err() {
+            assert!(read.is_err(), "round {round}: the format's own reader refuses the file");
+        }
+        if let Ok(weights) = read {
             assert!(weights.layers.iter().all(|layer| layer.bias.iter().all(|bias| bias.is_finite())));
         }
     }

@@ -7,17 +7,22 @@
 //! A parser returns named [`Tensors`] or the layers of a graph; `naming` alone knows what the frameworks call them and
 //! in which order their axes stand. The format is told by the content, never by a file's name.
 
+#[cfg(feature = "readers")]
 #[cfg_attr(target_arch = "wasm32", allow(dead_code, reason = "what ONNX alone uses is native"))]
 mod graph;
-#[cfg(not(target_arch = "wasm32"))]
+pub mod header;
+pub mod json;
+#[cfg(all(feature = "readers", not(target_arch = "wasm32")))]
 pub mod keras;
 pub mod naming;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(feature = "readers", not(target_arch = "wasm32")))]
 pub mod onnx;
 pub mod options;
 pub mod safetensors;
 pub mod tensors;
+#[cfg(feature = "readers")]
 pub mod tfjs;
+#[cfg(feature = "readers")]
 pub mod tflite;
 
 pub use options::{Options, Origin, Property};
@@ -147,15 +152,17 @@ pub fn read(bytes: &[u8], options: &Options) -> Result<Weights> {
 pub fn read_source(source: &Source, options: &Options) -> Result<Reading> {
     match Format::detect(source.bytes)? {
         Format::Safetensors => safetensors::read(source, options),
-        #[cfg(not(target_arch = "wasm32"))]
+        #[cfg(all(feature = "readers", not(target_arch = "wasm32")))]
         Format::KerasH5 => keras::read_h5(source, options),
-        #[cfg(not(target_arch = "wasm32"))]
+        #[cfg(all(feature = "readers", not(target_arch = "wasm32")))]
         Format::KerasZip => keras::read_zip(source, options),
+        #[cfg(feature = "readers")]
         Format::Tflite => tflite::read(source, options),
+        #[cfg(feature = "readers")]
         Format::Tfjs => tfjs::read(source, options),
-        #[cfg(not(target_arch = "wasm32"))]
+        #[cfg(all(feature = "readers", not(target_arch = "wasm32")))]
         Format::Onnx => onnx::read(source, options),
-        #[cfg(target_arch = "wasm32")]
+        #[cfg(not(all(feature = "readers", not(target_arch = "wasm32"))))]
         other => Err(Error::format(other.name(), "this build has no reader for it; use `mobilenet convert`")),
     }
 }
@@ -163,8 +170,9 @@ pub fn read_source(source: &Source, options: &Options) -> Result<Reading> {
 /// Names of the files that `bytes` refers to and [`read_source`] needs in [`Source::beside`].
 pub fn beside(bytes: &[u8]) -> Result<Vec<String>> {
     match Format::detect(bytes)? {
+        #[cfg(feature = "readers")]
         Format::Tfjs => tfjs::beside(bytes),
-        #[cfg(not(target_arch = "wasm32"))]
+        #[cfg(all(feature = "readers", not(target_arch = "wasm32")))]
         Format::Onnx => onnx::beside(bytes),
         _ => Ok(Vec::new()),
     }

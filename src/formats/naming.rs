@@ -5,6 +5,7 @@
 //! batch norm folded. Every name and shape is checked before any value is read.
 
 use super::{Dtype, Format, Options, Reading, Tensor, Tensors, options::settle};
+use crate::error::Decimal;
 use crate::model::architecture::{BLOCKS, Layer, LayerKind, SHALLOW_REMOVES};
 use crate::model::weights::{BatchNorm, check_finite, fold};
 use crate::model::{Kernel, LayerWeights};
@@ -188,10 +189,10 @@ fn sequential(number: usize, kind: LayerKind, part: Part) -> Option<String> {
 /// # Errors
 /// Where the names are nobody's, a tensor is missing, too many or of another shape, or a value is not finite.
 pub fn read(tensors: Tensors, format: Format, file: Options, caller: &Options) -> Result<Reading> {
-    let mut tensors = tensors.renamed(canonical)?;
+    let mut tensors = tensors.renamed(&canonical)?;
     let scheme = recognise(&tensors)?;
     if scheme == Scheme::Keras {
-        tensors = rename_classifier(tensors.renamed(keras_2)?)?;
+        tensors = rename_classifier(tensors.renamed(&keras_2)?)?;
     }
     let mut architecture = found_architecture(&tensors, scheme)?;
     let properties = settle(&mut architecture, file, caller, scheme.habit());
@@ -249,7 +250,7 @@ fn rename_classifier(tensors: Tensors) -> Result<Tensors> {
             ),
         }),
         Some(&"conv_preds") => Ok(tensors),
-        Some(&layer) => tensors.renamed(|name| match name.strip_prefix(layer) {
+        Some(&layer) => tensors.renamed(&|name| match name.strip_prefix(layer) {
             Some(part) if part.starts_with('/') => format!("conv_preds{part}"),
             _ => name.into(),
         }),
@@ -318,12 +319,12 @@ pub(super) fn assemble(
 
 /// A tensor that no layer has means that this is another network.
 fn refuse_strangers(tensors: &Tensors, scheme: Scheme, layers: &[Layer]) -> Result<()> {
-    let known: std::collections::BTreeSet<String> = layers
-        .iter()
-        .flat_map(|layer| PARTS.iter().filter_map(|&part| scheme.name(&layer.name, layer.kind, part)))
-        .collect();
+    let mut known = Vec::with_capacity(layers.len() * PARTS.len());
+    for layer in layers {
+        known.extend(PARTS.iter().filter_map(|&part| scheme.name(&layer.name, layer.kind, part)));
+    }
     let bookkeeping = |name: &str| IGNORED.iter().any(|word| name.contains(word));
-    match tensors.names().find(|name| !known.contains(*name) && !bookkeeping(name)) {
+    match tensors.names().find(|name| !known.iter().any(|known| known == name) && !bookkeeping(name)) {
         Some(stranger) => {
             Err(Error::NotMobileNet(format!("tensor `{stranger}` belongs to no layer of MobileNet v1")))
         }
@@ -399,7 +400,8 @@ fn layer_weights(tensors: &mut Tensors, scheme: Scheme, layer: &Layer, epsilon: 
         (true, Some(mean), Some(variance)) => {
             let small = |value: &&f32| f64::from(**value) + epsilon <= 0.0;
             if let Some(value) = variance.iter().find(small) {
-                let problem = format!("tensor `{}`: a variance is {value}", name_of(Part::Variance));
+                let name = name_of(Part::Variance);
+                let problem = format!("tensor `{name}`: a variance is {}", Decimal((*value).into()));
                 return Err(Error::format("batch norm", problem));
             }
             let norm = BatchNorm {

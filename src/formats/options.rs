@@ -53,6 +53,9 @@ pub struct Property {
     pub origin: Origin,
 }
 
+/// Whether anybody reads the notes: programs print them, the class does not.
+const NOTED: bool = !cfg!(target_arch = "wasm32");
+
 /// Decides every property that the tensors do not show and sets it in `architecture`, whose classes, alpha, rounding
 /// and blocks are known from the tensors.
 pub fn settle(
@@ -62,26 +65,31 @@ pub fn settle(
     habit: Options,
 ) -> Vec<Property> {
     let classes = architecture.classes;
-    let mut properties = Vec::with_capacity(7);
-    let mut note = |name, value: String, origin| properties.push(Property { name, value, origin });
+    let mut properties = Vec::new();
+    let mut note = |name, value: &dyn Fn() -> String, origin| {
+        if NOTED {
+            properties.push(Property { name, value: value(), origin });
+        }
+    };
     let (padding, origin) = first(file.padding, caller.padding, habit.padding.unwrap_or_default());
-    note("padding", format!("{padding:?}").to_lowercase(), origin);
+    note("padding", &|| format!("{padding:?}").to_lowercase(), origin);
     let (activation, origin) =
         first(file.activation, caller.activation, habit.activation.unwrap_or_default());
-    note("activation", format!("{activation:?}").to_lowercase(), origin);
+    note("activation", &|| format!("{activation:?}").to_lowercase(), origin);
     let (epsilon, origin) = first(file.epsilon, caller.epsilon, habit.epsilon.unwrap_or(1e-3));
-    note("epsilon", format!("{epsilon}"), origin);
+    note("epsilon", &|| format!("{epsilon}"), origin);
     let (normalisation, origin) =
         first(file.normalisation, caller.normalisation, habit.normalisation.unwrap_or_default());
-    note("normalisation", describe(&normalisation), origin);
+    note("normalisation", &|| describe(&normalisation), origin);
     let (resolution, origin) = chosen(caller.resolution, file.resolution, habit.resolution.unwrap_or(224));
-    note("resolution", resolution.to_string(), origin);
+    note("resolution", &|| resolution.to_string(), origin);
     let guess = habit.background.unwrap_or(classes == 1001);
     let (background, origin) = first(file.background, caller.background, guess);
-    note("background", background.to_string(), origin);
+    note("background", &|| background.to_string(), origin);
     let (labels, origin) = chosen(caller.labels.clone(), file.labels, Vec::new());
     let labels = fit_labels(labels, classes, background);
-    note("labels", if labels.is_empty() { "none".into() } else { labels.len().to_string() }, origin);
+    let count = || if labels.is_empty() { "none".into() } else { labels.len().to_string() };
+    note("labels", &count, origin);
     *architecture = Architecture {
         padding,
         activation,

@@ -5,16 +5,14 @@
 //! `mobilenet`, whose JSON is the [`Header`]. One entry, because the order of several would change from write to
 //! write, and the same network is to give the same bytes.
 
+use super::header::Header;
+use super::json::Value;
 use super::naming::{self, Scheme};
 use super::options::settle;
 use super::{Data, Dtype, Format, Options, Reading, Source, Tensor, Tensors};
+use crate::error::Decimal;
 use crate::model::Kernel;
-use crate::model::weights::Provenance;
-use crate::{Architecture, Error, Result, Weights};
-use ::safetensors::tensor::{SafeTensorError, SafeTensors, View};
-use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
-use std::collections::BTreeMap;
+use crate::{Error, Result, Weights};
 
 const FORMAT: &str = "safetensors";
 
@@ -27,25 +25,6 @@ pub const VERSION: u32 = 1;
 /// A header longer than this is no MobileNet's: the parser's memory is a multiple of it. Labels of 1000 classes take
 /// 30 KB, of 100,000 classes 3 MB.
 const MAX_HEADER: u64 = 4 << 20;
-
-/// What the native file says of its tensors.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Header {
-    /// [`VERSION`] of the code that wrote it.
-    pub version: u32,
-    /// The network, its labels included.
-    pub architecture: Architecture,
-    /// Largest activation of a layer, by its name, where somebody calibrated.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub ranges: BTreeMap<String, f32>,
-    /// Real value of a step of every layer's output, where another program keeps them in bytes; see
-    /// [`Weights::steps`].
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub steps: Vec<f32>,
-    /// Where the network comes from.
-    #[serde(default)]
-    pub provenance: Provenance,
-}
 
 /// How the kernels of a float network are stored. Biases stay float32, int8 kernels stay int8.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -62,62 +41,119 @@ pub enum Storage {
 /// # Errors
 /// Where the file is cut off or lies, or its tensors are no MobileNet v1.
 pub fn read(source: &Source, options: &Options) -> Result<Reading> {
-    let (entries, tensors) = parse(source.bytes)?;
-    match entries.as_ref().and_then(|entries| entries.get(ENTRY)) {
-        Some(header) => read_native(header, tensors, options),
+    let (entry, tensors) = parse(source.bytes)?;
+    match entry {
+        Some(header) => read_native(&header, tensors, options),
         None => naming::read(tensors, Format::Safetensors, Options::default(), options),
     }
 }
 
-/// Entries of `__metadata__`.
-type Entries = BTreeMap<String, String>;
+fn refuse<T>(problem: impl Into<String>) -> Result<T> {
+    Err(Error::format(FORMAT, problem))
+}
 
-fn parse(bytes: &[u8]) -> Result<(Option<Entries>, Tensors<'_>)> {
-    let refuse = |error: SafeTensorError| {
-        let advice = match error {
-            SafeTensorError::HeaderTooSmall
-            | SafeTensorError::InvalidHeaderLength
-            | SafeTensorError::MetadataIncompleteBuffer => {
-                "; the file is cut off or was only partly downloaded"
-            }
-            _ => "",
-        };
-        Error::format(FORMAT, format!("{error}{advice}"))
+/// The native entry, if there is one, and every tensor. What the format asks for is checked before any byte of a
+/// tensor is touched: their ranges follow each other without gap or overlap and end with the file.
+fn parse(bytes: &[u8]) -> Result<(Option<String>, Tensors<'_>)> {
+    const CUT: &str = "the file is cut off or was only partly downloaded";
+    let Some((length, rest)) = bytes.split_first_chunk::<8>() else {
+        return refuse(format!("the file is shorter than its header; {CUT}"));
     };
-    if let Some(&length) = bytes.first_chunk::<8>() {
-        let length = u64::from_le_bytes(length);
-        if length > MAX_HEADER && length <= bytes.len() as u64 {
-            let problem = format!("its header has {length} bytes, a MobileNet's at most {MAX_HEADER}");
-            return Err(Error::format(FORMAT, problem));
+    let length = u64::from_le_bytes(*length);
+    if length > MAX_HEADER && length <= bytes.len() as u64 {
+        return refuse(format!("its header has {length} bytes, a MobileNet's at most {MAX_HEADER}"));
+    }
+    let Some((text, data)) = usize::try_from(length).ok().and_then(|length| rest.split_at_checked(length))
+    else {
+        return refuse(format!("its header would end after the file; {CUT}"));
+    };
+    let Ok(text) = std::str::from_utf8(text) else { return refuse("its header is no text") };
+    let header = match Value::parse(text) {
+        Ok(Value::Object(header)) => header,
+        Ok(_) => return refuse("its header is no JSON object"),
+        Err(problem) => return refuse(format!("its header is damaged: {problem}")),
+    };
+    let mut entry = None;
+    let mut places = Vec::with_capacity(header.len());
+    for (name, value) in header {
+        if name == "__metadata__" {
+            entry = value.get(ENTRY).and_then(Value::text).map(String::from);
+            continue;
+        }
+        match Place::read(&value) {
+            Some(place) => places.push((place.start, place.end, name, place)),
+            None => return refuse(format!("tensor `{name}`: its entry in the header is damaged")),
         }
     }
-    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(refuse)?;
-    let entries = metadata.metadata().as_ref();
-    let entries =
-        entries.map(|entries| entries.iter().map(|(key, text)| (key.clone(), text.clone())).collect());
-    let file = SafeTensors::deserialize(bytes).map_err(refuse)?;
-    let mut tensors = Tensors::default();
-    for (name, view) in file.tensors() {
-        use ::safetensors::Dtype as Theirs;
-        let dtype = match view.dtype() {
-            Theirs::F32 => Dtype::F32,
-            Theirs::F16 => Dtype::F16,
-            Theirs::BF16 => Dtype::Bf16,
-            Theirs::F64 => Dtype::F64,
-            Theirs::I8 => Dtype::I8,
-            Theirs::U8 => Dtype::U8,
-            _ => Dtype::Other,
+    places.sort_unstable_by_key(|&(start, end, ..)| (start, end));
+    let (mut tensors, mut at) = (Tensors::default(), 0);
+    for (start, end, name, place) in places {
+        let Some(bytes) = data.get(start..end).filter(|_| start == at) else {
+            let advice = if end > data.len() { CUT } else { "tensors must follow each other without gaps" };
+            return refuse(format!("tensor `{name}`: bytes {start} to {end} cannot be its own; {advice}"));
         };
-        let data = Data::Bytes(dtype, Cow::Borrowed(view.data()));
-        let tensor = Tensor::new(&name, view.shape().to_vec(), data)?;
+        if place.bytes() != Some(end - start) {
+            let Place { shape, .. } = place;
+            return refuse(format!(
+                "tensor `{name}`: {} bytes are not what shape {shape:?} takes",
+                end - start
+            ));
+        }
+        let tensor = Tensor::new(&name, place.shape, Data::Bytes(place.dtype, bytes.into()))?;
         tensors.insert(name, tensor)?;
+        at = end;
     }
-    Ok((entries, tensors))
+    if at != data.len() {
+        return refuse(format!("its tensors end after {at} bytes, the file after {}", data.len()));
+    }
+    Ok((entry, tensors))
+}
+
+/// Where a tensor lies behind the header, and as what.
+struct Place {
+    dtype: Dtype,
+    /// Bytes of an element.
+    size: usize,
+    shape: Vec<usize>,
+    start: usize,
+    end: usize,
+}
+
+impl Place {
+    /// The header's entry of a tensor.
+    fn read(entry: &Value) -> Option<Self> {
+        let (dtype, size) = match entry.get("dtype")?.text()? {
+            "F32" => (Dtype::F32, 4),
+            "F16" => (Dtype::F16, 2),
+            "BF16" => (Dtype::Bf16, 2),
+            "F64" => (Dtype::F64, 8),
+            "I8" => (Dtype::I8, 1),
+            "U8" => (Dtype::U8, 1),
+            "BOOL" | "F8_E4M3" | "F8_E5M2" | "F8_E8M0" => (Dtype::Other, 1),
+            "I16" | "U16" => (Dtype::Other, 2),
+            "I32" | "U32" => (Dtype::Other, 4),
+            "I64" | "U64" | "C64" => (Dtype::Other, 8),
+            _ => return None,
+        };
+        let counts = |key| entry.get(key)?.list()?.iter().map(Value::count).collect::<Option<Vec<usize>>>();
+        let shape = counts("shape")?;
+        match counts("data_offsets")?[..] {
+            [start, end] if start <= end => Some(Self { dtype, size, shape, start, end }),
+            _ => None,
+        }
+    }
+
+    /// Bytes that the shape takes.
+    fn bytes(&self) -> Option<usize> {
+        self.shape.iter().try_fold(self.size, |bytes, &axis| bytes.checked_mul(axis))
+    }
 }
 
 fn read_native(header: &str, tensors: Tensors, options: &Options) -> Result<Reading> {
-    let header: Header = serde_json::from_str(header)
-        .map_err(|error| Error::format(FORMAT, format!("metadata entry `{ENTRY}`: {error}")))?;
+    let header = match Value::parse(header).and_then(|value| Header::read(&value)) {
+        Ok(header) => header,
+        Err(problem) => return refuse(format!("metadata entry `{ENTRY}`: {problem}")),
+    };
     if header.version > VERSION {
         let problem = format!(
             "the file has version {} of the native format and this program reads up to {VERSION}; update it",
@@ -139,9 +175,11 @@ fn read_native(header: &str, tensors: Tensors, options: &Options) -> Result<Read
     let properties = settle(&mut architecture, said, options, Options::default());
     let mut layers = naming::assemble(tensors, Scheme::Native, &architecture)?;
     for layer in &mut layers {
-        layer.range = header.ranges.get(&layer.name).copied();
+        let range = header.ranges.iter().find(|(name, _)| *name == layer.name);
+        layer.range = range.map(|(_, range)| *range);
         if let Some(range) = layer.range.filter(|range| !(range.is_finite() && *range > 0.0)) {
-            let problem = format!("the range of `{}` is {range}, and must be above 0", layer.name);
+            let (name, range) = (&layer.name, Decimal(range.into()));
+            let problem = format!("the range of `{name}` is {range}, and must be above 0");
             return Err(Error::format(FORMAT, problem));
         }
     }
@@ -158,44 +196,30 @@ fn read_native(header: &str, tensors: Tensors, options: &Options) -> Result<Read
     Ok(Reading { weights, format: Format::Safetensors, properties })
 }
 
-/// One tensor on its way into the file: its bytes are made when they are asked for, so that only one tensor is ever
-/// held twice.
+/// Values on their way into the file.
 enum Outgoing<'a> {
-    F32(Vec<usize>, &'a [f32]),
-    F16(Vec<usize>, &'a [f32]),
-    I8(Vec<usize>, &'a [i8]),
+    F32(&'a [f32]),
+    F16(&'a [f32]),
+    I8(&'a [i8]),
 }
 
-impl View for Outgoing<'_> {
-    fn dtype(&self) -> ::safetensors::Dtype {
+impl Outgoing<'_> {
+    /// Their type's name, and their bytes.
+    fn kind(&self) -> (&'static str, usize) {
         match self {
-            Outgoing::F32(..) => ::safetensors::Dtype::F32,
-            Outgoing::F16(..) => ::safetensors::Dtype::F16,
-            Outgoing::I8(..) => ::safetensors::Dtype::I8,
+            Outgoing::F32(values) => ("F32", 4 * values.len()),
+            Outgoing::F16(values) => ("F16", 2 * values.len()),
+            Outgoing::I8(values) => ("I8", values.len()),
         }
     }
 
-    fn shape(&self) -> &[usize] {
+    fn append(&self, file: &mut Vec<u8>) {
         match self {
-            Outgoing::F32(shape, _) | Outgoing::F16(shape, _) | Outgoing::I8(shape, _) => shape,
-        }
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        match self {
-            Outgoing::F32(_, values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-            Outgoing::F16(_, values) => {
-                values.iter().flat_map(|&value| half::f16::from_f32(value).to_le_bytes()).collect()
+            Outgoing::F32(values) => file.extend(values.iter().flat_map(|value| value.to_le_bytes())),
+            Outgoing::F16(values) => {
+                file.extend(values.iter().flat_map(|&value| half::f16::from_f32(value).to_le_bytes()));
             }
-            Outgoing::I8(_, values) => values.iter().map(|&value| value as u8).collect(),
-        }
-    }
-
-    fn data_len(&self) -> usize {
-        match self {
-            Outgoing::F32(_, values) => 4 * values.len(),
-            Outgoing::F16(_, values) => 2 * values.len(),
-            Outgoing::I8(_, values) => values.len(),
+            Outgoing::I8(values) => file.extend(values.iter().map(|&value| value as u8)),
         }
     }
 }
@@ -213,34 +237,58 @@ pub fn write(weights: &Weights, storage: Storage) -> Result<Vec<u8>> {
         steps: weights.steps.clone(),
         provenance: weights.provenance.clone(),
     };
-    let header = serde_json::to_string(&header).map_err(|error| Error::format(FORMAT, error.to_string()))?;
-    let mut outgoing = Vec::with_capacity(3 * weights.layers.len());
+    // Wide elements first, so that every tensor begins where its elements may begin in memory.
+    let [mut fours, mut twos, mut ones] = [(); 3].map(|()| Vec::new());
     let shapes = weights.architecture.layers().into_iter().filter_map(|layer| layer.kernel_shape());
     for (layer, shape) in weights.layers.iter().zip(shapes) {
         let name = |part: &str| format!("{}/{part}", layer.name);
         let shape = shape.to_vec();
         match &layer.kernel {
             Kernel::Int8 { values, scales } => {
-                outgoing.push((name("kernel"), Outgoing::I8(shape, values)));
-                outgoing.push((name("scale"), Outgoing::F32(vec![scales.len()], scales)));
+                ones.push((name("kernel"), shape, Outgoing::I8(values)));
+                fours.push((name("scale"), vec![scales.len()], Outgoing::F32(scales)));
             }
             Kernel::F32(values) if storage == Storage::F16 => {
                 check_fits_f16(&name("kernel"), values)?;
-                outgoing.push((name("kernel"), Outgoing::F16(shape, values)));
+                twos.push((name("kernel"), shape, Outgoing::F16(values)));
             }
-            Kernel::F32(values) => outgoing.push((name("kernel"), Outgoing::F32(shape, values))),
+            Kernel::F32(values) => fours.push((name("kernel"), shape, Outgoing::F32(values))),
         }
-        outgoing.push((name("bias"), Outgoing::F32(vec![layer.bias.len()], &layer.bias)));
+        fours.push((name("bias"), vec![layer.bias.len()], Outgoing::F32(&layer.bias)));
     }
-    let entries = [(ENTRY.to_string(), header)].into_iter().collect();
-    ::safetensors::serialize(outgoing, Some(entries))
-        .map_err(|error| Error::format(FORMAT, error.to_string()))
+    fours.append(&mut twos);
+    fours.append(&mut ones);
+    let outgoing = fours;
+    let native = (ENTRY.to_owned(), Value::Text(header.describe().print()));
+    let mut fields = vec![("__metadata__".to_owned(), Value::Object(vec![native]))];
+    let mut end = 0;
+    let numbers =
+        |counts: &[usize]| Value::List(counts.iter().map(|&count| Value::Number(count as f64)).collect());
+    for (name, shape, values) in &outgoing {
+        let (kind, bytes) = values.kind();
+        let entry = [
+            ("dtype", Value::Text(kind.into())),
+            ("shape", numbers(shape)),
+            ("data_offsets", numbers(&[end, end + bytes])),
+        ];
+        let entry = entry.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        fields.push((name.clone(), Value::Object(entry)));
+        end += bytes;
+    }
+    let mut text = Value::Object(fields).print();
+    text.extend(std::iter::repeat_n(' ', text.len().next_multiple_of(8) - text.len()));
+    let mut file = Vec::with_capacity(8 + text.len() + end);
+    file.extend((text.len() as u64).to_le_bytes());
+    file.extend(text.as_bytes());
+    outgoing.iter().for_each(|(_, _, values)| values.append(&mut file));
+    Ok(file)
 }
 
 fn check_fits_f16(name: &str, values: &[f32]) -> Result<()> {
     match values.iter().find(|&&value| !half::f16::from_f32(value).is_finite()) {
         Some(value) => Err(Error::Argument(format!(
-            "tensor `{name}`: {value} is beyond the range of float16; write float32 instead"
+            "tensor `{name}`: {} is beyond the range of float16; write float32 instead",
+            Decimal((*value).into())
         ))),
         None => Ok(()),
     }

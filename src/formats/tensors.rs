@@ -259,7 +259,7 @@ impl<'a> Tensors<'a> {
     ///
     /// # Errors
     /// Where two of them would get the same name.
-    pub fn renamed(self, rename: impl Fn(&str) -> String) -> Result<Self> {
+    pub fn renamed(self, rename: &dyn Fn(&str) -> String) -> Result<Self> {
         let mut renamed = Self::default();
         for (name, tensor) in self.by_name {
             renamed.insert(rename(&name), tensor)?;

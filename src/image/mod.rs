@@ -17,6 +17,7 @@ mod tests;
 pub use resizer::{Resizer, Target};
 pub use window::{Pixels, Window};
 
+use crate::error::Decimal;
 use crate::{Error, Result};
 
 /// A borrowed picture: rows from the top, four bytes a pixel (red, green, blue, and an alpha that is ignored).
@@ -96,7 +97,7 @@ impl Region {
         if ordered(self.left, self.right) && ordered(self.top, self.bottom) {
             return Ok(());
         }
-        let Region { left, top, right, bottom } = self;
+        let [left, top, right, bottom] = [self.left, self.top, self.right, self.bottom].map(Decimal);
         Err(Error::Argument(format!(
             "region of interest: left {left}, top {top}, right {right}, bottom {bottom}; \
              the edges are fractions of the frame from 0 to 1, left below right and top below bottom"
@@ -130,7 +131,8 @@ impl Rotation {
             180.0 => Ok(Rotation::Half),
             270.0 => Ok(Rotation::ThreeQuarters),
             _ => Err(Error::Argument(format!(
-                "rotation by {degrees} degrees is not possible, only by multiples of 90"
+                "rotation by {} degrees is not possible, only by multiples of 90",
+                Decimal(degrees)
             ))),
         }
     }

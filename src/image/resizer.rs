@@ -12,7 +12,8 @@
 
 use super::window::Placement;
 use super::{Frame, Options, Window};
-use crate::kernels::simd::{F32x4, I32x4, U8x16};
+use crate::kernels::f32::resample::{self, Colours};
+use crate::kernels::simd::F32x4;
 use crate::model::architecture::{ChannelOrder, Normalisation};
 use crate::{Error, Result};
 
@@ -174,31 +175,24 @@ impl Resizer {
             )));
         }
         let placement = self.prepare(Geometry { width, height, side, options: *options })?;
-        let colours = Colours::new(normalisation);
+        let colours = colours(normalisation);
         if placement.columns * placement.rows < side * side {
             fill_bars(&mut target, &colours);
         }
-        let columns = self.sums.len();
         for row in 0..placement.rows {
             let weights = &self.down.weights[row * self.down.taps..][..self.down.taps];
             let first = self.down.first[row] as usize;
-            sum_rows(&data[first * stride..], stride, weights, &mut self.sums[..columns]);
-            let taps = self.across.weights.chunks_exact(self.across.taps).zip(&self.across.first);
-            let colour =
-                |(weights, &first): (&[f32], &u32)| sum_columns(&self.sums[first as usize..], weights);
+            resample::sum_rows(&data[first * stride..], stride, weights, &mut self.sums);
+            // A row of the result lies along a row or a column of the target, forwards or backwards.
+            let start = placement.pixel(0, row);
+            let step = placement.pixel(1.min(placement.columns - 1), row).wrapping_sub(start).wrapping_mul(3);
+            let place = (start * 3, step);
+            let Taps { first, weights, .. } = &self.across;
             match &mut target {
                 Target::F32(values) => {
-                    for (column, colour) in taps.map(colour).enumerate() {
-                        let pixel = placement.pixel(column, row) * 3;
-                        colours.store(colour, &mut values[pixel..pixel + 3]);
-                    }
+                    resample::sum_columns_f32(&self.sums, weights, first, &colours, place, values);
                 }
-                Target::U8(values) => {
-                    for (column, colour) in taps.map(colour).enumerate() {
-                        let pixel = placement.pixel(column, row) * 3;
-                        store_bytes(colour, &mut values[pixel..pixel + 3]);
-                    }
-                }
+                Target::U8(values) => resample::sum_columns_u8(&self.sums, weights, first, place, values),
             }
         }
         Ok(())
@@ -226,86 +220,19 @@ impl Resizer {
     }
 }
 
-/// `sums[x] = Σ weights[t] · row t of data`, all four bytes of a pixel alike. Four pixels at a time stay in registers
-/// over all taps.
-fn sum_rows(data: &[u8], stride: usize, weights: &[f32], sums: &mut [[f32; 4]]) {
-    let (blocks, tail) = sums.as_chunks_mut::<4>();
-    for (block, sums) in blocks.iter_mut().enumerate() {
-        let mut total = [F32x4::splat(0.0); 4];
-        for (tap, &weight) in weights.iter().enumerate() {
-            // All results have as many taps as the widest, so the last one is often nothing.
-            if weight == 0.0 {
-                continue;
-            }
-            let weight = F32x4::splat(weight);
-            let bytes = U8x16::load(&data[tap * stride + block * 16..]);
-            let (low, high) = (bytes.widen_low(), bytes.widen_high());
-            let pixels = [low.widen_low(), low.widen_high(), high.widen_low(), high.widen_high()];
-            for (total, pixel) in total.iter_mut().zip(pixels) {
-                *total = total.add(weight.mul(pixel.to_f32()));
-            }
-        }
-        for (total, sum) in total.into_iter().zip(sums) {
-            total.store(sum);
-        }
-    }
-    let start = blocks.len() * 16;
-    for (offset, sum) in tail.as_flattened_mut().iter_mut().enumerate() {
-        let column = data[start + offset..].iter().step_by(stride);
-        *sum = weights.iter().zip(column).fold(0.0, |sum, (&weight, &byte)| sum + weight * f32::from(byte));
-    }
-}
-
-/// `Σ weights[t] · sums[t]`.
-#[inline(always)]
-fn sum_columns(sums: &[[f32; 4]], weights: &[f32]) -> F32x4 {
-    let terms = weights.iter().zip(sums);
-    terms.fold(F32x4::splat(0.0), |total, (&weight, sum)| {
-        total.add(F32x4::splat(weight).mul(F32x4::load(sum)))
-    })
-}
-
 /// The normalisation, laid out as a pixel is.
-struct Colours {
-    mean: [f32; 4],
-    deviation: [f32; 4],
-    swapped: bool,
-}
-
-impl Colours {
-    fn new(normalisation: &Normalisation) -> Self {
-        let swapped = normalisation.order == ChannelOrder::Bgr;
-        let lay = |[a, b, c]: [f32; 3], rest| if swapped { [c, b, a, rest] } else { [a, b, c, rest] };
-        Self { mean: lay(normalisation.mean, 0.0), deviation: lay(normalisation.deviation, 1.0), swapped }
-    }
-
-    #[inline(always)]
-    fn store(&self, colour: F32x4, target: &mut [f32]) {
-        let normal = colour.sub(F32x4::load(&self.mean)).div(F32x4::load(&self.deviation));
-        let [red, green, blue, _] = normal.to_array();
-        target.copy_from_slice(&if self.swapped { [blue, green, red] } else { [red, green, blue] });
-    }
-}
-
-/// Rounds half up: the largest integer that is not above `colour + ½`. No colour is below 0 or, but for rounding errors,
-/// above 255, for weights are not negative and sum to 1.
-#[inline(always)]
-fn store_bytes(colour: F32x4, target: &mut [u8]) {
-    let (zero, one) = (F32x4::splat(0.0), F32x4::splat(1.0));
-    let raised = colour.add(F32x4::splat(0.5));
-    let nearest = raised.round_to_i32();
-    // One where the nearest integer lies above, by at least a unit in the last place; else zero.
-    let above = nearest.to_f32().sub(raised).mul(F32x4::splat(1e9)).max(zero).min(one);
-    let [red, green, blue, _] = nearest.sub(above.round_to_i32()).min(I32x4::splat(255)).to_array();
-    target.copy_from_slice(&[red, green, blue].map(|value| value as u8));
+fn colours(normalisation: &Normalisation) -> Colours {
+    let swapped = normalisation.order == ChannelOrder::Bgr;
+    let lay = |[a, b, c]: [f32; 3], rest| if swapped { [c, b, a, rest] } else { [a, b, c, rest] };
+    Colours { mean: lay(normalisation.mean, 0.0), deviation: lay(normalisation.deviation, 1.0), swapped }
 }
 
 /// Everything that the window does not cover: 0 once normalised.
 fn fill_bars(target: &mut Target, colours: &Colours) {
     match target {
         Target::F32(values) => values.fill(0.0),
-        Target::U8(values) => {
-            values.chunks_exact_mut(3).for_each(|pixel| store_bytes(F32x4::load(&colours.mean), pixel))
-        }
+        Target::U8(values) => values
+            .chunks_exact_mut(3)
+            .for_each(|pixel| resample::store_bytes(F32x4::load(&colours.mean), pixel)),
     }
 }

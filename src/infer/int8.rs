@@ -11,7 +11,8 @@
 use super::network::Observer;
 use super::threads;
 use crate::kernels::f32::softmax;
-use crate::kernels::int8::{LARGEST, LEVELS, classifier, depthwise, panel, pointwise, pool, stem, stored};
+use crate::kernels::int8::{LARGEST, LEVELS, fast, stored};
+use crate::kernels::int8::{classifier, depthwise, panel, pointwise, pool, stem};
 use crate::model::architecture::ChannelOrder;
 use crate::model::{Architecture, Kernel, Layer, LayerKind, LayerWeights, Weights};
 use crate::shape::{ConvShape, Map};
@@ -42,8 +43,8 @@ impl Block {
         for (output, first) in output.chunks_mut(self.rows * line).zip(rows.step_by(self.rows)) {
             let rows = first..first + output.len() / line;
             let pixels = rows.len() * width;
-            depthwise::forward(shape, weights, rows, input, panel);
-            pointwise::forward(&self.pointwise.1, pixels, panel, output);
+            fast::depthwise(shape, weights, rows, input, panel);
+            fast::pointwise(&self.pointwise.1, pixels, panel, output);
         }
     }
 }
@@ -189,14 +190,14 @@ impl Int8Network {
             let Map { height, channels, .. } = shape.output;
             let pixels = shape.output.pixels();
             let mut panel = vec![Fast::default(); panel::len(pixels, stored(channels))];
-            depthwise::forward(shape, weights, 0..height, before, &mut panel);
+            fast::depthwise(shape, weights, 0..height, before, &mut panel);
             let between = (0..pixels).flat_map(|pixel| (0..channels).map(move |channel| (pixel, channel)));
             show(
                 between
                     .map(|(pixel, channel)| panel::get(&panel, pixel, channel, stored(channels)))
                     .collect(),
             );
-            pointwise::forward(&block.pointwise.1, pixels, &panel, after);
+            fast::pointwise(&block.pointwise.1, pixels, &panel, after);
             show(dense(block.pointwise.0.output, after).collect());
             std::mem::swap(&mut before, &mut after);
         }
@@ -454,5 +455,5 @@ fn pack_pointwise(given: &LayerWeights, before: f64) -> Result<(pointwise::Packe
         .map(|(unit, &bias)| (f64::from(bias) / unit).round_ties_even().clamp(-1e9, 1e9) as i32)
         .collect();
     let scale: Vec<f32> = units.map(|unit| (unit / after) as f32).collect();
-    Ok((pointwise::pack::<Fast>(values, &bias, &scale), after))
+    Ok((fast::pack_pointwise(values, &bias, &scale), after))
 }

@@ -3,6 +3,7 @@
 //! Goes in: the network's probabilities and a [`Selection`]. Comes out: [`Prediction`]s, the most probable first.
 //! Next: `js` and `cli` add the labels.
 
+use crate::error::Decimal;
 use crate::model::Architecture;
 use crate::{Error, Result};
 
@@ -57,7 +58,10 @@ impl Selection {
             ));
         }
         if !(0.0..=1.0).contains(&self.threshold) {
-            return refuse(format!("scoreThreshold is {}, and must be from 0 to 1", self.threshold));
+            return refuse(format!(
+                "scoreThreshold is {}, and must be from 0 to 1",
+                Decimal(self.threshold.into())
+            ));
         }
         let (Filter::Allow(indices) | Filter::Deny(indices)) = &self.filter else { return Ok(()) };
         match indices.iter().find(|&&index| index >= classes) {

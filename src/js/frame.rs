@@ -9,6 +9,7 @@
 
 use super::value::{Outcome, as_count, describe, message, set, tag};
 use crate::Error;
+use crate::error::Decimal;
 use crate::image::{Frame, Options, Pixels, Window, check_size};
 use js_sys::{Object, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
@@ -250,5 +251,5 @@ fn get(object: &JsValue, key: &str) -> Outcome<JsValue> {
 }
 
 fn shown(value: &JsValue) -> String {
-    value.as_f64().map_or_else(|| describe(value), |number| number.to_string())
+    value.as_f64().map_or_else(|| describe(value), |number| Decimal(number).to_string())
 }

@@ -6,8 +6,12 @@
 //! A body is read part by part straight into the wasm memory, and dropped as soon as the weights are read, so
 //! the file and the network are never held three times.
 
+#[cfg(not(feature = "readers"))]
+use super::lent::Readers;
 use super::options::NetworkOptions;
 use super::value::{Fields, Outcome, check_abort, describe, message, refuse, set, tag};
+#[cfg(not(feature = "readers"))]
+use crate::formats::Format;
 use crate::formats::{self, Source};
 use crate::{Error, Weights};
 use js_sys::{ArrayBuffer, Function, Object, Promise, Reflect, Uint8Array};
@@ -30,12 +34,26 @@ struct Loader {
     integrity: Option<String>,
     cache: Option<String>,
     loaded: usize,
+    /// As they were given, for the module of readers.
+    #[cfg(not(feature = "readers"))]
+    options: JsValue,
 }
 
 /// A file that has arrived, and the address that other files beside it are relative to.
 struct Arrived {
     bytes: Vec<u8>,
     address: String,
+}
+
+impl Arrived {
+    /// What is wrong with the file, with its address before it.
+    fn refuse(&self, problem: &dyn std::fmt::Display) -> JsValue {
+        let sentence = match self.address.as_str() {
+            "" => format!("weights: {problem}"),
+            address => format!("weights from {address}: {problem}"),
+        };
+        Error::Argument(sentence).into()
+    }
 }
 
 /// Reads the network that `source` leads to.
@@ -81,35 +99,67 @@ impl Loader {
             },
         };
         let (signal, progress) = (fields.signal()?, fields.function("onProgress")?);
-        Ok(Self { signal, progress, integrity, cache, loaded: 0 })
+        Ok(Self {
+            signal,
+            progress,
+            integrity,
+            cache,
+            loaded: 0,
+            #[cfg(not(feature = "readers"))]
+            options: fields.value(),
+        })
     }
 
     /// Checks, reads, and has fetched what the file refers to.
     async fn finish(&mut self, arrived: Arrived, options: &NetworkOptions) -> Outcome<Weights> {
-        let Arrived { bytes, address } = arrived;
-        let named = |error: Error| match address.as_str() {
-            "" => Error::Argument(format!("weights: {error}")),
-            address => Error::Argument(format!("weights from {address}: {error}")),
-        };
         if let Some(integrity) = &self.integrity {
-            check_integrity(&bytes, integrity).await?;
+            check_integrity(&arrived.bytes, integrity).await?;
         }
-        let names = formats::beside(&bytes).map_err(named)?;
+        self.read_file(arrived, options).await
+    }
+
+    #[cfg(feature = "readers")]
+    async fn read_file(&mut self, file: Arrived, options: &NetworkOptions) -> Outcome<Weights> {
+        let named = |error: Error| file.refuse(&error);
+        let names = formats::beside(&file.bytes).map_err(named)?;
+        let parts = self.parts(&names, &file.address).await?;
+        let beside: Vec<(&str, &[u8])> =
+            names.iter().map(String::as_str).zip(parts.iter().map(Vec::as_slice)).collect();
+        let source = Source { bytes: &file.bytes, beside: &beside };
+        let reading = formats::read_source(&source, &options.formats).map_err(named)?;
+        Ok(reading.weights)
+    }
+
+    /// What is not of the native format is first turned into it, by a module that is fetched for that.
+    #[cfg(not(feature = "readers"))]
+    async fn read_file(&mut self, mut file: Arrived, options: &NetworkOptions) -> Outcome<Weights> {
+        let format = Format::detect(&file.bytes).map_err(|error| file.refuse(&error))?;
+        if let (Format::Tflite | Format::Tfjs, Some(readers)) = (format, Readers::get().await?) {
+            let bytes = Uint8Array::from(std::mem::take(&mut file.bytes).as_slice());
+            let names = match format {
+                Format::Tfjs => readers.beside(&bytes).map_err(|thrown| file.refuse(&message(&thrown)))?,
+                _ => Vec::new(),
+            };
+            let parts = self.parts(&names, &file.address).await?;
+            let native = readers.to_native(&bytes, names, parts, &self.options);
+            file.bytes = copy_bytes(&native.map_err(|thrown| file.refuse(&message(&thrown)))?)?;
+        }
+        let reading = formats::read_source(&Source::alone(&file.bytes), &options.formats);
+        Ok(reading.map_err(|error| file.refuse(&error))?.weights)
+    }
+
+    /// The files called `names` beside `address`.
+    async fn parts(&mut self, names: &[String], address: &str) -> Outcome<Vec<Vec<u8>>> {
         let mut parts = Vec::with_capacity(names.len());
         for name in names {
-            let Ok(url) = web_sys::Url::new_with_base(&name, &address) else {
+            let Ok(url) = web_sys::Url::new_with_base(name, address) else {
                 return refuse(format!(
                     "weights: the file refers to `{name}` beside it, so load it by its address, not by its bytes"
                 ));
             };
-            let part = self.fetch(&url.href().into()).await?;
-            parts.push((name, part.bytes));
+            parts.push(self.fetch(&url.href().into()).await?.bytes);
         }
-        let beside: Vec<(&str, &[u8])> =
-            parts.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
-        let source = Source { bytes: &bytes, beside: &beside };
-        let reading = formats::read_source(&source, &options.formats).map_err(named)?;
-        Ok(reading.weights)
+        Ok(parts)
     }
 
     /// The bytes of any kind of source.

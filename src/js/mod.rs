@@ -9,21 +9,25 @@
 
 mod engine;
 mod frame;
+mod json;
+#[cfg(not(feature = "readers"))]
+pub mod lent;
 mod load;
 mod options;
 #[cfg(feature = "threads")]
 pub mod threads;
 mod value;
 
+use crate::formats;
+use crate::formats::{header::describe, json::Value};
 use crate::infer::heatmap::class_activation;
 use crate::infer::{Precision, predictions};
 use crate::model::{LayerKind, cost};
-use crate::{Architecture, formats};
 use engine::Engine;
 use js_sys::{Array, Float32Array, Object, Reflect, Uint8Array};
 use serde::Serialize;
 use std::cell::{Ref, RefCell, RefMut};
-use value::{Outcome, describe, refuse, set};
+use value::{Outcome, refuse, set};
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(typescript_custom_section)]
@@ -49,6 +53,13 @@ struct LayerCost {
     parameters: u64,
 }
 
+/// What has to be done once, before anything else: panics get their sentences, `formats` its JSON.
+fn prepare() {
+    console_error_panic_hook::set_once();
+    #[cfg(not(feature = "readers"))]
+    json::lend();
+}
+
 fn to_js(value: &impl Serialize) -> Outcome<JsValue> {
     Ok(value.serialize(&serde_wasm_bindgen::Serializer::new())?)
 }
@@ -63,13 +74,13 @@ impl MobileNet {
         #[wasm_bindgen(unchecked_param_type = "ArrayBuffer | Uint8Array")] bytes: &JsValue,
         #[wasm_bindgen(unchecked_optional_param_type = "NetworkOptions")] options: &JsValue,
     ) -> Outcome<MobileNet> {
-        console_error_panic_hook::set_once();
+        prepare();
         let wanted = options::network("new MobileNet", options)?;
         let Some(view) = load::bytes_of(bytes) else {
             return refuse(format!(
                 "new MobileNet: the weights must be an ArrayBuffer or Uint8Array, not {}; MobileNet.load takes \
                  addresses",
-                describe(bytes)
+                value::describe(bytes)
             ));
         };
         let copied = load::copy_bytes(&view)?;
@@ -85,7 +96,7 @@ impl MobileNet {
         #[wasm_bindgen(unchecked_param_type = "Source")] source: JsValue,
         #[wasm_bindgen(unchecked_optional_param_type = "SourceOptions")] options: JsValue,
     ) -> Outcome<MobileNet> {
-        console_error_panic_hook::set_once();
+        prepare();
         let (wanted, fields) = options::source(&options)?;
         let weights = load::load(&source, &wanted, &fields).await?;
         Self::hold(Engine::new(weights, wanted.precision)?)
@@ -197,10 +208,7 @@ impl MobileNet {
     #[wasm_bindgen(getter, unchecked_return_type = "Architecture")]
     pub fn architecture(&self) -> Outcome<JsValue> {
         let engine = self.read()?;
-        let architecture = engine.network.architecture();
-        let described = to_js(&Architecture { labels: Vec::new(), ..architecture.clone() })?;
-        Reflect::delete_property(described.unchecked_ref::<Object>(), &"labels".into())?;
-        Ok(described)
+        Ok(json::to_js(&Value::Object(describe(engine.network.architecture()))))
     }
 
     /// Names of the classes in order; empty where the file has none.
@@ -272,7 +280,7 @@ impl MobileNet {
             true => Ok(Float32Array::new(value).to_vec()),
             false => refuse(format!(
                 "cosineSimilarity: an embedding is an array of numbers, not {}",
-                describe(value)
+                value::describe(value)
             )),
         };
         Ok(predictions::cosine_similarity(&numbers(a)?, &numbers(b)?)?)

@@ -4,6 +4,7 @@
 //! options of `image`, `infer` and `formats`.
 
 use super::value::{Fields, Outcome, as_count, describe, refuse};
+use crate::error::Decimal;
 use crate::formats;
 use crate::image::{self, Fit, Region, Rotation};
 use crate::infer::{Filter, Precision, Selection};
@@ -58,7 +59,8 @@ pub fn classify(value: &JsValue, architecture: &Architecture) -> Outcome<(image:
     if let Some(number) = value.as_f64() {
         let Some(topk) = as_count(value) else {
             return refuse(format!(
-                "classify: topk must be a whole number from 1 to {classes}, not {number}"
+                "classify: topk must be a whole number from 1 to {classes}, not {}",
+                Decimal(number)
             ));
         };
         let selection = Selection::top(topk);
@@ -110,7 +112,7 @@ pub fn class_index(method: &str, value: &JsValue, classes: usize) -> Outcome<Opt
     match as_count(value).filter(|&index| index < classes) {
         Some(index) => Ok(Some(index)),
         None => {
-            let shown = value.as_f64().map_or_else(|| describe(value), |number| number.to_string());
+            let shown = value.as_f64().map_or_else(|| describe(value), |number| Decimal(number).to_string());
             refuse(format!("{method}: index must be a class from 0 to {}, not {shown}", classes - 1))
         }
     }

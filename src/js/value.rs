@@ -4,6 +4,7 @@
 //! it was and what it may be. Nothing here calls into the caller's code without catching what it throws.
 
 use crate::Error;
+use crate::error::Decimal;
 use js_sys::{Array, Object, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 
@@ -75,6 +76,12 @@ impl Fields {
         Ok(Self { object: Some(object.clone()), method })
     }
 
+    /// The object itself, or `undefined`.
+    #[cfg(not(feature = "readers"))]
+    pub fn value(&self) -> JsValue {
+        self.object.clone().map_or(JsValue::UNDEFINED, JsValue::from)
+    }
+
     /// The field's value, unless it is `undefined` or `null`.
     pub fn get(&self, key: &str) -> Outcome<Option<JsValue>> {
         let Some(object) = &self.object else { return Ok(None) };
@@ -85,7 +92,7 @@ impl Fields {
     /// Throws that the field is something else than `wanted`.
     pub fn wrong<T>(&self, key: &str, wanted: &str, found: &JsValue) -> Outcome<T> {
         let shown = match (found.as_f64(), found.as_string()) {
-            (Some(number), _) => number.to_string(),
+            (Some(number), _) => Decimal(number).to_string(),
             (_, Some(text)) => format!("\"{text}\""),
             _ => describe(found),
         };

@@ -3,6 +3,7 @@
 //! Goes in: the hyperparameters. Comes out: every layer with its shapes, in the order the data flows.
 //! Next: `cost` counts what the layers cost, `weights` holds their parameters, `infer` and `train` run them.
 
+use crate::error::Decimal;
 use crate::shape::{Activation, ConvShape, Map, Padding};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -245,7 +246,7 @@ impl Architecture {
     pub fn validate(&self) -> Result<()> {
         let refuse = |sentence: String| Err(Error::Architecture(sentence));
         if !(self.alpha > 0.0 && self.alpha <= 16.0) {
-            return refuse(format!("alpha is {}, and must be above 0 and at most 16", self.alpha));
+            return refuse(format!("alpha is {}, and must be above 0 and at most 16", Decimal(self.alpha)));
         }
         if !(32..=4096).contains(&self.resolution) {
             return refuse(format!("resolution is {}, and must be 32 to 4096", self.resolution));
@@ -257,12 +258,17 @@ impl Architecture {
             return refuse(format!("{} labels are given for {} classes", self.labels.len(), self.classes));
         }
         if !(self.epsilon.is_finite() && self.epsilon >= 0.0) {
-            return refuse(format!("epsilon is {}, and must be a finite number from 0 up", self.epsilon));
+            return refuse(format!(
+                "epsilon is {}, and must be a finite number from 0 up",
+                Decimal(self.epsilon)
+            ));
         }
         let Normalisation { mean, deviation, .. } = self.normalisation;
         if !mean.iter().chain(&deviation).all(|value| value.is_finite()) || deviation.contains(&0.0) {
+            let shown = |values: [f32; 3]| values.map(|value| Decimal(value.into()).to_string()).join(", ");
+            let (mean, deviation) = (shown(mean), shown(deviation));
             return refuse(format!(
-                "normalisation by mean {mean:?} and deviation {deviation:?} is not finite"
+                "normalisation by mean [{mean}] and deviation [{deviation}] is not finite"
             ));
         }
         Ok(())
@@ -365,6 +371,7 @@ impl Architecture {
         for ((name, &asked), &found) in names.zip(asked).zip(channels) {
             let wanted = Rounding::Truncate.channels(asked, alpha);
             if wanted != found {
+                let alpha = Decimal(alpha);
                 return format!("`{name}` has {found} channels where width {alpha} gives {wanted}");
             }
         }
@@ -489,6 +496,6 @@ mod tests {
         let labels = vec!["one".into()];
         assert!(refused(Architecture { labels, ..plain() }).contains("1 labels are given for 1000 classes"));
         let normalisation = Normalisation { deviation: [1.0, 0.0, 1.0], ..Normalisation::default() };
-        assert!(refused(Architecture { normalisation, ..plain() }).contains("deviation [1.0, 0.0, 1.0]"));
+        assert!(refused(Architecture { normalisation, ..plain() }).contains("deviation [1, 0, 1]"));
     }
 }

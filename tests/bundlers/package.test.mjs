@@ -16,6 +16,10 @@ const skip = !built.includes("simd128") && "pkg/simd128 is not built: npm run bu
 const folder = mkdtempSync(join(tmpdir(), "mobilenet-package-"));
 const file = join(folder, "net.safetensors");
 writeFileSync(file, networkFile());
+// The beginning of a TFLite file and nothing else: only the module of readers knows what is wrong with it.
+const noTflite = new Uint8Array(64);
+noTflite.set(new TextEncoder().encode("TFL3"), 4);
+writeFileSync(join(folder, "no.tflite"), noTflite);
 after(() => rmSync(folder, { recursive: true }));
 
 /** What the build without relaxed SIMD says in Node; everything else must agree with it. */
@@ -35,6 +39,7 @@ test("Node loads a file and classifies", { skip }, async () => {
   assert.throws(() => net.classify(frame()), /was disposed; load it again/);
   await assert.rejects(load({ weights: pathToFileURL(`${file}.no`), variant: "simd128" }), /could not be read/);
   await assert.rejects(load({ weights: networkFile(), variant: "threads" }), /does not run here/);
+  await assert.rejects(load({ weights: noTflite, variant: "simd128" }), /TFLite: /);
 });
 
 describe("a page under a strict policy", { skip }, () => {
@@ -91,10 +96,12 @@ describe("a page under a strict policy", { skip }, () => {
       net.dispose();
       await attempt(net.classify(canvas));
       await attempt(load({ variant: "simd128", weights: "/net/none", worker: true }));
+      await attempt(load({ variant: "simd128", weights: "/net/no.tflite", worker: true }));
+      await attempt(load({ variant: "simd128", weights: "/net/no.tflite" }));
       return { race: [a, b, c, d].map(({ status, reason }) => reason?.name ?? status), errors };
     });
     assert.deepEqual(race, ["fulfilled", "AbortError", "fulfilled", "fulfilled"]);
-    const sentences = [/topk is 0/, /is no picture/, /it is empty/, /^AbortError/, /was disposed/, /\/net\/none answered 404/];
+    const sentences = [/topk is 0/, /is no picture/, /it is empty/, /^AbortError/, /was disposed/, /\/net\/none answered 404/, /no.tflite: TFLite: /, /no.tflite: TFLite: /];
     sentences.forEach((sentence, index) => assert.match(errors[index], sentence));
   });
 

@@ -5,6 +5,8 @@
 //! tenths of the work, `window` (the stem) is a pointwise over gathered windows, `depthwise` slides. All of them are
 //! equal to [`reference`](super::reference): to the bit where multiply-adds are not fused. Next: `infer`.
 //!
+//! `resample` is the arithmetic of a frame's resize. Next: `image`.
+//!
 //! `backward`, `batch_norm`, `loss` and `matmul` are for training, a batch at a time. Next: `train`.
 
 pub mod backward;
@@ -14,6 +16,7 @@ pub mod loss;
 pub mod matmul;
 pub mod pointwise;
 pub mod pool;
+pub mod resample;
 pub mod softmax;
 pub mod window;
 

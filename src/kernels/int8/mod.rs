@@ -32,5 +32,34 @@ pub const fn stored(channels: usize) -> usize {
     channels.next_multiple_of(GROUP)
 }
 
+/// The kernels over this build's own [cells](panel::Fast). A generic function is compiled where it is called, which
+/// may be for size; these are compiled here.
+pub mod fast {
+    use super::{depthwise, panel::Fast, pointwise};
+    use crate::shape::ConvShape;
+    use std::ops::Range;
+
+    /// [`depthwise::forward`].
+    pub fn depthwise(
+        shape: &ConvShape,
+        packed: &depthwise::Packed,
+        rows: Range<usize>,
+        input: &[u8],
+        panel: &mut [Fast],
+    ) {
+        depthwise::forward(shape, packed, rows, input, panel);
+    }
+
+    /// [`pointwise::pack`].
+    pub fn pack_pointwise(kernel: &[i8], bias: &[i32], scale: &[f32]) -> pointwise::Packed {
+        pointwise::pack::<Fast>(kernel, bias, scale)
+    }
+
+    /// [`pointwise::forward`].
+    pub fn pointwise(packed: &pointwise::Packed, pixels: usize, panel: &[Fast], output: &mut [u8]) {
+        pointwise::forward(packed, pixels, panel, output);
+    }
+}
+
 #[cfg(test)]
 mod tests;

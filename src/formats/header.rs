@@ -1,0 +1,221 @@
+//! What the native file says of its network, as JSON and back.
+//!
+//! Goes in: a [`Value`], or a [`Header`]. Comes out: the other, every field checked by name and type; absent ones have
+//! their defaults, unknown ones are refused in an architecture, where they would change the answers. Next: `safetensors`.
+
+use super::json::Value;
+use crate::Architecture;
+use crate::model::architecture::{ChannelOrder, Convolution, Normalisation, Rounding};
+use crate::model::weights::Provenance;
+use crate::shape::{Activation, Padding};
+
+/// What the native file says of its tensors.
+#[derive(Clone, Debug)]
+pub struct Header {
+    /// Version of the code that wrote it.
+    pub version: u32,
+    /// The network, its labels included.
+    pub architecture: Architecture,
+    /// Largest activation of a layer, by its name, where somebody calibrated.
+    pub ranges: Vec<(String, f32)>,
+    /// Real value of a step of every layer's output, where another program keeps them in bytes; see
+    /// [`Weights::steps`](crate::Weights::steps).
+    pub steps: Vec<f32>,
+    /// Where the network comes from.
+    pub provenance: Provenance,
+}
+
+const ROUNDINGS: [(&str, Rounding); 2] =
+    [("truncate", Rounding::Truncate), ("multiple_of8", Rounding::MultipleOf8)];
+const PADDINGS: [(&str, Padding); 2] = [("same", Padding::Same), ("symmetric", Padding::Symmetric)];
+const ACTIVATIONS: [(&str, Activation); 3] =
+    [("relu6", Activation::Relu6), ("relu", Activation::Relu), ("none", Activation::None)];
+const CONVOLUTIONS: [(&str, Convolution); 2] =
+    [("separable", Convolution::Separable), ("standard", Convolution::Standard)];
+const ORDERS: [(&str, ChannelOrder); 2] = [("rgb", ChannelOrder::Rgb), ("bgr", ChannelOrder::Bgr)];
+
+/// Sentences of this file, without what stands before them.
+type Outcome<T> = Result<T, String>;
+
+/// An object whose fields are asked for one by one.
+struct Fields<'a>(&'a Value);
+
+impl<'a> Fields<'a> {
+    /// Passes a field through `read`, where there is one; `wanted` is what it must be.
+    fn set<T>(
+        &self,
+        key: &str,
+        wanted: &str,
+        room: &mut T,
+        read: impl FnOnce(&'a Value) -> Option<T>,
+    ) -> Outcome<()> {
+        match self.0.get(key) {
+            None => Ok(()),
+            Some(value) => match read(value) {
+                Some(read) => {
+                    *room = read;
+                    Ok(())
+                }
+                None => Err(format!("`{key}` must be {wanted}")),
+            },
+        }
+    }
+
+    fn number(&self, key: &str, room: &mut f64) -> Outcome<()> {
+        self.set(key, "a number", room, Value::number)
+    }
+
+    fn count(&self, key: &str, room: &mut usize) -> Outcome<()> {
+        self.set(key, "a whole number", room, Value::count)
+    }
+
+    fn truth(&self, key: &str, room: &mut bool) -> Outcome<()> {
+        self.set(key, "true or false", room, |value| match value {
+            Value::Bool(truth) => Some(*truth),
+            _ => None,
+        })
+    }
+
+    fn text(&self, key: &str, room: &mut String) -> Outcome<()> {
+        self.set(key, "a text", room, |value| value.text().map(String::from))
+    }
+
+    fn three(&self, key: &str, room: &mut [f32; 3]) -> Outcome<()> {
+        self.set(key, "three numbers", room, |value| match value.list()? {
+            [a, b, c] => Some([a.number()? as f32, b.number()? as f32, c.number()? as f32]),
+            _ => None,
+        })
+    }
+
+    fn word<T: Copy>(&self, key: &str, words: &[(&str, T)], room: &mut T) -> Outcome<()> {
+        let Some(value) = self.0.get(key) else { return Ok(()) };
+        let text = value.text();
+        match words.iter().find(|(word, _)| Some(*word) == text) {
+            Some((_, meaning)) => {
+                *room = *meaning;
+                Ok(())
+            }
+            None => {
+                let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+                Err(format!("`{key}` must be {}", known.join(" or ")))
+            }
+        }
+    }
+}
+
+impl Header {
+    /// Reads a header.
+    ///
+    /// # Errors
+    /// Which field is wrong, and what it must be.
+    pub fn read(value: &Value) -> Outcome<Self> {
+        let fields = Fields(value);
+        let mut version = 0;
+        fields.count("version", &mut version)?;
+        let Some(described) = value.get("architecture").filter(|_| version > 0) else {
+            return Err("there is no `version` or no `architecture`".into());
+        };
+        let mut ranges = Vec::new();
+        fields.set("ranges", "numbers by layer", &mut ranges, |value| {
+            let range = |(name, range): &(String, Value)| Some((name.clone(), range.number()? as f32));
+            value.object()?.iter().map(range).collect()
+        })?;
+        let mut steps = Vec::new();
+        fields.set("steps", "a list of numbers", &mut steps, |value| {
+            value.list()?.iter().map(|step| step.number().map(|step| step as f32)).collect()
+        })?;
+        let mut provenance = Provenance::default();
+        if let Some(value) = value.get("provenance") {
+            let fields = Fields(value);
+            fields.text("description", &mut provenance.description)?;
+            fields.text("licence", &mut provenance.licence)?;
+        }
+        let version = u32::try_from(version).unwrap_or(u32::MAX);
+        Ok(Self { version, architecture: architecture(described)?, ranges, steps, provenance })
+    }
+
+    /// The header as JSON.
+    pub fn describe(&self) -> Value {
+        let mut architecture = describe(&self.architecture);
+        let labels = self.architecture.labels.iter().cloned().map(Value::Text).collect();
+        architecture.push(("labels".into(), Value::List(labels)));
+        let mut fields = vec![
+            ("version".into(), Value::Number(f64::from(self.version))),
+            ("architecture".into(), Value::Object(architecture)),
+        ];
+        if !self.ranges.is_empty() {
+            let range = |(name, range): &(String, f32)| (name.clone(), Value::short(*range));
+            fields.push(("ranges".into(), Value::Object(self.ranges.iter().map(range).collect())));
+        }
+        if !self.steps.is_empty() {
+            let steps = self.steps.iter().copied().map(Value::short).collect();
+            fields.push(("steps".into(), Value::List(steps)));
+        }
+        let Provenance { description, licence } = &self.provenance;
+        let text = |key: &str, text: &str| (key.into(), Value::Text(text.into()));
+        let provenance = vec![text("description", description), text("licence", licence)];
+        fields.push(("provenance".into(), Value::Object(provenance)));
+        Value::Object(fields)
+    }
+}
+
+fn architecture(value: &Value) -> Outcome<Architecture> {
+    let mut read = Architecture::default();
+    let names: Vec<String> = describe(&read).into_iter().map(|(name, _)| name).collect();
+    let fields = value.object().ok_or("`architecture` must be an object")?;
+    if let Some((name, _)) = fields.iter().find(|(name, _)| name != "labels" && !names.contains(name)) {
+        return Err(format!(
+            "`architecture` has an unknown field `{name}`; this program may be too old for it"
+        ));
+    }
+    let fields = Fields(value);
+    fields.number("alpha", &mut read.alpha)?;
+    fields.word("rounding", &ROUNDINGS, &mut read.rounding)?;
+    fields.count("resolution", &mut read.resolution)?;
+    fields.count("classes", &mut read.classes)?;
+    fields.truth("background", &mut read.background)?;
+    fields.word("padding", &PADDINGS, &mut read.padding)?;
+    fields.word("activation", &ACTIVATIONS, &mut read.activation)?;
+    fields.number("epsilon", &mut read.epsilon)?;
+    fields.word("convolution", &CONVOLUTIONS, &mut read.convolution)?;
+    fields.truth("shallow", &mut read.shallow)?;
+    fields.set("labels", "a list of texts", &mut read.labels, |value| {
+        value.list()?.iter().map(|label| label.text().map(String::from)).collect()
+    })?;
+    if let Some(value) = value.get("normalisation") {
+        let fields = Fields(value);
+        fields.three("mean", &mut read.normalisation.mean)?;
+        fields.three("deviation", &mut read.normalisation.deviation)?;
+        fields.word("order", &ORDERS, &mut read.normalisation.order)?;
+    }
+    Ok(read)
+}
+
+/// An architecture as the fields of an object, without its labels.
+pub fn describe(architecture: &Architecture) -> Vec<(String, Value)> {
+    fn word<T: PartialEq>(words: &[(&str, T)], meaning: T) -> Value {
+        let found = words.iter().find(|(_, other)| *other == meaning);
+        Value::Text(found.map_or("", |(word, _)| word).into())
+    }
+    let three = |values: [f32; 3]| Value::List(values.into_iter().map(Value::short).collect());
+    let Normalisation { mean, deviation, order } = architecture.normalisation;
+    let normalisation =
+        [("mean", three(mean)), ("deviation", three(deviation)), ("order", word(&ORDERS, order))];
+    let owned = |(key, value): (&str, Value)| (key.to_owned(), value);
+    [
+        ("alpha", Value::Number(architecture.alpha)),
+        ("rounding", word(&ROUNDINGS, architecture.rounding)),
+        ("resolution", Value::Number(architecture.resolution as f64)),
+        ("classes", Value::Number(architecture.classes as f64)),
+        ("background", Value::Bool(architecture.background)),
+        ("padding", word(&PADDINGS, architecture.padding)),
+        ("activation", word(&ACTIVATIONS, architecture.activation)),
+        ("epsilon", Value::Number(architecture.epsilon)),
+        ("normalisation", Value::Object(normalisation.into_iter().map(owned).collect())),
+        ("convolution", word(&CONVOLUTIONS, architecture.convolution)),
+        ("shallow", Value::Bool(architecture.shallow)),
+    ]
+    .into_iter()
+    .map(owned)
+    .collect()
+}
