@@ -72,7 +72,7 @@ await main(import.meta, async () => {
   if (wanted.length === 0) throw new Failure("bench: nothing is built yet; run `npm run build` first.");
   const server = await serve({ port: 0, mounts: { "/bench/": join(root, "benches/page"), ...mounts } });
   // A page that Chromium thinks nobody sees would be given less of the machine.
-  const browser = await chromium.launch(chromeLaunchOptions(["--disable-renderer-backgrounding"]));
+  const browser = await chromium.launch(chromeLaunchOptions(["--disable-renderer-backgrounding", "--disable-features=SpareRendererForSitePerProcess"]));
   const rows = [];
   try {
     if (flags.load) {

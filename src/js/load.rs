@@ -134,7 +134,9 @@ impl Loader {
     #[cfg(not(feature = "readers"))]
     async fn read_file(&mut self, mut file: Arrived, options: &NetworkOptions) -> Outcome<Weights> {
         let format = Format::detect(&file.bytes).map_err(|error| file.refuse(&error))?;
-        if let (Format::Tflite | Format::Tfjs, Some(readers)) = (format, Readers::get().await?) {
+        if matches!(format, Format::Tflite | Format::Tfjs)
+            && let Some(readers) = Readers::get().await?
+        {
             let bytes = Uint8Array::from(std::mem::take(&mut file.bytes).as_slice());
             let names = match format {
                 Format::Tfjs => readers.beside(&bytes).map_err(|thrown| file.refuse(&message(&thrown)))?,

@@ -44,13 +44,14 @@ test("Node loads a file and classifies", { skip }, async () => {
 
 describe("a page under a strict policy", { skip }, () => {
   let server, browser, page;
-  const noise = [];
+  const [noise, foreign] = [[], []];
   before(async () => {
     const policy = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'";
     server = await serve({ port: 0, mounts: { "/net/": folder }, headers: { "Content-Security-Policy": policy } });
     browser = await chromium.launch(chromeLaunchOptions());
     page = await browser.newPage();
     page.on("console", (message) => noise.push(message.text()));
+    page.on("request", (request) => /readers/.test(request.url()) && foreign.push(request.url()));
     await page.goto(`${server.url}pkg/index.js`); // any document of this origin
     noise.length = 0;
   });
@@ -79,6 +80,8 @@ describe("a page under a strict policy", { skip }, () => {
       });
     }
   }
+
+  test("native files ask for no readers", () => assert.deepEqual(foreign, []));
 
   test("of the frames that wait for the worker the newest wins, and errors cross over", async () => {
     const { race, errors } = await page.evaluate(async () => {
