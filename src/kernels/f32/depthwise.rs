@@ -6,24 +6,24 @@
 //!     for kx, ky: sum += map[y·stride + ky − pad][x·stride + kx − pad][channel] · kernel[ky][kx][channel]
 //! ```
 //!
-//! Goes in: a dense map. Comes out: rows of the next. Read in place, pixels a power of two apart would throw each other
-//! out of the first cache. So sixteen channels pass through at a time, a cache line of every pixel: four rows of them
+//! Goes in: a dense map. Comes out: rows of the next. Small maps are read [`in_place`]. In large ones pixels a power of
+//! two apart would throw each other out of the first cache. So sixteen channels pass through at a time, a cache line of every pixel: four rows of them
 //! stand side by side in a `Desk`, with zeros where the window hangs over the border, and every row is copied there
 //! once. On the desk everything is a constant distance apart. Four channels slide along it with the nine vectors of
 //! their kernel in registers: each column of inputs is loaded once and given to every output that it is under; at
 //! stride 1 two rows of outputs slide together, for they share two of four inputs. Next: the pointwise convolution.
 
-use super::Bounds;
+use super::{Bounds, in_place};
 use crate::kernels::simd::F32x4;
 use crate::shape::{Activation, ConvShape, Map};
 use std::ops::Range;
 
 /// Channels of a vector.
-const LANES: usize = 4;
+pub(super) const LANES: usize = 4;
 /// Channels on the desk.
 const BLOCK: usize = 16;
 /// Values that four channels take when packed: bias, then the kernel column by column.
-const GROUP: usize = 10 * LANES;
+pub(super) const GROUP: usize = 10 * LANES;
 /// Rows of the map on the desk: as many as two rows of outputs lie under at stride 1. Both strides go on by two.
 const LINES: usize = 4;
 /// Rows of outputs on the desk.
@@ -88,13 +88,17 @@ pub fn forward(
     let bounds = Bounds::of(activation);
     let line = shape.output.width * channels;
     let output = &mut output[..rows.len() * line];
+    if in_place::suits(shape) {
+        in_place::forward(shape, &packed.groups, bounds, rows, input, output);
+        return;
+    }
     let together = if shape.stride == 1 { ROWS } else { 1 };
     let (map, sums) = room[..room_len(shape)].split_at_mut(columns(shape) * LINES * BLOCK + BLOCK);
     let mut desk = Desk { shape, input, map, sums };
     for (block, groups) in packed.groups.chunks(BLOCK / LANES * GROUP).enumerate() {
         let first = block * BLOCK;
         let block = first..channels.min(first + BLOCK);
-        desk.map.fill(0.0);
+        desk.border();
         let mut ready = rows.start * shape.stride;
         for (output, y) in output.chunks_mut(together * line).zip(rows.clone().step_by(together)) {
             // Rows count from the first of the padding, and the first under these outputs lies in line 0 or 2.
@@ -129,6 +133,13 @@ struct Desk<'a> {
 }
 
 impl Desk<'_> {
+    /// Zeros to the left and to the right of the map.
+    fn border(&mut self) {
+        let left = self.shape.pad_left * LINES * BLOCK;
+        self.map[..left].fill(0.0);
+        self.map[left + self.shape.input.width * LINES * BLOCK..].fill(0.0);
+    }
+
     /// Copies the channels `block` of row `row` of the padded map to line `line`.
     fn take(&mut self, row: usize, line: usize, block: Range<usize>, channels: usize) {
         let Map { height, width, .. } = self.shape.input;
@@ -176,8 +187,8 @@ fn copy(from: &[f32], to: &mut [f32]) {
 }
 
 /// Kernel and bias of four channels, and what follows.
-struct Group {
-    bias: F32x4,
+pub(super) struct Group {
+    pub(super) bias: F32x4,
     /// Column by column, each from top to bottom.
     kernel: [[F32x4; 3]; 3],
     bounds: Bounds,
@@ -185,15 +196,34 @@ struct Group {
 
 impl Group {
     #[inline(always)]
-    fn new(packed: &[f32], bounds: Bounds) -> Self {
+    pub(super) fn new(packed: &[f32], bounds: Bounds) -> Self {
         let kernel =
             [0, 1, 2].map(|kx| [0, 1, 2].map(|ky| F32x4::load(&packed[(1 + kx * 3 + ky) * LANES..])));
         Self { bias: F32x4::load(packed), kernel, bounds }
     }
 
+    /// The same with weights of zero for rows that are not `present`.
+    #[inline(always)]
+    pub(super) fn without(mut self, present: [bool; 3]) -> Self {
+        for column in &mut self.kernel {
+            for (weight, present) in column.iter_mut().zip(present) {
+                if !present {
+                    *weight = F32x4::splat(0.0);
+                }
+            }
+        }
+        self
+    }
+
+    /// What follows the convolution, then the pixel's channels from `first` on.
+    #[inline(always)]
+    pub(super) fn store(&self, sum: F32x4, first: usize, pixel: &mut [f32]) {
+        self.bounds.clamp(sum).store(&mut pixel[first..first + LANES]);
+    }
+
     /// `sum` and what kernel column `kx` makes of three inputs.
     #[inline(always)]
-    fn add(&self, kx: usize, inputs: [F32x4; 3], sum: F32x4) -> F32x4 {
+    pub(super) fn add(&self, kx: usize, inputs: [F32x4; 3], sum: F32x4) -> F32x4 {
         let [top, middle, bottom] = self.kernel[kx];
         let sum = inputs[0].mul_add(top, sum);
         let sum = inputs[1].mul_add(middle, sum);

@@ -12,6 +12,7 @@
 pub mod backward;
 pub mod batch_norm;
 pub mod depthwise;
+mod in_place;
 pub mod loss;
 pub mod matmul;
 pub mod pointwise;

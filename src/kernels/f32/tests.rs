@@ -66,7 +66,8 @@ fn windows(channels: &[usize], mut check: impl FnMut(Map, usize, Padding, usize)
 
 #[test]
 fn depthwise_equals_the_reference() {
-    windows(&[1, 2, 3, 4, 5, 7, 8, 9, 16, 19, 32, 37], |map, stride, padding, seed| {
+    // At 128 channels the wider maps are too large to be read in place.
+    windows(&[1, 2, 3, 4, 5, 7, 8, 9, 16, 19, 32, 37, 128], |map, stride, padding, seed| {
         let shape = ConvShape::window(map, map.channels, stride, padding);
         let activation = ACTIVATIONS[seed % 3];
         let (input, kernel) = (random(map.len(), 1), random(9 * map.channels, 2));
