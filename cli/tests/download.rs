@@ -203,3 +203,32 @@ fn the_list_names_address_licence_and_accuracy() {
     }
     assert!(printed.contains("read at"), "{printed}");
 }
+
+#[test]
+fn files_that_a_network_refers_to_come_from_beside_it() {
+    let folder = Folder::new("download-beside");
+    let to = folder.text(".");
+    let model = |path: &str| {
+        let manifest = serde_json::json!([{ "paths": [path], "weights": [] }]);
+        let topology = serde_json::json!({
+            "model_config": { "class_name": "Functional", "config": { "layers": [] } }
+        });
+        let json = serde_json::json!({
+            "format": "layers-model", "modelTopology": topology, "weightsManifest": manifest
+        });
+        serde_json::to_vec(&json).unwrap()
+    };
+    let server = Server::new(model("group1-shard1of1.bin"));
+    let sentence = refuses(&from("tfjs-0.25-224", &server, &to));
+    assert!(sentence.contains("not a MobileNet v1"), "{sentence}");
+    let requests = server.requests();
+    assert!(requests[1].starts_with("get /group1-shard1of1.bin "), "{requests:?}");
+    assert!(folder.at("tfjs-0.25-224.original.group1-shard1of1.bin").exists());
+    let lock = std::fs::read_to_string(folder.at("mobilenet.lock.json")).unwrap();
+    assert!(lock.contains("tfjs-0.25-224.original.json") && lock.contains("shard1of1.bin"), "{lock}");
+
+    let server = Server::new(model("../outside.bin"));
+    let sentence = refuses(&from("tfjs-0.25-224", &server, &folder.text("second")));
+    assert!(sentence.contains("outside its folder"), "{sentence}");
+    assert_eq!(server.requests().len(), 1);
+}
