@@ -6,7 +6,7 @@
 //!     for kx, ky: sum += map[y·stride + ky − pad][x·stride + kx − pad][channel] · kernel[ky][kx][channel]
 //! ```
 //!
-//! Goes in: a dense map. Comes out: rows of the next. Small maps are read [`in_place`]. In large ones pixels a power of
+//! Goes in: a dense map. Comes out: rows of the next. Small maps are read `in_place`. In large ones pixels a power of
 //! two apart would throw each other out of the first cache. So sixteen channels pass through at a time, a cache line of every pixel: four rows of them
 //! stand side by side in a `Desk`, with zeros where the window hangs over the border, and every row is copied there
 //! once. On the desk everything is a constant distance apart. Four channels slide along it with the nine vectors of
