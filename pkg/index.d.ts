@@ -43,7 +43,7 @@ export type {
 export type Variant = "simd128" | "relaxed" | "threads";
 
 export interface LoadOptions extends Omit<SourceOptions, "labels"> {
-  /** The model file: its address, a response, or its bytes. Default: the network that the package ships. */
+  /** The model file: its address, a response, or its bytes. Needed, for the package ships no network yet. */
   weights?: Source;
   /** Names of the classes, or the address of a text file (a line each) or JSON array with them. */
   labels?: readonly string[] | string | URL;
