@@ -146,14 +146,14 @@ const needs = [
     // Another version on PATH is the user's own: wasm-pack then fetches the right one for itself.
     present: () => which("wasm-bindgen") !== null || tools.lockedVersion("wasm-bindgen") === null,
     ways: cargoInstall("wasm-bindgen-cli", tools.lockedVersion("wasm-bindgen")),
-    help: "Is crates.io within reach?",
+    help: "Is the registry of crates within reach?",
   },
   {
     name: "wasm-pack",
     what: "wasm-pack",
     present: () => tools.programVersion("wasm-pack") !== null,
     ways: cargoInstall("wasm-pack"),
-    help: "Is crates.io within reach?",
+    help: "Is the registry of crates within reach?",
   },
   {
     name: "wasm-opt",
@@ -178,14 +178,14 @@ const extras = [
     what: "geckodriver",
     present: () => tools.geckoDriver() !== null,
     ways: cargoInstall("geckodriver"),
-    help: "Is crates.io within reach?",
+    help: "Is the registry of crates within reach?",
   },
   {
     name: "fuzz",
     what: "cargo-fuzz",
     present: () => which("cargo-fuzz") !== null,
     ways: cargoInstall("cargo-fuzz"),
-    help: "Is crates.io within reach?",
+    help: "Is the registry of crates within reach?",
   },
 ];
 
