@@ -80,13 +80,6 @@ function nodeSteps() {
     .map(({ name }) => ({ name, what: `tests/${name}, with node's test runner`, needsBuild: true, skip: withoutLoader, run: () => nodeTests(join("tests", name)) }));
 }
 
-/** Every TypeScript file below tests/ compiles with --strict against the package's own declarations. */
-async function types() {
-  const files = filesBelow("tests", ".ts").filter((file) => !file.endsWith(".d.ts"));
-  const options = ["--noEmit", "--strict", "--exactOptionalPropertyTypes", "--target", "esnext", "--module", "esnext", "--moduleResolution", "bundler", "--lib", "esnext,dom", "--types", ""];
-  await command(join("node_modules", ".bin", "tsc"), [...options, ...files]);
-}
-
 function wasmPackTest(browser, flags = {}) {
   const driver = browser === "chrome" ? chromeDriver() : geckoDriver();
   const args = ["test", "--headless", `--${browser}`, ...(driver ? [`--${browser === "chrome" ? "chromedriver" : "geckodriver"}`, driver] : [])];
@@ -122,13 +115,6 @@ const steps = [
   },
   { name: "build", what: "every variant of the package", run: () => build() },
   { name: "size", what: "sizes within their limits", needsBuild: true, run: checkSizes },
-  {
-    name: "types",
-    what: "TypeScript declarations",
-    needsBuild: true,
-    skip: () => (filesBelow("tests", ".ts").length ? null : "no TypeScript below tests/"),
-    run: types,
-  },
   ...nodeSteps(),
 ];
 

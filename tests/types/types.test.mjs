@@ -9,7 +9,14 @@ const root = new URL("../../", import.meta.url);
 const path = (name) => fileURLToPath(new URL(name, root));
 const unbuilt = !existsSync(path("pkg/simd128/mobilenet.d.ts")) && "pkg/simd128 is not built: npm run build";
 
-test("tsc --strict accepts an example that uses every method", { skip: unbuilt }, () => {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [path("node_modules/typescript/bin/tsc"), "-p", path("tests/types/tsconfig.json")], { encoding: "utf8" });
-  assert.equal(status, 0, stdout + stderr);
-});
+// As Node finds a package's types, and as a bundler does.
+for (const [how, options] of [
+  ["Node", []],
+  ["a bundler", ["--module", "esnext", "--moduleResolution", "bundler", "--target", "esnext", "--lib", "esnext,dom"]],
+]) {
+  test(`tsc --strict accepts an example that uses every method, as ${how} resolves it`, { skip: unbuilt }, () => {
+    const tsc = [path("node_modules/typescript/bin/tsc"), "-p", path("tests/types/tsconfig.json"), ...options];
+    const { status, stdout, stderr } = spawnSync(process.execPath, tsc, { encoding: "utf8" });
+    assert.equal(status, 0, stdout + stderr);
+  });
+}
