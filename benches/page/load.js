@@ -2,7 +2,7 @@
 // memory is then; and whether it stays so.
 
 import { load } from "/pkg/index.js";
-import { layersOf, modelFile } from "./network.js";
+import { layersOf, modelFile, safetensors } from "./network.js";
 
 /** The same network with int8 kernels, one scale an output channel, as a native file with a range for every layer. */
 function int8File({ alpha, resolution }, values) {
@@ -11,7 +11,7 @@ function int8File({ alpha, resolution }, values) {
   const header = {};
   const add = (name, dtype, shape, bytes) => {
     header[name] = { dtype, shape, data_offsets: [offset, (offset += bytes.byteLength)] };
-    parts.push(new Uint8Array(bytes.buffer));
+    parts.push(bytes);
   };
   const packed = values.map(({ name, shape, kernel, bias }) => {
     const scales = new Float32Array(bias.length);
@@ -25,17 +25,7 @@ function int8File({ alpha, resolution }, values) {
   for (const { name, shape, kernel } of packed) add(`${name}/kernel`, "I8", shape, kernel);
   const ranges = Object.fromEntries(values.map(({ name }) => [name, 6]));
   header.__metadata__ = { mobilenet: JSON.stringify({ version: 1, architecture: { alpha, resolution }, ranges }) };
-  let json = JSON.stringify(header);
-  json += " ".repeat((8 - (json.length % 8)) % 8);
-  const bytes = new Uint8Array(8 + json.length + offset);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(json.length), true);
-  bytes.set(new TextEncoder().encode(json), 8);
-  let at = 8 + json.length;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
+  return safetensors(header, parts);
 }
 
 function bytesOf(shape, file) {

@@ -22,6 +22,22 @@ export function layersOf(alpha, resolution) {
   return { layers, strides, multAdds: multAdds + channels * 1000 };
 }
 
+/** A file of a header and the arrays that it names, in their order. */
+export function safetensors(header, parts) {
+  let json = JSON.stringify(header);
+  json += " ".repeat((8 - (json.length % 8)) % 8);
+  const length = parts.reduce((sum, part) => sum + part.byteLength, 0);
+  const bytes = new Uint8Array(8 + json.length + length);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(json.length), true);
+  bytes.set(new TextEncoder().encode(json), 8);
+  let at = 8 + json.length;
+  for (const part of parts) {
+    bytes.set(new Uint8Array(part.buffer), at);
+    at += part.byteLength;
+  }
+  return bytes;
+}
+
 /** Weights that keep activations alive (uniform, He's variance), the same every time, and a native model file of them. */
 export function modelFile(alpha, resolution, layers) {
   let state = 1;
@@ -45,15 +61,5 @@ export function modelFile(alpha, resolution, layers) {
     const kernel = add(`${name}/kernel`, shape, Math.sqrt(6 / terms));
     return { name, shape, kernel, bias: add(`${name}/bias`, [shape[3] === 1 ? shape[2] : shape[3]], 0.1) };
   });
-  let json = JSON.stringify(header);
-  json += " ".repeat((8 - (json.length % 8)) % 8);
-  const bytes = new Uint8Array(8 + json.length + offset);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(json.length), true);
-  bytes.set(new TextEncoder().encode(json), 8);
-  let at = 8 + json.length;
-  for (const part of parts) {
-    bytes.set(new Uint8Array(part.buffer), at);
-    at += part.byteLength;
-  }
-  return { bytes, values };
+  return { bytes: safetensors(header, parts), values };
 }
