@@ -121,6 +121,16 @@ impl FloatNetwork {
         self.arena.bytes() + self.packed.iter().map(Packed::bytes).sum::<usize>()
     }
 
+    /// The kernels of all layers that have one, in order.
+    pub fn kernels(&self) -> Vec<Vec<f32>> {
+        let kernel = |packed: &Packed| match packed {
+            Packed::Window(packed, _) | Packed::Pointwise(packed, _) => Some(pointwise::unpack(packed)),
+            Packed::Depthwise(packed, _) => Some(depthwise::unpack(packed)),
+            Packed::Pool => None,
+        };
+        self.packed.iter().filter_map(kernel).collect()
+    }
+
     /// Room for a frame.
     pub fn input(&mut self) -> &mut [f32] {
         self.arena.slices().input

@@ -81,6 +81,14 @@ impl Network {
         }
     }
 
+    /// The kernels of all layers that have one, in order; `None` in int8, whose packed form is not undone.
+    pub fn kernels(&self) -> Option<Vec<Vec<f32>>> {
+        match &self.body {
+            Body::F32(body) => Some(body.kernels()),
+            Body::Int8(_) => None,
+        }
+    }
+
     /// Bytes held: packed weights and maps.
     pub fn bytes(&self) -> usize {
         match &self.body {

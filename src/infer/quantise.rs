@@ -212,6 +212,17 @@ pub fn quantise(weights: &Weights) -> Result<Weights> {
     calibration.with_ranges(Ranges::Widest)
 }
 
+/// A classifier that was learnt on the embeddings of an int8 network, as bytes like the layers before it.
+pub fn quantise_classifier(given: &LayerWeights) -> LayerWeights {
+    let (kernel, outputs) = (given.kernel.to_f32(), given.bias.len());
+    let of_output = |output: usize| kernel[output..].iter().step_by(outputs).map(|&weight| f64::from(weight));
+    let scales: Vec<f32> =
+        (0..outputs).map(|output| finest(&of_output(output).collect::<Vec<_>>()) as f32).collect();
+    let byte = |(index, &weight): (usize, &f32)| rounded(weight.into(), scales[index % outputs].into());
+    let values = kernel.iter().enumerate().map(byte).collect();
+    LayerWeights { kernel: Kernel::Int8 { values, scales }, ..given.clone() }
+}
+
 /// Bytes of colour as the network takes them.
 fn normalise(architecture: &Architecture, frame: &[u8], input: &mut [f32]) {
     let normalisation = &architecture.normalisation;

@@ -3,11 +3,13 @@
 //! Goes in: weights, then frames as JavaScript has them. Comes out: answers of `infer`. Next: `mod` hands them over.
 
 use super::frame::Grabber;
+use super::teach::Lessons;
 use super::value::Outcome;
 use crate::image::{Options, Resizer, Target};
+use crate::infer::quantise::quantise;
 use crate::infer::{Input, Network, Precision};
 use crate::model::architecture::Normalisation;
-use crate::model::{Kernel, LayerKind, Weights};
+use crate::model::{Architecture, Kernel, LayerKind, Weights};
 use crate::{Error, Result};
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
@@ -16,7 +18,7 @@ use wasm_bindgen::prelude::*;
 extern "C" {
     /// Milliseconds, finer than a frame.
     #[wasm_bindgen(js_namespace = performance)]
-    fn now() -> f64;
+    pub fn now() -> f64;
 }
 
 /// Milliseconds of the last frame.
@@ -42,6 +44,11 @@ pub struct Engine {
     pub network: Network,
     /// `[features, classes]`, for heat maps.
     pub classifier: Kernel,
+    /// The network as it was loaded, to save it with what was taught; in floats without its kernels, which the
+    /// network itself has.
+    weights: Weights,
+    /// What was shown and learnt.
+    pub lessons: Lessons,
     pub timings: Timings,
     grabber: Grabber,
     resizer: Resizer,
@@ -51,17 +58,25 @@ pub struct Engine {
 
 impl Engine {
     /// Packs the weights; `None` leaves the precision as the file has it.
-    pub fn new(mut weights: Weights, precision: Option<Precision>) -> Result<Self> {
+    pub fn new(weights: Weights, precision: Option<Precision>) -> Result<Self> {
         let stored = if weights.is_int8() { Precision::Int8 } else { Precision::F32 };
-        let network = Network::new(&weights, precision.unwrap_or(stored))?;
+        let precision = precision.unwrap_or(stored);
+        let mut weights = if precision == Precision::Int8 { quantise(&weights)? } else { weights };
+        let network = Network::new(&weights, precision)?;
         let architecture = network.architecture();
         let (side, normalisation) = (architecture.resolution, architecture.normalisation);
-        let Some(last) = weights.layers.pop() else {
+        let Some(last) = weights.layers.last() else {
             return Err(Error::NotMobileNet("it has no layers".into()));
         };
+        let classifier = last.kernel.clone();
+        if precision == Precision::F32 {
+            weights.layers.iter_mut().for_each(|layer| layer.kernel = Kernel::F32(Vec::new()));
+        }
         Ok(Self {
             network,
-            classifier: last.kernel,
+            classifier,
+            weights,
+            lessons: Lessons::default(),
             timings: Timings::default(),
             grabber: Grabber::default(),
             resizer: Resizer::new(),
@@ -95,8 +110,28 @@ impl Engine {
         self.enter(frame, options)?;
         let start = now();
         self.network.run();
+        self.lessons.answer(self.network.embedding());
         self.timings.network = now() - start;
         Ok(())
+    }
+
+    /// The network as it was loaded.
+    pub fn loaded(&self) -> Weights {
+        let mut weights = self.weights.clone();
+        for (layer, kernel) in weights.layers.iter_mut().zip(self.network.kernels().unwrap_or_default()) {
+            layer.kernel = Kernel::F32(kernel);
+        }
+        weights
+    }
+
+    /// What the network is, with the classes that it was taught.
+    pub fn architecture(&self) -> &Architecture {
+        self.lessons.architecture().unwrap_or(self.network.architecture())
+    }
+
+    /// Of the last frame, one per class.
+    pub fn probabilities(&self) -> &[f32] {
+        self.lessons.probabilities().unwrap_or(self.network.probabilities())
     }
 
     /// Runs the network on a frame layer by layer and takes each one's time.

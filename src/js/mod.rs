@@ -14,6 +14,7 @@ mod json;
 pub mod lent;
 mod load;
 mod options;
+mod teach;
 #[cfg(feature = "threads")]
 pub mod threads;
 mod value;
@@ -116,10 +117,10 @@ impl MobileNet {
         #[wasm_bindgen(unchecked_optional_param_type = "number | ClassifyOptions")] options: &JsValue,
     ) -> Outcome<Array> {
         let mut engine = self.engine()?;
-        let (seen, selection) = options::classify(options, engine.network.architecture())?;
+        let (seen, selection) = options::classify(options, engine.architecture())?;
         engine.look(frame, &seen)?;
-        let architecture = engine.network.architecture();
-        let found = selection.pick(engine.network.probabilities())?;
+        let architecture = engine.architecture();
+        let found = selection.pick(engine.probabilities())?;
         let object = |prediction: &predictions::Prediction| {
             let object = Object::new();
             set(&object, "className", predictions::class_name(architecture, prediction.index));
@@ -151,14 +152,14 @@ impl MobileNet {
         #[wasm_bindgen(unchecked_optional_param_type = "FrameOptions")] options: &JsValue,
     ) -> Outcome<Object> {
         let mut engine = self.engine()?;
-        let classes = engine.network.architecture().classes;
+        let classes = engine.architecture().classes;
         let wanted = options::class_index("heatmap", index, classes)?;
         let seen = options::frame("heatmap", options)?;
         engine.look(frame, &seen)?;
         let class = match wanted {
             Some(class) => class,
             None => {
-                let best = predictions::Selection::top(1).pick(engine.network.probabilities())?;
+                let best = predictions::Selection::top(1).pick(engine.probabilities())?;
                 best.first().map_or(0, |best| best.index)
             }
         };
@@ -171,7 +172,7 @@ impl MobileNet {
         set(&object, "minimum", heat.minimum);
         set(&object, "maximum", heat.maximum);
         set(&object, "index", class as u32);
-        set(&object, "className", predictions::class_name(engine.network.architecture(), class));
+        set(&object, "className", predictions::class_name(engine.architecture(), class));
         Ok(object)
     }
 
@@ -200,7 +201,7 @@ impl MobileNet {
             mult_adds: cost.mult_adds,
             parameters: cost.folded,
         };
-        let costs = cost::of_layers(engine.network.architecture());
+        let costs = cost::of_layers(engine.architecture());
         to_js(&costs.into_iter().map(describe).collect::<Vec<_>>())
     }
 
@@ -208,14 +209,14 @@ impl MobileNet {
     #[wasm_bindgen(getter, unchecked_return_type = "Architecture")]
     pub fn architecture(&self) -> Outcome<JsValue> {
         let engine = self.read()?;
-        Ok(json::to_js(&Value::Object(describe(engine.network.architecture()))))
+        Ok(json::to_js(&Value::Object(describe(engine.architecture()))))
     }
 
     /// Names of the classes in order; empty where the file has none.
     #[wasm_bindgen(getter, unchecked_return_type = "string[]")]
     pub fn labels(&self) -> Outcome<Array> {
         let engine = self.read()?;
-        Ok(engine.network.architecture().labels.iter().map(JsValue::from).collect())
+        Ok(engine.architecture().labels.iter().map(JsValue::from).collect())
     }
 
     /// In which numbers it computes.

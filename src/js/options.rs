@@ -22,6 +22,10 @@ const SOURCE: &[&str] = &["onProgress", "signal", "integrity", "cache"];
 /// How many classes `classify` gives where nobody says.
 const TOPK: usize = 3;
 
+/// Options of `train`, as `TrainOptions` has them.
+pub const TRAIN: &[&str] =
+    &["epochs", "learningRate", "batchSize", "validationSplit", "seed", "onEpoch", "signal"];
+
 /// `FrameOptions` of `method`.
 pub fn frame(method: &'static str, value: &JsValue) -> Outcome<image::Options> {
     frame_fields(&Fields::new(method, value, &[FRAME])?)

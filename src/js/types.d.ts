@@ -153,11 +153,11 @@ export interface SourceOptions extends NetworkOptions {
 export interface TrainOptions {
   /** Passes over the examples. Default 50. */
   epochs?: number;
-  /** Default 0.001. */
+  /** At the start; it falls to 0. Default 0.01. */
   learningRate?: number;
   /** Examples a step. Default 16. */
   batchSize?: number;
-  /** Part of the examples, 0 to below 1, that is only tested on. Default 0.15. */
+  /** Part of each label's examples, 0 to below 1, that is only tested on. Default 0.15. */
   validationSplit?: number;
   /** The same seed, the same result. Default 0. */
   seed?: number;

@@ -37,9 +37,9 @@ pub struct Head {
     pub kernel: Vec<f32>,
     /// One per class.
     pub bias: Vec<f32>,
-    /// Mean loss over the last pass, in nats.
+    /// Mean loss, in nats.
     pub loss: f64,
-    /// Part of the examples that it gets right at the end, 0 to 1.
+    /// Part of the examples that it gets right, 0 to 1.
     pub accuracy: f64,
 }
 
@@ -52,10 +52,153 @@ impl Head {
         }
         logits
     }
+
+    /// Mean loss, and the part that is right, of examples with their classes; 0 and 0 of none.
+    pub fn test(&self, embeddings: &[f32], classes_of: &[usize]) -> (f64, f64) {
+        let classes = self.bias.len();
+        let features = self.kernel.len() / classes;
+        let mut unused = vec![0.0; classes];
+        let (mut loss, mut right) = (0.0, 0usize);
+        for (embedding, &class) in embeddings.chunks_exact(features).zip(classes_of) {
+            let logits = self.logits(embedding);
+            let mut target = vec![0.0; classes];
+            target[class] = 1.0;
+            loss += softmax_cross_entropy(&logits, &target, 1.0, &mut unused);
+            right += usize::from(likeliest(&logits) == class);
+        }
+        let count = classes_of.len().max(1) as f64;
+        (loss / count, right as f64 / count)
+    }
 }
 
-/// Trains a head by RMSprop. `embeddings` is examples × features, `classes_of` the class of each, 0 to `classes` − 1;
-/// every class needs an example. The same input and seed give the same head.
+/// Norm that examples have on average once they are centred and scaled.
+const NORM: f64 = 4.0;
+
+/// A head in training, one pass over the examples at a time, so that a page can breathe between them.
+///
+/// It learns on embeddings from which their mean is taken and which are then scaled to a usual size: features behind a
+/// ReLU share a large part that tells nothing, and how large they are depends on the network. The head that
+/// comes out takes embeddings as they are.
+pub struct Course {
+    mean: Vec<f32>,
+    scale: f32,
+    embeddings: Vec<f32>,
+    features: usize,
+    classes_of: Vec<usize>,
+    settings: HeadSettings,
+    head: Head,
+    kernel: State,
+    bias: State,
+    order: Vec<usize>,
+    passes: usize,
+}
+
+impl Course {
+    /// `embeddings` is examples × features, `classes_of` the class of each, 0 to `classes` − 1; every class needs an
+    /// example.
+    pub fn new(
+        embeddings: Vec<f32>,
+        features: usize,
+        classes_of: Vec<usize>,
+        classes: usize,
+        settings: HeadSettings,
+    ) -> Result<Self> {
+        check(&embeddings, features, &classes_of, classes, settings)?;
+        let length = features * classes;
+        let count = classes_of.len() as f64;
+        let mut mean = vec![0.0; features];
+        for embedding in embeddings.chunks_exact(features) {
+            mean.iter_mut().zip(embedding).for_each(|(sum, value)| *sum += f64::from(*value) / count);
+        }
+        let square = |(value, mean): (&f32, &f64)| (f64::from(*value) - mean).powi(2);
+        let norm = |embedding: &[f32]| embedding.iter().zip(&mean).map(square).sum::<f64>();
+        let spread = (embeddings.chunks_exact(features).map(norm).sum::<f64>() / count).sqrt();
+        let scale = if spread > 0.0 { (NORM / spread) as f32 } else { 1.0 };
+        let mean: Vec<f32> = mean.into_iter().map(|value| value as f32).collect();
+        let mut embeddings = embeddings;
+        for embedding in embeddings.chunks_exact_mut(features) {
+            embedding.iter_mut().zip(&mean).for_each(|(value, mean)| *value = (*value - mean) * scale);
+        }
+        Ok(Self {
+            mean,
+            scale,
+            head: Head { kernel: vec![0.0; length], bias: vec![0.0; classes], loss: 0.0, accuracy: 0.0 },
+            kernel: State::new(length),
+            bias: State::new(classes),
+            order: (0..classes_of.len()).collect(),
+            embeddings,
+            features,
+            classes_of,
+            settings,
+            passes: 0,
+        })
+    }
+
+    /// The next pass. The head's loss and accuracy are then those of the examples as they were met.
+    ///
+    /// # Errors
+    /// Where the loss is not finite.
+    pub fn pass(&mut self) -> Result<()> {
+        let Self { settings, features, .. } = *self;
+        let classes = self.head.bias.len();
+        let (mut d_kernel, mut d_bias) = (vec![0.0; features * classes], vec![0.0; classes]);
+        let (mut d_logits, mut target) = (vec![0.0; classes], vec![0.0; classes]);
+        let rule = Optimiser::RmsProp { decay: 0.9, momentum: 0.9, epsilon: 1e-3 };
+        Random::new(&[settings.seed, self.passes as u64]).shuffle(&mut self.order);
+        let gone = self.passes as f32 / settings.epochs as f32;
+        let rate = settings.rate * 0.5 * (1.0 + (std::f32::consts::PI * gone.min(1.0)).cos());
+        let (mut loss, mut right) = (0.0, 0usize);
+        for batch in self.order.chunks(settings.batch) {
+            for (gradient, weight) in d_kernel.iter_mut().zip(&self.head.kernel) {
+                *gradient = settings.weight_decay * weight;
+            }
+            d_bias.fill(0.0);
+            for &example in batch {
+                let embedding = &self.embeddings[example * features..][..features];
+                let (logits, class) = (self.head.logits(embedding), self.classes_of[example]);
+                target.fill(0.0);
+                target[class] = 1.0;
+                let part = 1.0 / batch.len() as f32;
+                loss += softmax_cross_entropy(&logits, &target, part, &mut d_logits);
+                right += usize::from(likeliest(&logits) == class);
+                for (row, &value) in d_kernel.chunks_exact_mut(classes).zip(embedding) {
+                    row.iter_mut().zip(&d_logits).for_each(|(sum, gradient)| *sum += value * gradient);
+                }
+                d_bias.iter_mut().zip(&d_logits).for_each(|(sum, gradient)| *sum += gradient);
+            }
+            move_all(rule, rate, &d_kernel, &mut self.head.kernel, &mut self.kernel);
+            move_all(rule, rate, &d_bias, &mut self.head.bias, &mut self.bias);
+        }
+        let count = self.classes_of.len() as f64;
+        (self.head.loss, self.head.accuracy) = (loss / count, right as f64 / count);
+        self.passes += 1;
+        if !loss.is_finite() {
+            return Err(Error::Training(
+                "the head's loss is not finite; take a smaller learning rate".into(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// The head as it is after so many passes.
+    pub fn head(&self) -> Head {
+        let classes = self.head.bias.len();
+        let mut head = self.head.clone();
+        head.kernel.iter_mut().for_each(|weight| *weight *= self.scale);
+        for (row, mean) in head.kernel.chunks_exact(classes).zip(&self.mean) {
+            head.bias.iter_mut().zip(row).for_each(|(bias, weight)| *bias -= weight * mean);
+        }
+        head
+    }
+
+    /// The head at the end, with loss and accuracy over all examples.
+    pub fn finish(self) -> Head {
+        let (loss, accuracy) = self.head.test(&self.embeddings, &self.classes_of);
+        Head { loss, accuracy, ..self.head() }
+    }
+}
+
+/// Trains a head by RMSprop, all passes at once. The same input and seed give the same head.
 pub fn train(
     embeddings: &[f32],
     features: usize,
@@ -63,48 +206,11 @@ pub fn train(
     classes: usize,
     settings: HeadSettings,
 ) -> Result<Head> {
-    check(embeddings, features, classes_of, classes, settings)?;
-    let kernel_len = features * classes;
-    let mut head = Head { kernel: vec![0.0; kernel_len], bias: vec![0.0; classes], loss: 0.0, accuracy: 0.0 };
-    let (mut kernel, mut bias) = (State::new(kernel_len), State::new(classes));
-    let (mut d_kernel, mut d_bias) = (vec![0.0; kernel_len], vec![0.0; classes]);
-    let (mut d_logits, mut target) = (vec![0.0; classes], vec![0.0; classes]);
-    let rule = Optimiser::RmsProp { decay: 0.9, momentum: 0.9, epsilon: 1e-3 };
-    let mut order: Vec<usize> = (0..classes_of.len()).collect();
-    for epoch in 0..settings.epochs {
-        Random::new(&[settings.seed, epoch as u64]).shuffle(&mut order);
-        let gone = epoch as f32 / settings.epochs as f32;
-        let rate = settings.rate * 0.5 * (1.0 + (std::f32::consts::PI * gone).cos());
-        head.loss = 0.0;
-        for batch in order.chunks(settings.batch) {
-            for (gradient, weight) in d_kernel.iter_mut().zip(&head.kernel) {
-                *gradient = settings.weight_decay * weight;
-            }
-            d_bias.fill(0.0);
-            for &example in batch {
-                let embedding = &embeddings[example * features..][..features];
-                let logits = head.logits(embedding);
-                target.fill(0.0);
-                target[classes_of[example]] = 1.0;
-                let part = 1.0 / batch.len() as f32;
-                head.loss += softmax_cross_entropy(&logits, &target, part, &mut d_logits);
-                for (row, &value) in d_kernel.chunks_exact_mut(classes).zip(embedding) {
-                    row.iter_mut().zip(&d_logits).for_each(|(sum, gradient)| *sum += value * gradient);
-                }
-                d_bias.iter_mut().zip(&d_logits).for_each(|(sum, gradient)| *sum += gradient);
-            }
-            move_all(rule, rate, &d_kernel, &mut head.kernel, &mut kernel);
-            move_all(rule, rate, &d_bias, &mut head.bias, &mut bias);
-        }
-        head.loss /= classes_of.len() as f64;
+    let mut course = Course::new(embeddings.to_vec(), features, classes_of.to_vec(), classes, settings)?;
+    for _ in 0..settings.epochs {
+        course.pass()?;
     }
-    if !head.loss.is_finite() {
-        return Err(Error::Training("the head's loss is not finite; take a smaller learning rate".into()));
-    }
-    let right = |(embedding, &class): (&[f32], &usize)| likeliest(&head.logits(embedding)) == class;
-    let correct = embeddings.chunks_exact(features).zip(classes_of).filter(|&example| right(example)).count();
-    head.accuracy = correct as f64 / classes_of.len() as f64;
-    Ok(head)
+    Ok(course.finish())
 }
 
 fn move_all(rule: Optimiser, rate: f32, gradient: &[f32], weights: &mut [f32], state: &mut State) {

@@ -10,5 +10,6 @@ mod loading;
 mod memory;
 mod networks;
 mod page;
+mod teaching;
 
 wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_browser);

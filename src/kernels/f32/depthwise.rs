@@ -62,6 +62,20 @@ pub fn pack(kernel: &[f32], bias: &[f32]) -> Packed {
     Packed { channels, groups }
 }
 
+/// The kernel that was packed, `[3, 3, channels]`.
+pub fn unpack(packed: &Packed) -> Vec<f32> {
+    let channels = packed.channels;
+    let mut kernel = vec![0.0; 9 * channels];
+    for (group, first) in packed.groups.chunks_exact(GROUP).zip((0..channels).step_by(LANES)) {
+        let width = LANES.min(channels - first);
+        let columns = (0..3).flat_map(|kx| (0..3).map(move |ky| ky * 3 + kx));
+        for (packed, tap) in group.chunks_exact(LANES).skip(1).zip(columns) {
+            kernel[tap * channels + first..][..width].copy_from_slice(&packed[..width]);
+        }
+    }
+    kernel
+}
+
 /// Columns that the windows of one row lie over, border included.
 fn columns(shape: &ConvShape) -> usize {
     shape.stride * (shape.output.width - 1) + 3

@@ -80,6 +80,20 @@ pub fn pack(kernel: &[f32], bias: &[f32]) -> Packed {
     Packed { inputs, outputs, panels }
 }
 
+/// The kernel that was packed, `[inputs, outputs]`.
+pub fn unpack(packed: &Packed) -> Vec<f32> {
+    let Packed { inputs, outputs, ref panels } = *packed;
+    let mut kernel = vec![0.0; inputs * outputs];
+    for (panel, first) in panels.chunks(COLUMNS * (inputs + 1)).zip((0..outputs).step_by(COLUMNS)) {
+        let columns = first..outputs.min(first + COLUMNS);
+        let rows = panel.chunks_exact(width(columns.len())).skip(1);
+        for (packed, row) in rows.zip(kernel.chunks_exact_mut(outputs)) {
+            row[columns.clone()].copy_from_slice(&packed[..columns.len()]);
+        }
+    }
+    kernel
+}
+
 /// Every pixel of `input` (dense rows of `inputs`) into `output` (as many dense rows of `outputs`).
 pub fn forward(packed: &Packed, activation: Activation, input: &[f32], output: &mut [f32]) {
     let Packed { inputs, outputs, ref panels } = *packed;

@@ -32,6 +32,18 @@ fn compare(got: &[f32], wanted: &[f32], terms: usize, what: &str) {
 }
 
 #[test]
+fn kernels_come_out_as_they_were_packed() {
+    for inputs in [1, 3, 8, 27] {
+        for outputs in 1..50 {
+            let (kernel, bias) = (random(inputs * outputs, 1), random(outputs, 2));
+            assert_eq!(pointwise::unpack(&pointwise::pack(&kernel, &bias)), kernel);
+            let (kernel, bias) = (random(9 * outputs, 3), random(outputs, 4));
+            assert_eq!(depthwise::unpack(&depthwise::pack(&kernel, &bias)), kernel);
+        }
+    }
+}
+
+#[test]
 fn pointwise_equals_the_reference() {
     for pixels in 1..8 {
         for inputs in [1, 2, 3, 8, 27, 33] {
