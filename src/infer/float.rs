@@ -126,7 +126,7 @@ impl FloatNetwork {
         let kernel = |packed: &Packed| match packed {
             Packed::Window(packed, _) | Packed::Pointwise(packed, _) => Some(pointwise::unpack(packed)),
             Packed::Depthwise(packed, _) => Some(depthwise::unpack(packed)),
-            Packed::Pool => None,
+            Packed::Pool(_) => None,
         };
         self.packed.iter().filter_map(kernel).collect()
     }
