@@ -105,11 +105,10 @@ async function startThreads(module, compiled, count) {
 export async function loadHere(options = {}) {
   if (options === null || typeof options !== "object") throw new Error(`load: the options must be an object, not ${typeof options}`);
   // All others go to the class.
-  const { weights, labels, numThreads, variant: _, wasmUrl, worker: __, ...rest } = options;
+  const { weights = new URL("./default.safetensors", import.meta.url), labels, numThreads, variant: _, wasmUrl, worker: __, ...rest } = options;
   const { signal } = rest;
   signal?.throwIfAborted?.();
   const variant = choose(options);
-  if (weights === undefined) throw new Error("load: no weights were given; give their address or bytes as `weights`");
   // All that has to come over the network comes at once. The signal belongs to the load, not to the module.
   const all = Promise.all([start(variant, wasmUrl, numThreads), readLabels(labels, signal), readFile(weights)]);
   const [module, names, source] = await new Promise((resolve, reject) => {

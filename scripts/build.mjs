@@ -45,11 +45,16 @@ function writePackageJson() {
       "./package.json": "./package.json",
       "./*.wasm": "./*.wasm",
     },
-    files: [...handWritten(".js", ".d.ts"), "LICENSE*", ...builds.map(({ name }) => `${name}/`)],
+    files: [...handWritten(".js", ".d.ts"), "default.safetensors", "LICENSE*", ...builds.map(({ name }) => `${name}/`)],
   };
   if (!existsSync(join(pkg, "worker.js"))) delete contents.exports["./worker"];
   else if (!existsSync(join(pkg, "worker.d.ts"))) delete contents.exports["./worker"].types;
   writeFileSync(join(pkg, "package.json"), `${JSON.stringify(contents, null, 2)}\n`);
+}
+
+/** What `load` takes where no weights are given. */
+function copyNetwork() {
+  copyFileSync(join(root, "models", "mobilenet-0.5-96-tiny-int8.safetensors"), join(pkg, "default.safetensors"));
 }
 
 function copyTexts() {
@@ -147,6 +152,7 @@ export async function build(names = builds.map(({ name }) => name)) {
   rmSync(join(pkg, ".gitignore"), { force: true });
   writePackageJson();
   copyTexts();
+  copyNetwork();
 }
 
 await main(import.meta, async (args) => {

@@ -42,6 +42,14 @@ test("Node loads a file and classifies", { skip }, async () => {
   await assert.rejects(load({ weights: noTflite, variant: "simd128" }), /TFLite: /);
 });
 
+test("Node loads the network that ships", { skip }, async () => {
+  const { load } = await import(new URL("index.js", pkg));
+  const net = await load({ variant: "simd128" });
+  assert.deepEqual([net.precision, net.architecture.alpha, net.architecture.resolution, net.labels.length], ["int8", 0.5, 96, 200]);
+  assert.equal(net.classify(frame(), 5).length, 5);
+  net.dispose();
+});
+
 describe("a page under a strict policy", { skip }, () => {
   let server, browser, page;
   const [noise, foreign] = [[], []];

@@ -12,8 +12,8 @@ before(async () => {
   writeFileSync(join(folder, "colours.safetensors"), colourNetwork());
   writeFileSync(join(folder, "cut.safetensors"), colourNetwork().subarray(0, 5000));
   writeFileSync(join(folder, "page.html"), "<!doctype html><title>Sign in</title>");
-  // No network ships here, whatever models/ holds: these tests are about the page without one, and then with others.
-  opened = await openPage({ mounts: { "/mine/": folder, "/models/": scratch() } });
+  // The network that ships is hidden here: these tests are about the page without one, and then with others.
+  opened = await openPage({ mounts: { "/mine/": folder, "/pkg/default.safetensors": scratch() } });
   page = opened.page;
 });
 after(() => opened?.close());
