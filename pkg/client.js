@@ -22,7 +22,8 @@ export async function loadInWorker({ worker: _, signal, onProgress, ...options }
   }
   const client = new Client(new Worker(new URL("./worker.js", import.meta.url), { type: "module" }));
   try {
-    return Object.assign(client, await client.send("load", [{ ...options, onProgress: onProgress && true }], { signal, events: { onProgress } }));
+    await client.send("load", [{ ...options, onProgress: onProgress && true }], { signal, events: { onProgress } });
+    return client;
   } catch (error) {
     client.dispose();
     throw error;
@@ -94,12 +95,13 @@ class Client {
     }
   }
 
-  #receive({ id, event, data, value, error, timings }) {
+  #receive({ id, event, data, value, error, timings, facts }) {
     const call = this.#current;
     if (call?.id !== id) return;
     if (event) return call.events[event]?.(...data);
     this.#current = null;
     if (timings) this.timings = timings;
+    Object.assign(this, facts);
     if (error) call.reject(error);
     else call.resolve(value);
     this.#next();

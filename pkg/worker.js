@@ -1,6 +1,8 @@
 // The worker's side of `load({ worker: true })`: holds one network and answers one message at a time.
 //
-//   in:  { id, method, args }  { abort: id }       out: { id, value | error, timings }  { id, event, data }
+//   in:  { id, method, args }  { abort: id }       out: { id, value | error, timings, facts }  { id, event, data }
+//
+// `facts` are what the page's side shows as properties, sent when they are new: after loading and teaching.
 import { loadHere } from "./load.js";
 
 let net;
@@ -11,8 +13,6 @@ const methods = {
   async load(id, options, signal) {
     if (options.onProgress) options.onProgress = emit(id, "onProgress");
     net = await loadHere({ ...options, signal });
-    const { architecture, labels, precision, variant, numThreads } = net;
-    return { architecture, labels, precision, variant, numThreads };
   },
   train(id, options = {}, signal) {
     if (options.onEpoch) options.onEpoch = emit(id, "onEpoch");
@@ -40,6 +40,11 @@ function crossing(error) {
   }
 }
 
+function facts() {
+  const { architecture, labels, precision, variant, numThreads } = net;
+  return { architecture, labels, precision, variant, numThreads };
+}
+
 function buffers(value) {
   const found = [value, value?.values].find((part) => ArrayBuffer.isView(part));
   return found && found.buffer instanceof ArrayBuffer ? [found.buffer] : [];
@@ -51,7 +56,8 @@ addEventListener("message", async ({ data: { id, method, args, abort } }) => {
   controllers.set(id, controller);
   try {
     const value = await call(id, method, args, controller.signal);
-    postMessage({ id, value, timings: net?.timings }, buffers(value));
+    const news = method === "load" || method === "train" ? facts() : undefined;
+    postMessage({ id, value, timings: net.timings, facts: news }, buffers(value));
   } catch (error) {
     postMessage({ id, error: crossing(error) });
   } finally {
