@@ -62,17 +62,27 @@ export class Chooser {
     return this.load();
   }
 
-  /** Reads names for the classes, for the network in use and those that follow. */
+  /** Reads names for the classes, for the network in use and those that follow; names that do not fit it wait. */
   async takeLabels(file) {
     try {
-      const names = parseLabels(await file.text(), file.name);
-      this.#engine?.rename(names);
-      this.#names = names;
-      tell(byId("chooser-error"), null);
-      this.#onEngine(this.#engine);
-      this.#describe();
+      this.#names = parseLabels(await file.text(), file.name);
     } catch (error) {
       tell(byId("chooser-error"), error.message);
+      return;
+    }
+    tell(byId("chooser-error"), this.#engine && this.#rename("They wait for a network that they fit."));
+    if (!this.#engine) return;
+    this.#onEngine(this.#engine);
+    this.#describe();
+  }
+
+  /** Gives the network in use the names that were chosen. Comes out: why they do not fit and what became of them. */
+  #rename(consequence) {
+    try {
+      this.#engine.rename(this.#names);
+      return null;
+    } catch (error) {
+      return `${error.message} ${consequence}`;
     }
   }
 
@@ -121,13 +131,7 @@ export class Chooser {
   #take(engine) {
     const before = this.#engine;
     this.#engine = engine;
-    let misfit = null;
-    try {
-      engine.rename(this.#names);
-    } catch (error) {
-      misfit = `${error.message} The names were left out.`;
-    }
-    tell(byId("chooser-error"), misfit);
+    tell(byId("chooser-error"), this.#rename("The names were left out."));
     this.#describe();
     this.#onEngine(engine);
     before?.dispose();
@@ -205,7 +209,7 @@ export class Chooser {
     const facts = [
       ["Network", title],
       ["From", choice.title],
-      ["Classes", `${classes}${this.#names || net.labels?.length ? "" : ", without names"}`],
+      ["Classes", `${classes}${this.#engine.named ? "" : ", without names"}`],
       ["Mult-Adds", short(multAdds)],
       ["Parameters", short(parameters)],
       ["Padding", padding],

@@ -70,6 +70,11 @@ export class Engine {
     return this.net.architecture.classes;
   }
 
+  /** Whether its answers have names, the file's own or others. */
+  get named() {
+    return Boolean(this.#names ?? this.net.labels?.length);
+  }
+
   get multAdds() {
     return this.layers.reduce((sum, layer) => sum + layer.multAdds, 0);
   }
