@@ -43,7 +43,7 @@ export type {
 export type Variant = "simd128" | "relaxed" | "threads";
 
 export interface LoadOptions extends Omit<SourceOptions, "labels"> {
-  /** The model file: its address, a response, or its bytes. Needed, for the package ships no network yet. */
+  /** The model file: its address, a response, or its bytes. Default: the network that ships, 200 classes of everyday things and animals at 96×96 pixels, in int8. */
   weights?: Source;
   /** Names of the classes, or the address of a text file (a line each) or JSON array with them. */
   labels?: readonly string[] | string | URL;
