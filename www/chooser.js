@@ -14,6 +14,7 @@ export class Chooser {
   #loading = null; // AbortController of the load that runs
   #engine = null;
   #names = null;
+  #waiting = null; // names that fitted no network yet
   #given = null; // a file that came by drop instead of by the form
 
   constructor({ onEngine, onStatus }) {
@@ -64,26 +65,29 @@ export class Chooser {
 
   /** Reads names for the classes, for the network in use and those that follow; names that do not fit it wait. */
   async takeLabels(file) {
+    let sentence = null;
     try {
-      this.#names = parseLabels(await file.text(), file.name);
+      this.#waiting = parseLabels(await file.text(), file.name);
+      if (this.#engine) {
+        this.#useWaiting(this.#engine);
+        this.#onEngine(this.#engine);
+        this.#describe();
+      }
     } catch (error) {
-      tell(byId("chooser-error"), error.message);
-      return;
+      sentence = error.message;
     }
-    tell(byId("chooser-error"), this.#engine && this.#rename("They wait for a network that they fit."));
-    if (!this.#engine) return;
-    this.#onEngine(this.#engine);
-    this.#describe();
+    tell(byId("chooser-error"), sentence);
   }
 
-  /** Gives the network in use the names that were chosen. Comes out: why they do not fit and what became of them. */
-  #rename(consequence) {
+  /** Gives a network the names that wait, where some do; throws where they do not fit, and then they wait on. */
+  #useWaiting(engine) {
+    if (!this.#waiting) return;
     try {
-      this.#engine.rename(this.#names);
-      return null;
+      engine.rename(this.#waiting);
     } catch (error) {
-      return `${error.message} ${consequence}`;
+      throw new Error(`${error.message} They wait for a network that they fit.`);
     }
+    [this.#names, this.#waiting] = [this.#waiting, null];
   }
 
   /** Takes settings from the page's address: `?weights=…&padding=same`. */
@@ -131,7 +135,19 @@ export class Chooser {
   #take(engine) {
     const before = this.#engine;
     this.#engine = engine;
-    tell(byId("chooser-error"), this.#rename("The names were left out."));
+    let misfit = null;
+    try {
+      engine.rename(this.#names);
+    } catch (error) {
+      misfit = `${error.message} The names were left out.`;
+    }
+    try {
+      this.#useWaiting(engine);
+      misfit = null;
+    } catch {
+      // For another network, then.
+    }
+    tell(byId("chooser-error"), misfit);
     this.#describe();
     this.#onEngine(engine);
     before?.dispose();

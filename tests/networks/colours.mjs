@@ -8,8 +8,9 @@ export const COLOURS = ["red thing, scarlet", "green thing", "blue thing", "grey
 const STRIDED_BLOCKS = 13;
 const CHANNELS = 8; // of every layer: TensorFlow never goes below it
 
-/** The native file of the network that knows colours: a few kilobytes. `labels` false leaves the names out. */
-export function colourNetwork({ labels = true, resolution = 32 } = {}) {
+/** The native file of the network that knows colours: a few kilobytes. `labels` false leaves the names out, and then
+ * `classes` may be more than there are colours; the further ones are never named. */
+export function colourNetwork({ labels = true, resolution = 32, classes = COLOURS.length } = {}) {
   const tensors = {};
   const put = (name, shape, at) => {
     const values = new Float32Array(shape.reduce((product, size) => product * size, 1));
@@ -26,9 +27,10 @@ export function colourNetwork({ labels = true, resolution = 32 } = {}) {
     put(`conv_pw_${block}/kernel`, [1, 1, CHANNELS, CHANNELS], three.map((c) => [c * CHANNELS + c, 1]));
     put(`conv_pw_${block}/bias`, [CHANNELS], []);
   }
-  const [classes, strength] = [COLOURS.length, 4];
+  const strength = 4;
   put("conv_preds/kernel", [1, 1, CHANNELS, classes], three.map((c) => [c * classes + c, strength]));
-  put("conv_preds/bias", [classes], [[3, strength * 1.2]]);
+  const never = Array.from({ length: classes - COLOURS.length }, (_, index) => [COLOURS.length + index, -100]);
+  put("conv_preds/bias", [classes], [[3, strength * 1.2], ...never]);
   const architecture = { alpha: 0.001, resolution, classes, ...(labels ? { labels: COLOURS } : {}) };
   return safetensors(tensors, { mobilenet: JSON.stringify({ version: 1, architecture }) });
 }

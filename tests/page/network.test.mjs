@@ -78,7 +78,7 @@ test("names for a network that has none, with or without a background line", asy
   await give('{"0": ["n1", "rosso"], "1": ["n2", "verde"], "2": ["n3", "blu"], "3": ["n4", "grigio"]}', "names.json");
   await waitForAnswer(page, "rosso");
   await give("one\ntwo\n");
-  assert.equal(await notice(page, "#chooser-error"), "The list holds 2 names, and the network has 4 classes.");
+  assert.equal(await notice(page, "#chooser-error"), "The list holds 2 names, and the network has 4 classes. They wait for a network that they fit.");
   await waitForAnswer(page, "rosso");
   await give("<!doctype html><p>Sign in");
   assert.match(await notice(page, "#chooser-error"), /is a web page, not a list of names/);
@@ -131,4 +131,14 @@ test("an address in the page's own address is loaded at once", async () => {
 
 test("nothing was written to the console but the browser's own word on 404", () => {
   assert.deepEqual(opened.complaints.filter((text) => !/404/.test(text)), []);
+});
+
+test("names that came before their network are used once it comes", async () => {
+  await page.getByRole("tab", { name: "Network" }).click();
+  const labels = page.getByLabel("Names of the classes");
+  const names = Array.from({ length: 10 }, (_, index) => `name ${index}`);
+  await labels.setInputFiles({ name: "names.txt", mimeType: "text/plain", buffer: Buffer.from(names.join("\n")) });
+  assert.match(await notice(page, "#chooser-error"), /^The list holds 10 names, .* They wait for a network that they fit\.$/);
+  await chooseNetwork(page, colourNetwork({ labels: false, classes: 10 }), "ten.safetensors");
+  await waitForAnswer(page, "name 0");
 });
