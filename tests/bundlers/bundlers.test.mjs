@@ -19,11 +19,12 @@ const built = ["simd128", "relaxed", "threads"].filter((name) => existsSync(join
 const skip = built.length < 3 && "pkg/ is not built whole: npm run build";
 
 const page = '<!doctype html><title>app</title><link rel="icon" href="data:,"><script type="module" src="MAIN"></script>';
-// Each query asks for one way to run: ?variant=threads&numThreads=2&worker=1
+// Each query asks for one way to run: ?variant=threads&numThreads=2&worker=1, and shipped=1 for the package's own network
 const main = `
 import { load } from "mobilenet-wasm";
-const { variant, numThreads = 1, worker } = Object.fromEntries(new URLSearchParams(location.search));
-const options = { weights: new URL("/net.safetensors", location.href), numThreads: Number(numThreads), worker: Boolean(worker) };
+const { variant, numThreads = 1, worker, shipped } = Object.fromEntries(new URLSearchParams(location.search));
+const options = { numThreads: Number(numThreads), worker: Boolean(worker) };
+if (!shipped) options.weights = new URL("/net.safetensors", location.href);
 if (variant) options.variant = variant;
 try {
   const net = await load(options);
@@ -63,7 +64,7 @@ function suite(start) {
     await running?.close();
     if (running) rmSync(running.folder, { recursive: true });
   });
-  for (const query of ["", "variant=simd128", "variant=relaxed&worker=1", "variant=threads&numThreads=2", "numThreads=2&worker=1"]) {
+  for (const query of ["", "variant=simd128", "variant=relaxed&worker=1", "variant=threads&numThreads=2", "numThreads=2&worker=1", "shipped=1", "shipped=1&worker=1"]) {
     test(query || "as the loader chooses", async () => {
       const tab = await browser.newPage();
       tab.on("console", (message) => /warning|error/.test(message.type()) && noise.push(message.text()));
@@ -75,7 +76,7 @@ function suite(start) {
       const wanted = Object.fromEntries(new URLSearchParams(query));
       assert.equal(answer.variant, wanted.variant ?? (wanted.numThreads ? "threads" : "relaxed"));
       assert.equal(answer.numThreads, Number(wanted.numThreads ?? 1));
-      const expected = await reference();
+      const expected = await reference(wanted.shipped);
       assert.deepEqual(answer.found.map(({ className }) => className), expected.map(({ className }) => className));
       answer.found.forEach(({ probability }, index) => assert.ok(Math.abs(probability - expected[index].probability) < 1e-4));
     });
@@ -83,11 +84,10 @@ function suite(start) {
   test("nothing is written to the console", () => assert.deepEqual(noise, []));
 }
 
-let known;
-async function reference() {
+async function reference(shipped) {
   const { load } = await import(pathToFileURL(join(pkg, "index.js")));
-  known ??= (await load({ weights: networkFile(), variant: "simd128" })).classify(frame(), 3);
-  return known;
+  const net = await load({ ...(shipped ? {} : { weights: networkFile() }), variant: "simd128" });
+  return net.classify(frame(), 3);
 }
 
 const isolated = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
