@@ -1,10 +1,10 @@
-// Networks of random weights, for the bench and for tests that want more than a toy.
+// Networks of random weights as native model files, for the bench and for tests: in pages and in Node.
 
 /** Channels of the blocks and strides of their depthwise convolutions: Table 1 of the paper. */
 const BLOCKS = [[1, 64], [2, 128], [1, 128], [2, 256], [1, 256], [2, 512], [1, 512], [1, 512], [1, 512], [1, 512], [1, 512], [2, 1024], [1, 1024]];
 
 /** Name, kernel shape and number of multiplied inputs of every layer with weights; and the Mult-Adds of all. */
-export function layersOf(alpha, resolution) {
+export function layersOf(alpha, resolution, classes = 1000) {
   const width = (channels) => Math.max(8, Math.floor(channels * alpha));
   let side = Math.ceil(resolution / 2);
   let channels = width(32);
@@ -18,8 +18,8 @@ export function layersOf(alpha, resolution) {
     multAdds += side * side * channels * (9 + width(out));
     channels = width(out);
   });
-  layers.push(["conv_preds", [1, 1, channels, 1000], channels]);
-  return { layers, strides, multAdds: multAdds + channels * 1000 };
+  layers.push(["conv_preds", [1, 1, channels, classes], channels]);
+  return { layers, strides, multAdds: multAdds + channels * classes };
 }
 
 /** A file of a header and the arrays that it names, in their order. */
@@ -38,8 +38,11 @@ export function safetensors(header, parts) {
   return bytes;
 }
 
-/** Weights that keep activations alive (uniform, He's variance), the same every time, and a native model file of them. */
-export function modelFile(alpha, resolution, layers) {
+/**
+ * Weights that keep activations alive (uniform, He's variance), the same every time, and a native model file of them.
+ * `more` is what the file says of its architecture besides: classes and labels where they are not ImageNet's.
+ */
+export function modelFile(alpha, resolution, layers, more = {}) {
   let state = 1;
   const random = () => {
     state ^= state << 13;
@@ -47,7 +50,7 @@ export function modelFile(alpha, resolution, layers) {
     state ^= state << 5;
     return ((state >>> 0) / 2 ** 32) * 2 - 1;
   };
-  const architecture = { alpha, resolution };
+  const architecture = { alpha, resolution, ...more };
   const header = { __metadata__: { mobilenet: JSON.stringify({ version: 1, architecture }) } };
   const parts = [];
   let offset = 0;

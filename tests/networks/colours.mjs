@@ -1,6 +1,7 @@
 // A network for tests that see the package from outside, built by hand in the native format: its first layer passes red,
 // green and blue on, every other layer leaves them as they are, and the classifier names the strongest. So a test knows
 // the right answer without any file from elsewhere.
+import { safetensors } from "../../benches/page/network.js";
 
 /** The classes of the network that knows colours. */
 export const COLOURS = ["red thing, scarlet", "green thing", "blue thing", "grey thing"];
@@ -11,11 +12,15 @@ const CHANNELS = 8; // of every layer: TensorFlow never goes below it
 /** The native file of the network that knows colours: a few kilobytes. `labels` false leaves the names out, and then
  * `classes` may be more than there are colours; the further ones are never named. */
 export function colourNetwork({ labels = true, resolution = 32, classes = COLOURS.length } = {}) {
-  const tensors = {};
+  const architecture = { alpha: 0.001, resolution, classes, ...(labels ? { labels: COLOURS } : {}) };
+  const header = { __metadata__: { mobilenet: JSON.stringify({ version: 1, architecture }) } };
+  const parts = [];
+  let offset = 0;
   const put = (name, shape, at) => {
     const values = new Float32Array(shape.reduce((product, size) => product * size, 1));
     for (const [index, value] of at) values[index] = value;
-    tensors[name] = { shape, values };
+    header[name] = { dtype: "F32", shape, data_offsets: [offset, (offset += values.byteLength)] };
+    parts.push(values);
   };
   const three = [0, 1, 2];
   const centre = 4; // of the 3 × 3 window
@@ -31,22 +36,5 @@ export function colourNetwork({ labels = true, resolution = 32, classes = COLOUR
   put("conv_preds/kernel", [1, 1, CHANNELS, classes], three.map((c) => [c * classes + c, strength]));
   const never = Array.from({ length: classes - COLOURS.length }, (_, index) => [COLOURS.length + index, -100]);
   put("conv_preds/bias", [classes], [[3, strength * 1.2], ...never]);
-  const architecture = { alpha: 0.001, resolution, classes, ...(labels ? { labels: COLOURS } : {}) };
-  return safetensors(tensors, { mobilenet: JSON.stringify({ version: 1, architecture }) });
-}
-
-function safetensors(tensors, metadata) {
-  const header = { __metadata__: metadata };
-  const parts = [];
-  let offset = 0;
-  for (const [name, { shape, values }] of Object.entries(tensors)) {
-    const bytes = Buffer.from(values.buffer);
-    header[name] = { dtype: "F32", shape, data_offsets: [offset, (offset += bytes.length)] };
-    parts.push(bytes);
-  }
-  let text = JSON.stringify(header);
-  text += " ".repeat((8 - (text.length % 8)) % 8);
-  const length = Buffer.alloc(8);
-  length.writeBigUInt64LE(BigInt(text.length));
-  return Buffer.concat([length, Buffer.from(text), ...parts]);
+  return Buffer.from(safetensors(header, parts));
 }
