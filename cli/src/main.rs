@@ -35,8 +35,8 @@ enum Command {
     Quantize(quantize::Arguments),
     /// Train a network on labelled pictures.
     Train(Box<train::Arguments>),
-    /// Count the networks of Tables 8 and 9 from their layers, beside the paper's figures.
-    Paper(paper::Arguments),
+    /// Train the networks of the paper's tables small and write a report, its own figures beside them.
+    Paper(Box<paper::Arguments>),
 }
 
 fn main() -> anyhow::Result<()> {

@@ -5,34 +5,7 @@ mod support;
 use mobilenet::model::architecture::Convolution;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
-use support::{Folder, gzip, mobilenet, prints, read, refuses, tar};
-
-/// A picture of class 0, 1 or 2: mostly red, green or blue, with noise from `seed`.
-fn picture(class: usize, seed: u32) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(class as u32);
-    let mut noise = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 24) as u8 / 2
-    };
-    let pixel =
-        |_, _| image::Rgb(std::array::from_fn(|colour| noise() + if colour == class { 127 } else { 0 }));
-    let mut pixel = pixel;
-    let picture = image::RgbImage::from_fn(36, 32, &mut pixel);
-    let mut bytes = std::io::Cursor::new(Vec::new());
-    picture.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
-    bytes.into_inner()
-}
-
-/// `count` pictures of each class as a tar.gz.
-fn archive(count: u32, first: u32) -> Vec<u8> {
-    let name = |class: usize, index: u32| format!("set/{}/{index}.png", ["blue", "green", "red"][class]);
-    let files = (0..3).flat_map(|class| (first..first + count).map(move |index| (class, index)));
-    let files: Vec<(String, Vec<u8>)> =
-        files.map(|(class, index)| (name(class, index), picture(2 - class, index))).collect();
-    let files: Vec<(&str, Vec<u8>)> =
-        files.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())).collect();
-    gzip(&tar(&files))
-}
+use support::{Folder, archive, mobilenet, noisy as picture, prints, read, refuses};
 
 /// The command for a run so small that it takes a second, and more options.
 fn small<'a>(data: &'a str, output: &'a str, more: &[&'a str]) -> Vec<&'a str> {

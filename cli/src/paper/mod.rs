@@ -1,39 +1,258 @@
-//! `mobilenet paper`: what the paper's tables say, counted by this project's own code.
+//! `mobilenet paper`: the paper's tables, trained again small, and one report of them.
+//!
+//! `family` says which networks there are, `mod` trains each once by the parts of `train`, `kept` keeps its result,
+//! `claims` judges, `report` and `figures` write. `networks` counts the networks of Tables 8 and 9 from their layers.
 
+mod claims;
+mod family;
+mod figures;
+mod kept;
 mod networks;
+mod report;
 
-use anyhow::Result;
+use crate::train::data::Set;
+use crate::train::record::replace;
+use crate::train::source::Source;
+use crate::train::{Plan, interruption, session};
+use anyhow::{Context, ensure};
+use claims::Scored;
+use family::{Family, Member, Part};
+use figures::Axis;
+use kept::Kept;
 use mobilenet::Architecture;
-use mobilenet::model::cost;
+use mobilenet::train::schedule::{Fall, Schedule};
+use mobilenet::train::{Augmentation, Settings};
+use report::{Report, Row, scored};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Arguments of `paper`: none yet, the costs need no training.
+/// Arguments of `paper`: without `--data` only what needs no training is printed.
 #[derive(clap::Args)]
-pub struct Arguments {}
+pub struct Arguments {
+    #[command(flatten)]
+    source: Source,
+    /// Where report.md and the figures go, and the folder work/ with what is kept of every network.
+    #[arg(long, default_value = "paper")]
+    output: PathBuf,
+    /// Width multipliers of Table 6 and the figures.
+    #[arg(long, value_delimiter = ',', default_value = "1,0.75,0.5,0.25")]
+    alphas: Vec<f64>,
+    /// Resolutions of Table 7 and the figures; the default is a quarter of the paper's.
+    #[arg(long, value_delimiter = ',', default_value = "56,48,40,32")]
+    resolutions: Vec<usize>,
+    /// Width of Tables 4 and 5's network; with standard convolutions it costs eight times as much.
+    #[arg(long, default_value_t = 0.25)]
+    base_alpha: f64,
+    /// Its resolution.
+    #[arg(long, default_value_t = 48)]
+    base_resolution: usize,
+    /// Only these parts of the report.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Part>,
+    /// Passes over the data, for every network the same.
+    #[arg(long, default_value_t = 20)]
+    epochs: u64,
+    /// Pictures per step, over all workers.
+    #[arg(long, default_value_t = 32)]
+    batch: usize,
+    /// Threads that learn, each on its share of a batch.
+    #[arg(long, default_value_t = 2)]
+    workers: usize,
+    /// Greatest learning rate, for every network the same.
+    #[arg(long, default_value_t = 0.045)]
+    rate: f64,
+    /// Of everything random.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
 
-/// Prints Tables 8 and 9 as Markdown: counted beside printed.
-pub fn run(_: &Arguments) -> Result<()> {
-    println!(
-        "| network | top-1 in the paper | Mult-Adds, counted | in the paper | parameters, counted | in the paper |"
-    );
-    println!("|---|---|---|---|---|---|");
-    let row = |name: &str, mult_adds: u64, parameters: u64, paper: (f64, f64, f64)| {
-        let millions = |value: u64| value as f64 / 1e6;
-        let (counted, held) = (millions(mult_adds), millions(parameters));
-        println!("| {name} | {} % | {counted:.0} M | {} M | {held:.2} M | {} M |", paper.0, paper.1, paper.2);
-    };
-    for (name, alpha, resolution, paper) in [
-        ("1.0 MobileNet-224", 1.0, 224, (70.6, 569.0, 4.2)),
-        ("0.50 MobileNet-160", 0.5, 160, (60.2, 76.0, 1.32)),
-    ] {
-        let total = cost::of(&Architecture { alpha, resolution, ..Architecture::default() });
-        row(name, total.mult_adds, total.parameters, paper);
+/// Prints Tables 8 and 9, or trains the family and writes the report.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    if arguments.source.data.is_empty() {
+        print!("{}", report::counted());
+        println!("\nWith --data the other tables are trained: see --help.");
+        return Ok(());
     }
-    for network in networks::networks() {
-        let paper = (network.paper_top1, network.paper_mult_adds, network.paper_parameters);
-        row(network.name, network.count.mult_adds, network.count.parameters, paper);
+    let family = family(arguments)?;
+    let all = [Part::Table4, Part::Table5, Part::Table6, Part::Table7, Part::Figures];
+    let parts = if arguments.only.is_empty() { &all[..] } else { &arguments.only };
+    let members = family.members(parts);
+    for member in &members {
+        plan(arguments, member, &[String::new(), String::new()]).with_context(|| member.name())?;
     }
-    println!(
-        "\nThe paper's 1700 M for SqueezeNet is twice what its layers hold: it seems to count additions apart."
-    );
+    let (set, validation) = arguments.source.read(true)?;
+    let validation = validation.context(
+        "there is nothing to count on: give --validation, or --pictures to leave some out of training",
+    )?;
+    let labels = arguments.source.labels(&set.classes)?;
+    let work = arguments.output.join("work");
+    std::fs::create_dir_all(&work).with_context(|| work.display().to_string())?;
+    let prints = kept::prints(&set, &validation);
+    let mut rows: Vec<(Kept, Plan, Row)> = Vec::new();
+    for member in members {
+        let plan = plan(arguments, &member, &labels)?;
+        let kept = Kept::new(&work, &member, &plan, prints);
+        let outcome = kept.outcome()?;
+        rows.push((kept, plan, (member, outcome)));
+    }
+    let stop = interruption()?;
+    let count = rows.len();
+    for index in 0..count {
+        if rows[index].2.1.is_some() {
+            continue;
+        }
+        println!(
+            "{} ({} of {count}; {}):",
+            rows[index].2.0.name(),
+            index + 1,
+            share(&rows, set.classes.len())
+        );
+        if !train(&mut rows[index], &set, &validation, &stop)? {
+            println!("stopped; the same command goes on");
+            return Ok(());
+        }
+        // The report grows with every network.
+        write(arguments, parts, &family, &set, &validation, &rows)?;
+    }
+    write(arguments, parts, &family, &set, &validation, &rows)?;
+    println!("{count} networks are trained: {}", arguments.output.join("report.md").display());
     Ok(())
+}
+
+/// Trains one network. `false` where that was interrupted.
+fn train(
+    (kept, plan, row): &mut (Kept, Plan, Row),
+    set: &Set,
+    validation: &Set,
+    stop: &AtomicBool,
+) -> anyhow::Result<bool> {
+    if stop.load(Ordering::Relaxed) {
+        return Ok(false);
+    }
+    let lines = session::run(plan, set, Some(validation), None, kept.record()?, stop)
+        .with_context(|| row.0.name())?;
+    if (lines.len() as u64) < plan.epochs {
+        return Ok(false);
+    }
+    row.1 = Some(kept.finish(&lines)?);
+    Ok(true)
+}
+
+/// How much of the work is done, by Mult-Adds.
+fn share(rows: &[(Kept, Plan, Row)], classes: usize) -> String {
+    let sum = |rows: &mut dyn Iterator<Item = &Row>| {
+        rows.map(|(member, _)| member.cost(classes).mult_adds).sum::<u64>() as f64
+    };
+    let all = sum(&mut rows.iter().map(|row| &row.2));
+    let done = sum(&mut rows.iter().map(|row| &row.2).filter(|row| row.1.is_some()));
+    format!("{:.0} % of the work is done", 100.0 * done / all)
+}
+
+fn family(arguments: &Arguments) -> anyhow::Result<Family> {
+    let mut alphas = arguments.alphas.clone();
+    alphas.sort_by(|a, b| b.total_cmp(a));
+    alphas.dedup();
+    let mut resolutions = arguments.resolutions.clone();
+    resolutions.sort_unstable_by(|a, b| b.cmp(a));
+    resolutions.dedup();
+    ensure!(!alphas.is_empty(), "--alphas is empty, and one width is needed");
+    ensure!(!resolutions.is_empty(), "--resolutions is empty, and one is needed");
+    let base = Member::new(arguments.base_alpha, arguments.base_resolution);
+    Ok(Family { alphas, resolutions, base })
+}
+
+/// How a network is trained: the same for each, as in the paper.
+fn plan(arguments: &Arguments, member: &Member, labels: &[String]) -> anyhow::Result<Plan> {
+    let Arguments { epochs, batch, workers, rate, seed, .. } = *arguments;
+    ensure!(epochs > 0, "--epochs is 0, and a run needs one");
+    ensure!((1..=256).contains(&workers), "--workers is {workers}, and must be 1 to 256");
+    ensure!(batch >= workers, "--batch is {batch}, and every one of the {workers} workers needs a picture");
+    ensure!(rate > 0.0 && rate.is_finite(), "--rate is {rate}, and must be above 0");
+    let architecture = Architecture { labels: labels.to_vec(), ..member.architecture(labels.len()) };
+    architecture.validate()?;
+    // A run of so few steps has no use for an average over a thousand of them.
+    let settings = Settings { average_decay: 0.0, seed, ..Settings::default() };
+    Ok(Plan {
+        architecture,
+        settings,
+        schedule: Schedule { peak: rate, warm_up: 1.0, epochs: epochs as f64, fall: Fall::Cosine },
+        augmentation: AUGMENTATION,
+        resolutions: vec![(0, member.resolution)],
+        epochs,
+        batch,
+        workers,
+        asynchronous: false,
+        smoothing: 0.0,
+        teacher_weight: 0.0,
+        validate_every: epochs,
+    })
+}
+
+/// Little, as the paper advises for small networks.
+const AUGMENTATION: Augmentation = Augmentation { area: 0.5, flip: true, jitter: 0.0, mixup: 0.0 };
+
+/// Writes report and figures from what is trained.
+fn write(
+    arguments: &Arguments,
+    parts: &[Part],
+    family: &Family,
+    set: &Set,
+    validation: &Set,
+    rows: &[(Kept, Plan, Row)],
+) -> anyhow::Result<()> {
+    let classes = set.classes.len();
+    let row = |member: Member| -> Row {
+        let found = rows.iter().find(|row| row.2.0 == member);
+        (member, found.and_then(|row| row.2.1.clone()))
+    };
+    let beside = |list: &[(Member, Option<family::Printed>)]| {
+        list.iter().map(|(member, printed)| (row(*member), *printed)).collect::<Vec<_>>()
+    };
+    let grid: Vec<Row> = family.grid().into_iter().map(row).collect();
+    let points: Vec<Scored> = grid.iter().filter_map(|row| scored(row, classes)).collect();
+    let pair = |[a, b]: [(Member, Option<family::Printed>); 2]| {
+        Some((scored(&row(a.0), classes)?, scored(&row(b.0), classes)?))
+    };
+    let pictures = validation.len();
+    let separable = pair(family.table4()).map(|(a, b)| claims::separable(a, b, pictures));
+    let narrow = pair(family.table5()).map(|(a, b)| claims::narrow(a, b, pictures));
+    let smooth = (points.len() > 1).then(|| claims::smooth(&points, pictures));
+    let Arguments { epochs, batch, rate, seed, .. } = arguments;
+    let report = Report {
+        classes,
+        training_pictures: set.len(),
+        validation_pictures: pictures,
+        recipe: format!(
+            "{epochs} epochs of RMSprop in batches of {batch}, a learning rate of {rate} that falls to zero along \
+             half a cosine, random crops and mirrors, seed {seed}, the same for every network"
+        ),
+        command: command(std::env::args().skip(1)),
+        parts,
+        tables: vec![
+            (Part::Table4, "Table 4: standard against separable convolutions", beside(&family.table4())),
+            (Part::Table5, "Table 5: narrow against shallow", beside(&family.table5())),
+            (Part::Table6, "Table 6: width multiplier", beside(&family.table6())),
+            (Part::Table7, "Table 7: resolution multiplier", beside(&family.table7())),
+        ],
+        grid,
+        claims: separable.into_iter().chain(narrow).chain(smooth).collect(),
+    };
+    if parts.contains(&Part::Figures) {
+        let parameters = |scored: &Scored| scored.member.cost(classes).parameters;
+        for (axis, name) in [(Axis::MultAdds, "mult-adds"), (Axis::Parameters, "parameters")] {
+            let svg = figures::draw(axis, &points, parameters)?;
+            replace(&arguments.output.join(format!("accuracy-{name}.svg")), svg.as_bytes())?;
+        }
+    }
+    replace(&arguments.output.join("report.md"), report.markdown().as_bytes())
+}
+
+/// The command as it can be given again: an option a line.
+fn command(words: impl Iterator<Item = String>) -> String {
+    words.fold("mobilenet".into(), |text, word| {
+        let gap = if word.starts_with("--") { " \\\n  " } else { " " };
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./,=@+".contains(&byte);
+        let word = if word.bytes().all(plain) { word } else { format!("'{}'", word.replace('\'', "'\\''")) };
+        text + gap + &word
+    })
 }

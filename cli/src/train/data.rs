@@ -97,16 +97,25 @@ impl Set {
         self.pictures[index].class
     }
 
-    /// Leaves out all but the first `count` classes, and all but the first `pictures` of each.
-    pub fn restrict(&mut self, count: usize, pictures: usize) {
+    /// Leaves out all but the first `count` classes, and all but the first `pictures` of each. Comes out: the other
+    /// pictures of those classes.
+    pub fn restrict(&mut self, count: usize, pictures: usize) -> Self {
         self.classes.truncate(count);
         let mut seen = vec![0usize; count];
-        self.pictures.retain(|picture| {
-            picture.class < count && {
-                seen[picture.class] += 1;
-                seen[picture.class] <= pictures
-            }
-        });
+        self.pictures.retain(|picture| picture.class < count);
+        let first = |picture: &Picture| {
+            seen[picture.class] += 1;
+            seen[picture.class] <= pictures
+        };
+        let (first, rest) = std::mem::take(&mut self.pictures).into_iter().partition(first);
+        self.pictures = first;
+        let classes = self.classes.clone();
+        Self { pictures: rest, classes, room: AtomicUsize::new(0), unreadable: Mutex::default() }
+    }
+
+    /// Takes the pictures of another set with the same classes.
+    pub fn append(&mut self, other: Self) {
+        self.pictures.extend(other.pictures);
     }
 
     /// The picture, or `None` where it cannot be decoded; the first time that happens it is named.

@@ -1,14 +1,16 @@
 //! `mobilenet train`: labelled pictures become a network, as the paper trained (RMSprop, asynchronously if asked), with
 //! a checkpoint after every epoch from which `--resume` goes on to the same result.
 //!
-//! `data` reads pictures, `feed` makes batches while the network learns, `teacher` asks a larger network, `session`
-//! runs epochs (`asynchronous` where workers do not wait), `record` keeps checkpoint, log and curves.
+//! `source` says which pictures, `data` reads them, `feed` makes batches while the network learns, `teacher` asks a
+//! larger network, `session` runs epochs (`asynchronous` where workers do not wait), `record` keeps checkpoint, log and
+//! curves. `paper` trains its family by the same parts.
 
 mod asynchronous;
-mod data;
+pub mod data;
 mod feed;
-mod record;
-mod session;
+pub mod record;
+pub mod session;
+pub mod source;
 mod teacher;
 
 use crate::network::Known;
@@ -19,6 +21,7 @@ use mobilenet::Architecture;
 use mobilenet::model::architecture::Convolution;
 use mobilenet::train::schedule::{Fall, Schedule};
 use mobilenet::train::{Augmentation, Optimiser, Settings};
+use source::Source;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,26 +46,13 @@ enum FallName {
 }
 
 #[derive(clap::Args)]
+#[command(mut_arg("data", |data| data.required(true)))]
 pub struct Arguments {
-    /// Training pictures: tar or tar.gz files (<class>/<file> inside) or folders with a folder a class; several make
-    /// one set.
-    #[arg(long, required = true, num_args = 1..)]
-    data: Vec<PathBuf>,
-    /// Pictures to validate on, in the same forms.
-    #[arg(long, num_args = 1..)]
-    validation: Vec<PathBuf>,
+    #[command(flatten)]
+    source: Source,
     /// Where checkpoint, log, curves and the network go.
     #[arg(long, default_value = "run")]
     output: PathBuf,
-    /// A file with a line `class<tab>label` for each class, for labels better than the folders' names.
-    #[arg(long)]
-    labels: Option<PathBuf>,
-    /// Only the first this many classes of the set.
-    #[arg(long)]
-    classes: Option<usize>,
-    /// Only the first this many training pictures of each class.
-    #[arg(long, default_value_t = usize::MAX, hide_default_value = true)]
-    pictures: usize,
     /// Width multiplier.
     #[arg(long, default_value_t = 0.5)]
     alpha: f64,
@@ -152,9 +142,6 @@ pub struct Arguments {
     /// Validate after every this many epochs (and after the last).
     #[arg(long, default_value_t = 1)]
     validate_every: u64,
-    /// MiB of decoded pictures to keep; the rest is decoded again every epoch.
-    #[arg(long, default_value_t = 2048)]
-    keep: usize,
     /// Go on from the checkpoint in the output folder.
     #[arg(long)]
     resume: bool,
@@ -164,6 +151,7 @@ pub struct Arguments {
 }
 
 /// What a run is, checked.
+#[derive(Debug)]
 pub struct Plan {
     pub architecture: Architecture,
     pub settings: Settings,
@@ -193,30 +181,21 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         arguments.batch,
         arguments.workers
     );
-    let keep = arguments.keep << 20;
-    let mut set = Set::read(&arguments.data, None, keep)?;
-    let count = arguments.classes.unwrap_or(set.classes.len());
-    ensure!(
-        (2..=set.classes.len()).contains(&count),
-        "--classes is {count}, and the set has {} (training needs two)",
-        set.classes.len()
-    );
-    let names = set.classes.clone();
-    set.restrict(count, arguments.pictures);
-    let validation = match arguments.validation.as_slice() {
-        [] => None,
-        paths => {
-            let mut validation = Set::read(paths, Some(&names), keep / 4)?;
-            validation.restrict(count, usize::MAX);
-            Some(validation)
-        }
-    };
-    let plan = plan(arguments, labels(arguments.labels.as_deref(), &set.classes)?)?;
+    let (set, validation) = arguments.source.read(false)?;
+    let plan = plan(arguments, arguments.source.labels(&set.classes)?)?;
     if arguments.benchmark {
         let teacher =
             arguments.teacher.as_deref().map(|path| ask(arguments, path, &set, &plan)).transpose()?;
         return session::benchmark(&plan, &set, teacher.as_ref());
     }
+    let stop = interruption()?;
+    let record = record::Record::open(&arguments.output, arguments.resume)?;
+    let teacher = arguments.teacher.as_deref().map(|path| ask(arguments, path, &set, &plan)).transpose()?;
+    session::run(&plan, &set, validation.as_ref(), teacher.as_ref(), record, &stop).map(drop)
+}
+
+/// What Ctrl-C sets, so that a run ends after its step; the second ends the program.
+pub fn interruption() -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let heard = Arc::clone(&stop);
     ctrlc::set_handler(move || {
@@ -225,9 +204,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         }
         eprintln!("stopping after this step, with a checkpoint; once more to stop at once");
     })?;
-    let record = record::Record::open(&arguments.output, arguments.resume)?;
-    let teacher = arguments.teacher.as_deref().map(|path| ask(arguments, path, &set, &plan)).transpose()?;
-    session::run(&plan, &set, validation.as_ref(), teacher.as_ref(), record, &stop)
+    Ok(stop)
 }
 
 fn plan(arguments: &Arguments, labels: Vec<String>) -> anyhow::Result<Plan> {
@@ -320,19 +297,6 @@ fn resolutions(text: &str, architecture: &Architecture) -> anyhow::Result<Vec<(u
         bail!(wrong());
     }
     Ok(list)
-}
-
-/// The label of every class: from the file where there is one, else the class's own name.
-fn labels(path: Option<&Path>, classes: &[String]) -> anyhow::Result<Vec<String>> {
-    let Some(path) = path else { return Ok(classes.to_vec()) };
-    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    let pairs: Vec<(&str, &str)> = text.lines().filter_map(|line| line.split_once('\t')).collect();
-    let find = |class: &String| {
-        let found = pairs.iter().find(|(name, _)| name == class);
-        let label = found.map(|(_, label)| label.trim().to_string());
-        label.with_context(|| format!("{} has no line for class `{class}`", path.display()))
-    };
-    classes.iter().map(find).collect()
 }
 
 fn ask(arguments: &Arguments, path: &Path, set: &Set, plan: &Plan) -> anyhow::Result<teacher::Answers> {

@@ -45,6 +45,12 @@ impl Record {
         Ok(record)
     }
 
+    /// Goes on where the folder holds a run, and begins one where it does not.
+    pub fn proceed(folder: &Path) -> anyhow::Result<Self> {
+        let record = Self { folder: folder.into(), resume: false };
+        Self::open(folder, record.path("checkpoint").exists())
+    }
+
     fn path(&self, what: &str) -> PathBuf {
         self.folder.join(match what {
             "checkpoint" => "checkpoint.safetensors",

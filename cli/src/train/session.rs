@@ -36,7 +36,7 @@ pub struct Place {
     lines: Vec<Line>,
 }
 
-/// Trains by the plan until it is done or `stop` is set.
+/// Trains by the plan until it is done or `stop` is set. Comes out: the epochs that were finished.
 pub fn run(
     plan: &Plan,
     set: &Set,
@@ -44,7 +44,7 @@ pub fn run(
     teacher: Option<&Answers>,
     record: Record,
     stop: &AtomicBool,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Vec<Line>> {
     let (mut trainer, mut place) = match record.checkpoint()? {
         None => (Trainer::new(&plan.architecture, plan.settings)?, Place::default()),
         Some((path, bytes)) => {
@@ -67,11 +67,12 @@ pub fn run(
         record.lines(&place.lines)?;
         if !finished {
             println!("stopped in epoch {} after step {}; go on with --resume", place.epoch + 1, place.step);
-            return Ok(());
+            return Ok(place.lines);
         }
     }
     trainer.set_resolution(plan.architecture.resolution)?;
-    record.network(&trainer.weights()?)
+    record.network(&trainer.weights()?)?;
+    Ok(place.lines)
 }
 
 /// Trains for half a minute and prints how fast.

@@ -110,6 +110,33 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     packed.finish().unwrap()
 }
 
+/// A picture of class 0, 1 or 2: mostly red, green or blue, with noise from `seed`.
+pub fn noisy(class: usize, seed: u32) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(class as u32);
+    let mut noise = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8 / 2
+    };
+    let pixel =
+        |_, _| image::Rgb(std::array::from_fn(|colour| noise() + if colour == class { 127 } else { 0 }));
+    let mut pixel = pixel;
+    let picture = image::RgbImage::from_fn(36, 32, &mut pixel);
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}
+
+/// `count` such pictures of each class as a tar.gz, made from the seeds from `first` on.
+pub fn archive(count: u32, first: u32) -> Vec<u8> {
+    let name = |class: usize, index: u32| format!("set/{}/{index}.png", ["blue", "green", "red"][class]);
+    let files = (0..3).flat_map(|class| (first..first + count).map(move |index| (class, index)));
+    let files: Vec<(String, Vec<u8>)> =
+        files.map(|(class, index)| (name(class, index), noisy(2 - class, index))).collect();
+    let files: Vec<(&str, Vec<u8>)> =
+        files.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())).collect();
+    gzip(&tar(&files))
+}
+
 /// The network that knows colours, with so many classes, the first of them (behind a background class, where there is
 /// one) red, green, blue and grey.
 pub fn colours(classes: usize, background: bool, labels: &[&str]) -> Weights {
