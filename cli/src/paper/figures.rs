@@ -5,8 +5,10 @@ use super::family::{Printed, SIDES, SMALL, WIDTHS};
 use anyhow::anyhow;
 use plotters::prelude::*;
 
-/// A point: what a network costs (millions), its accuracy (per cent), its width.
+/// What a network costs (millions) and its accuracy (per cent).
 type Point = (f64, f64);
+/// One of the two.
+type Value = fn(&Point) -> f64;
 /// Points of one resolution, which a line joins.
 type Series = (String, Vec<Point>);
 
@@ -70,12 +72,12 @@ fn svg(axis: Axis, panels: &[(&str, Vec<Series>)]) -> Result<String, Box<dyn std
         root.fill(&WHITE)?;
         for (area, (title, series)) in root.split_evenly((1, panels.len())).iter().zip(panels) {
             let points = || series.iter().flat_map(|(_, points)| points);
-            let least = |value: fn(&Point) -> f64| points().map(value).fold(f64::MAX, f64::min);
-            let most = |value: fn(&Point) -> f64| points().map(value).fold(f64::MIN, f64::max);
+            let least = |value: Value| points().map(value).fold(f64::MAX, f64::min);
+            let most = |value: Value| points().map(value).fold(f64::MIN, f64::max);
             if points().next().is_none() {
                 continue;
             }
-            let (cost, accuracy): (fn(&Point) -> f64, fn(&Point) -> f64) = (|point| point.0, |point| point.1);
+            let (cost, accuracy): (Value, Value) = (|point| point.0, |point| point.1);
             let across = (least(cost) / 1.3..most(cost) * 1.3).log_scale();
             let up = (least(accuracy) - 3.0).max(0.0)..(most(accuracy) + 3.0).min(100.0);
             let mut chart = ChartBuilder::on(area)

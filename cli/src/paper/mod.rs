@@ -16,13 +16,13 @@ use crate::train::source::Source;
 use crate::train::{Plan, interruption, session};
 use anyhow::{Context, ensure};
 use claims::Scored;
-use family::{Family, Member, Part};
+use family::{Family, Member, Part, Printed};
 use figures::Axis;
 use kept::Kept;
 use mobilenet::Architecture;
 use mobilenet::train::schedule::{Fall, Schedule};
 use mobilenet::train::{Augmentation, Settings};
-use report::{Report, Row, scored};
+use report::{Report, Row, Table, scored};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -205,12 +205,13 @@ fn write(
         let found = rows.iter().find(|row| row.2.0 == member);
         (member, found.and_then(|row| row.2.1.clone()))
     };
-    let beside = |list: &[(Member, Option<family::Printed>)]| {
-        list.iter().map(|(member, printed)| (row(*member), *printed)).collect::<Vec<_>>()
+    let table = |part, title, list: &[(Member, Option<Printed>)]| {
+        let rows = list.iter().map(|(member, printed)| (row(*member), *printed)).collect();
+        Table { part, title, rows }
     };
     let grid: Vec<Row> = family.grid().into_iter().map(row).collect();
     let points: Vec<Scored> = grid.iter().filter_map(|row| scored(row, classes)).collect();
-    let pair = |[a, b]: [(Member, Option<family::Printed>); 2]| {
+    let pair = |[a, b]: [(Member, Option<Printed>); 2]| {
         Some((scored(&row(a.0), classes)?, scored(&row(b.0), classes)?))
     };
     let pictures = validation.len();
@@ -229,10 +230,10 @@ fn write(
         command: command(std::env::args().skip(1)),
         parts,
         tables: vec![
-            (Part::Table4, "Table 4: standard against separable convolutions", beside(&family.table4())),
-            (Part::Table5, "Table 5: narrow against shallow", beside(&family.table5())),
-            (Part::Table6, "Table 6: width multiplier", beside(&family.table6())),
-            (Part::Table7, "Table 7: resolution multiplier", beside(&family.table7())),
+            table(Part::Table4, "Table 4: standard against separable convolutions", &family.table4()),
+            table(Part::Table5, "Table 5: narrow against shallow", &family.table5()),
+            table(Part::Table6, "Table 6: width multiplier", &family.table6()),
+            table(Part::Table7, "Table 7: resolution multiplier", &family.table7()),
         ],
         grid,
         claims: separable.into_iter().chain(narrow).chain(smooth).collect(),

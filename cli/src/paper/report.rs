@@ -10,6 +10,14 @@ use mobilenet::model::cost;
 /// A network of the family and its result, where there is one yet.
 pub type Row = (Member, Option<Outcome>);
 
+/// One of Tables 4 to 7.
+pub struct Table {
+    pub part: Part,
+    pub title: &'static str,
+    /// Each with what the paper prints in its place.
+    pub rows: Vec<(Row, Option<Printed>)>,
+}
+
 /// What the report is written from.
 pub struct Report<'a> {
     pub classes: usize,
@@ -21,8 +29,7 @@ pub struct Report<'a> {
     pub command: String,
     /// Which parts were asked for.
     pub parts: &'a [Part],
-    /// Tables 4 to 7: number, title, rows with what the paper prints.
-    pub tables: Vec<(Part, &'static str, Vec<(Row, Option<Printed>)>)>,
+    pub tables: Vec<Table>,
     /// Every width at every resolution.
     pub grid: Vec<Row>,
     pub claims: Vec<Claim>,
@@ -39,10 +46,8 @@ impl Report<'_> {
     /// The whole text; the figures' files are those that `mod` writes.
     pub fn markdown(&self) -> String {
         let mut text = self.beginning();
-        for (part, title, rows) in &self.tables {
-            if self.parts.contains(part) {
-                text += &self.table(title, rows);
-            }
+        for table in self.tables.iter().filter(|table| self.parts.contains(&table.part)) {
+            text += &self.table(table);
         }
         if self.parts.contains(&Part::Figures) {
             text += "\n## Figures 4 and 5: accuracy against cost\n\n\
@@ -57,7 +62,7 @@ impl Report<'_> {
 
     fn beginning(&self) -> String {
         let trained = |rows: &[Row]| rows.iter().filter_map(|row| row.1.clone()).collect::<Vec<_>>();
-        let rows = self.tables.iter().flat_map(|(.., rows)| rows).map(|(row, _)| row.clone());
+        let rows = self.tables.iter().flat_map(|table| &table.rows).map(|(row, _)| row.clone());
         let rows: Vec<Row> = rows.chain(self.grid.iter().cloned()).collect();
         let mean = {
             let done = trained(&rows);
@@ -90,13 +95,14 @@ impl Report<'_> {
         text
     }
 
-    fn table(&self, title: &str, rows: &[(Row, Option<Printed>)]) -> String {
+    fn table(&self, table: &Table) -> String {
         let mut text = format!(
-            "\n## {title}\n\n\
+            "\n## {}\n\n\
              | network | top-1 | top-5 | million Mult-Adds | million parameters | in the paper | top-1 | million \
-             Mult-Adds | million parameters |\n|---|---|---|---|---|---|---|---|---|\n"
+             Mult-Adds | million parameters |\n|---|---|---|---|---|---|---|---|---|\n",
+            table.title
         );
-        for ((member, outcome), printed) in rows {
+        for ((member, outcome), printed) in &table.rows {
             let cost = member.cost(self.classes);
             let accuracy = outcome.as_ref().map_or("not trained yet | –".into(), |outcome| {
                 format!("{:.1} % | {:.1} %", 100.0 * outcome.top1, 100.0 * outcome.top5)
