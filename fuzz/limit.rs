@@ -1,4 +1,5 @@
-//! Watches what reading one input takes: more than four times its length and 64 MB is a finding.
+//! Watches what reading one input takes: more than four times its length and 64 MB is a finding. The fuzzers and
+//! `tests/damage.rs` include this file.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -26,11 +27,12 @@ unsafe impl GlobalAlloc for Measuring {
 #[global_allocator]
 static ALLOCATOR: Measuring = Measuring;
 
-/// Reads an input of so many bytes.
-pub fn within<T>(input: usize, read: impl FnOnce() -> T) {
+/// Reads an input of so many bytes, which `name` names where it takes too much.
+pub fn within<T>(name: &str, input: usize, read: impl FnOnce() -> T) -> T {
     let before = HELD.load(Relaxed);
     MOST.store(before, Relaxed);
-    drop(read());
+    let value = read();
     let took = MOST.load(Relaxed).saturating_sub(before);
-    assert!(took <= 4 * input + (64 << 20), "{took} bytes for an input of {input}");
+    assert!(took <= 4 * input + (64 << 20), "{name}: {took} bytes for an input of {input}");
+    value
 }

@@ -5,37 +5,13 @@
 
 mod common;
 mod foreign;
+#[path = "../fuzz/limit.rs"]
+#[allow(unsafe_code)] // a global allocator cannot be written without; the library itself is not touched
+mod limit;
 
 use common::Random;
 use foreign::Files;
 use mobilenet::formats::{Options, Source, read_source};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-
-/// The system's allocator, which knows how much is held and how much was at most.
-struct Measuring;
-
-static HELD: AtomicUsize = AtomicUsize::new(0);
-static MOST: AtomicUsize = AtomicUsize::new(0);
-
-#[allow(unsafe_code)] // a global allocator cannot be written without; the library itself is not touched
-// SAFETY: every call is handed to the system's allocator as it came.
-unsafe impl GlobalAlloc for Measuring {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let held = HELD.fetch_add(layout.size(), Relaxed) + layout.size();
-        MOST.fetch_max(held, Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        HELD.fetch_sub(layout.size(), Relaxed);
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Measuring = Measuring;
-
 /// Flips bits, cuts the end off, overwrites a stretch with another one, takes one out or puts zeros, ones or a large
 /// number somewhere.
 fn damage(bytes: &mut Vec<u8>, random: &mut Random) {
@@ -68,13 +44,8 @@ fn damage(bytes: &mut Vec<u8>, random: &mut Random) {
 fn read(name: &str, (bytes, beside): &Files) -> Result<mobilenet::Weights, mobilenet::Error> {
     let beside: Vec<(&str, &[u8])> = beside.iter().map(|(name, bytes)| (&**name, &**bytes)).collect();
     let input = bytes.len() + beside.iter().map(|(_, bytes)| bytes.len()).sum::<usize>();
-    let before = HELD.load(Relaxed);
-    MOST.store(before, Relaxed);
     let source = Source { bytes, beside: &beside };
-    let result = read_source(&source, &Options::default()).map(|reading| reading.weights);
-    let took = MOST.load(Relaxed).saturating_sub(before);
-    assert!(took <= 4 * input + (64 << 20), "{name}: {took} bytes for an input of {input}");
-    result
+    limit::within(name, input, || read_source(&source, &Options::default()).map(|reading| reading.weights))
 }
 
 // One test in this file: another one running beside it would be measured too.

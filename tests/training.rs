@@ -1,9 +1,15 @@
-//! A small network learns generated pictures from nothing, in seconds; two workers repeat themselves exactly.
+//! A small network learns generated pictures from nothing, in seconds, natively and in a browser (`wasm-pack test`); two
+//! workers repeat themselves exactly.
 
 use mobilenet::Architecture;
 use mobilenet::model::architecture::Convolution;
 use mobilenet::train::random::Random;
 use mobilenet::train::{Optimiser, Replica, Settings, Trainer};
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::{wasm_bindgen_test as test, wasm_bindgen_test_configure};
+
+#[cfg(target_arch = "wasm32")]
+wasm_bindgen_test_configure!(run_in_browser);
 
 const SIDE: usize = 32;
 const CLASSES: usize = 4;

@@ -5,8 +5,10 @@
 mod limit;
 
 use libfuzzer_sys::fuzz_target;
-use mobilenet::formats::{keras, Options, Source};
+use mobilenet::formats::{Options, Source, keras};
 
 fuzz_target!(|bytes: &[u8]| {
-    limit::within(bytes.len(), || keras::read_zip(&Source::alone(bytes), &Options::default()));
+    let _ = limit::within("keras_zip", bytes.len(), || {
+        keras::read_zip(&Source::alone(bytes), &Options::default())
+    });
 });

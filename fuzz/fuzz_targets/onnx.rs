@@ -5,8 +5,8 @@
 mod limit;
 
 use libfuzzer_sys::fuzz_target;
-use mobilenet::formats::{onnx, Options, Source};
+use mobilenet::formats::{Options, Source, onnx};
 
 fuzz_target!(|bytes: &[u8]| {
-    limit::within(bytes.len(), || onnx::read(&Source::alone(bytes), &Options::default()));
+    let _ = limit::within("onnx", bytes.len(), || onnx::read(&Source::alone(bytes), &Options::default()));
 });

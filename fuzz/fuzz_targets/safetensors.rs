@@ -5,8 +5,10 @@
 mod limit;
 
 use libfuzzer_sys::fuzz_target;
-use mobilenet::formats::{safetensors, Options, Source};
+use mobilenet::formats::{Options, Source, safetensors};
 
 fuzz_target!(|bytes: &[u8]| {
-    limit::within(bytes.len(), || safetensors::read(&Source::alone(bytes), &Options::default()));
+    let _ = limit::within("safetensors", bytes.len(), || {
+        safetensors::read(&Source::alone(bytes), &Options::default())
+    });
 });

@@ -15,5 +15,5 @@ fuzz_target!(|bytes: &[u8]| {
     let source = Source { bytes: json, beside: &beside };
     // Every shard counts, as it would in files of their own.
     let input = json.len() + beside.len() * shard.len();
-    limit::within(input, || tfjs::read(&source, &Options::default()));
+    let _ = limit::within("tfjs", input, || tfjs::read(&source, &Options::default()));
 });

@@ -5,8 +5,8 @@
 mod limit;
 
 use libfuzzer_sys::fuzz_target;
-use mobilenet::formats::{tflite, Options, Source};
+use mobilenet::formats::{Options, Source, tflite};
 
 fuzz_target!(|bytes: &[u8]| {
-    limit::within(bytes.len(), || tflite::read(&Source::alone(bytes), &Options::default()));
+    let _ = limit::within("tflite", bytes.len(), || tflite::read(&Source::alone(bytes), &Options::default()));
 });
