@@ -216,7 +216,8 @@ fn write(
     };
     let pictures = validation.len();
     let separable = pair(family.table4()).map(|(a, b)| claims::separable(a, b, pictures));
-    let narrow = pair(family.table5()).map(|(a, b)| claims::narrow(a, b, pictures));
+    let base = scored(&row(family.base), classes);
+    let narrow = pair(family.table5()).map(|(a, b)| claims::narrow(a, b, base, pictures));
     let smooth = (points.len() > 1).then(|| claims::smooth(&points, pictures));
     let Arguments { epochs, batch, rate, seed, .. } = arguments;
     let report = Report {
