@@ -2,19 +2,23 @@
 //!
 //! Goes in: a [`Network`] in normal form and the caller's options. Comes out: a [`Reading`], with padding, activation,
 //! epsilon, normalisation, width, classes and resolution as the graph shows them, or a sentence that names the node.
-//! Batch norm, scales and shifts behind a convolution are folded into it on the way.
+//! Batch norm, scales and shifts behind a convolution are folded into it on the way. `window` compares a convolution
+//! with the one that is wanted.
+
+mod window;
 
 use super::super::options::{Origin, Property, settle};
 use super::super::{Options, Reading};
 use super::constant::Geometry;
-use super::{Convolution, Network, Node, Op, Pads};
+use super::{Network, Node, Op};
 use crate::model::architecture::{
     BLOCKS, ChannelOrder, Convolution as Blocks, Normalisation, SHALLOW_REMOVES, STEM_CHANNELS,
 };
 use crate::model::weights::{BatchNorm, Kernel, LayerWeights, fold};
-use crate::shape::{Activation, Padding};
+use crate::shape::Activation;
 use crate::{Architecture, Error, Result, Weights};
 use std::iter::Peekable;
+use window::{Allowed, Wanted};
 
 /// Memory beyond four times the file that decoding may take: for what is small beside the weights.
 const SLACK: usize = 16 << 20;
@@ -79,49 +83,6 @@ pub fn read(network: Network, caller: &Options) -> Result<Reading> {
     weights.provenance = provenance;
     weights.steps = steps.unwrap_or_default();
     Ok(Reading { weights, format, properties })
-}
-
-/// Which paddings every window so far agrees with.
-#[derive(Clone, Copy)]
-struct Allowed {
-    same: bool,
-    symmetric: bool,
-}
-
-impl Default for Allowed {
-    fn default() -> Self {
-        Self { same: true, symmetric: true }
-    }
-}
-
-impl Allowed {
-    /// `None` where the network does not tell: no even size at stride 2.
-    fn decided(self) -> Option<Padding> {
-        match (self.same, self.symmetric) {
-            (true, false) => Some(Padding::Same),
-            (false, true) => Some(Padding::Symmetric),
-            _ => None,
-        }
-    }
-}
-
-/// What the table asks for next.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Wanted {
-    Window { stride: usize, depthwise: bool },
-    Pointwise,
-}
-
-impl Wanted {
-    fn describe(self, layer: &str) -> String {
-        match self {
-            Wanted::Window { stride, depthwise } => {
-                let kind = if depthwise { "depthwise" } else { "full" };
-                format!("`{layer}`, a {kind} 3×3 convolution with stride {stride}")
-            }
-            Wanted::Pointwise => format!("`{layer}`, a 1×1 convolution"),
-        }
-    }
 }
 
 /// The walk: what is left of the chain, and what was learnt.
@@ -254,31 +215,6 @@ impl<'a> Walk<'a> {
         Ok((blocks, shallow, widths.into_iter().map(|(_, outputs)| outputs).collect()))
     }
 
-    /// Geometry and stride of the convolution that comes next, if one does, nodes without effect and padding apart.
-    fn peek(&mut self) -> Option<(Geometry, usize)> {
-        loop {
-            self.skip(false);
-            match &self.nodes.peek()?.op {
-                Op::Pad(pads) => {
-                    let pads = *pads;
-                    self.nodes.next();
-                    self.add_pads(pads);
-                }
-                Op::Convolution(convolution) => {
-                    let geometry = convolution.kernel.geometry(convolution.layout, convolution.groups)?;
-                    return Some((geometry, convolution.stride[0]));
-                }
-                _ => return None,
-            }
-        }
-    }
-
-    fn add_pads(&mut self, pads: [usize; 4]) {
-        for (sum, pad) in self.pads.iter_mut().zip(pads) {
-            *sum = sum.saturating_add(pad);
-        }
-    }
-
     /// One convolution of the body with all that is folded into it, and its activation. Gives its channels.
     /// `width` has the channels at alpha 1 and those of the layers so far, which have to agree on alpha.
     fn layer(
@@ -335,98 +271,6 @@ impl<'a> Walk<'a> {
         self.layers.push(layer);
         self.channels = outputs;
         Ok(outputs)
-    }
-
-    /// The next convolution, checked against the table; the size and the padding go on.
-    fn convolution(&mut self, expected: &str, wanted: Wanted) -> Result<(Node<'a>, Geometry)> {
-        self.peek();
-        let node = self.next(expected)?;
-        let Op::Convolution(convolution) = &node.op else {
-            return Err(differs(&node, "comes here", expected));
-        };
-        let Some(geometry) = convolution.kernel.geometry(convolution.layout, convolution.groups) else {
-            let what = format!("has a kernel of shape {:?}", convolution.kernel.shape);
-            return Err(differs(&node, &what, expected));
-        };
-        let fits = match wanted {
-            Wanted::Pointwise => {
-                geometry.window == [1, 1] && !geometry.depthwise && convolution.stride == [1, 1]
-            }
-            Wanted::Window { stride, depthwise } => {
-                geometry.window == [3, 3]
-                    && geometry.depthwise == depthwise
-                    && convolution.stride == [stride, stride]
-            }
-        };
-        if !fits || convolution.dilation != [1, 1] {
-            return Err(differs(&node, &describe(convolution, geometry), expected));
-        }
-        if geometry.inputs != self.channels {
-            let what = format!("takes {} channels", geometry.inputs);
-            return Err(differs(&node, &what, &format!("{} as the layer before gives", self.channels)));
-        }
-        self.border(&node, convolution, geometry)?;
-        Ok((node, geometry))
-    }
-
-    /// Compares the zeros around a window with both paddings of the table.
-    fn border(&mut self, node: &Node, convolution: &Convolution, geometry: Geometry) -> Result<()> {
-        let own = match convolution.pads {
-            Pads::Explicit(pads) => pads,
-            Pads::Same => {
-                let around = |axis: usize, before: usize, after: usize| {
-                    let size = self.size.saturating_add(before).saturating_add(after);
-                    let stride = convolution.stride[axis];
-                    let covered = size.div_ceil(stride).saturating_sub(1) * stride + geometry.window[axis];
-                    let total = covered.saturating_sub(size);
-                    [total / 2, total - total / 2]
-                };
-                let [top, bottom] = around(0, self.pads[0], self.pads[1]);
-                let [left, right] = around(1, self.pads[2], self.pads[3]);
-                [top, bottom, left, right]
-            }
-        };
-        self.add_pads(own);
-        let [top, bottom, left, right] = std::mem::take(&mut self.pads);
-        let stride = convolution.stride[0];
-        if geometry.window == [1, 1] {
-            return match [top, bottom, left, right] {
-                [0, 0, 0, 0] => Ok(()),
-                pads => {
-                    Err(differs(node, &format!("is padded by {pads:?}"), "no padding of a 1×1 convolution"))
-                }
-            };
-        }
-        let out = self.size.div_ceil(stride);
-        let gives = |before: usize, after: usize| {
-            let size = self.size.saturating_add(before).saturating_add(after);
-            size.checked_sub(3).map(|rest| rest / stride + 1)
-        };
-        let fits = |padding: Padding| {
-            let before = padding.before(self.size, stride);
-            top == before
-                && left == before
-                && gives(top, bottom) == Some(out)
-                && gives(left, right) == Some(out)
-        };
-        let now = Allowed {
-            same: self.padding.same && fits(Padding::Same),
-            symmetric: self.padding.symmetric && fits(Padding::Symmetric),
-        };
-        if !now.same && !now.symmetric {
-            let what = format!(
-                "meets {0}×{0} with {top} rows of zeros above, {bottom} below, {left} columns left and {right} right",
-                self.size
-            );
-            let expected = match self.padding.decided() {
-                Some(Padding::Same) => "SAME padding as before",
-                Some(Padding::Symmetric) => "one on every side as before",
-                None => "SAME padding or one on every side",
-            };
-            return Err(differs(node, &what, expected));
-        }
-        (self.padding, self.size) = (now, out);
-        Ok(())
     }
 
     /// Decodes kernel and bias within the budget.
@@ -558,16 +402,6 @@ fn activation((low, high): (f32, f32), range: Option<(f32, f32)>) -> Option<Acti
         },
         _ => None,
     }
-}
-
-fn describe(convolution: &Convolution, geometry: Geometry) -> String {
-    let Geometry { window, inputs, outputs, depthwise } = geometry;
-    let kind = if depthwise { "depthwise" } else { "full" };
-    let dilated = if convolution.dilation == [1, 1] { "" } else { ", dilated" };
-    format!(
-        "is a {kind} {}×{} convolution with stride {}×{}, {inputs} to {outputs} channels{dilated}",
-        window[0], window[1], convolution.stride[0], convolution.stride[1]
-    )
 }
 
 /// Whether some alpha could give `next` as well as the pairs before it (channels at alpha 1, channels found): their

@@ -4,12 +4,11 @@
 //! text stand in base64, as protobuf's JSON has them. Next: `graph::matcher`.
 
 use super::json::{List, chosen};
-use super::{Weights, damaged};
+use super::{Weights, chain, damaged};
 use crate::Result;
 use crate::formats::graph::{
     Constant, Convolution, Layout, MOST_NODES, Network, Node, Op, Pads, Wires, path,
 };
-use crate::formats::{Format, Options};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer};
@@ -179,17 +178,7 @@ pub fn network<'a>(topology: &str, weights: &Weights<'_, 'a>, bytes: usize) -> R
         graph.translate(&all[index], data, &mut nodes)?;
         data = &all[index].name;
     }
-    Ok(Network {
-        format: Format::Tfjs,
-        nodes,
-        broken,
-        size,
-        channels_first: false,
-        said: Options::default(),
-        habit: Options::default(),
-        provenance: Default::default(),
-        bytes,
-    })
+    Ok(chain(nodes, broken, size, bytes))
 }
 
 impl<'a> Graph<'_, '_, 'a> {

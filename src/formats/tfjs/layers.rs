@@ -4,11 +4,10 @@
 //! the chain of its layers. Next: `graph::matcher`.
 
 use super::json::List;
-use super::{Weights, damaged};
+use super::{Weights, chain, damaged};
 use crate::formats::graph::{
     Constant, Convolution, Element, Layout, MOST_NODES, Network, Node, Op, Pads, Wires, path,
 };
-use crate::formats::{Format, Options};
 use crate::{Error, Result};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -233,17 +232,7 @@ pub fn network<'a>(topology: &str, weights: &Weights<'_, 'a>, bytes: usize) -> R
     for index in order {
         layers[index].nodes(weights, &mut nodes)?;
     }
-    Ok(Network {
-        format: Format::Tfjs,
-        nodes,
-        broken,
-        size,
-        channels_first: false,
-        said: Options::default(),
-        habit: Options::default(),
-        provenance: Default::default(),
-        bytes,
-    })
+    Ok(chain(nodes, broken, size, bytes))
 }
 
 /// The order of the layers behind the input layer.

@@ -8,8 +8,8 @@ mod graph_model;
 mod json;
 mod layers;
 
-use super::graph::{Constant, Element, Network, Quantisation, matcher};
-use super::{Options, Reading, Source};
+use super::graph::{Constant, Element, Network, Node, Quantisation, matcher};
+use super::{Format, Options, Reading, Source};
 use crate::{Error, Result};
 use json::List;
 use serde::Deserialize;
@@ -22,6 +22,26 @@ const MOST: usize = 2048;
 
 /// Bytes that `model.json` may have: a MobileNet's has less than 100 KB, and JSON grows when it is parsed.
 const MOST_JSON: usize = 2 << 20;
+
+/// The chain of either kind of file: channels last, and silent about all but its nodes and its input's size.
+fn chain(
+    nodes: Vec<Node<'_>>,
+    broken: Option<String>,
+    size: Option<[usize; 2]>,
+    bytes: usize,
+) -> Network<'_> {
+    Network {
+        format: Format::Tfjs,
+        nodes,
+        broken,
+        size,
+        channels_first: false,
+        said: Options::default(),
+        habit: Options::default(),
+        provenance: Default::default(),
+        bytes,
+    }
+}
 
 /// `model.json`, its topology not yet looked at.
 #[derive(Deserialize)]
