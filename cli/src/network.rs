@@ -41,7 +41,7 @@ pub struct Known {
     /// Whether class 0 means "none of them".
     #[arg(long)]
     background: Option<bool>,
-    /// A file with one label a line.
+    /// A file with one label a line, or `folder<tab>label` for pictures in folders of other names.
     #[arg(long)]
     labels: Option<PathBuf>,
 }
@@ -66,11 +66,25 @@ impl Known {
         })
     }
 
+    /// Every class's folder, in their order, where each line of the labels' file says one.
+    pub fn folders(&self) -> anyhow::Result<Vec<String>> {
+        let lines = self.lines()?.unwrap_or_default();
+        let folders =
+            lines.iter().map(|line| line.split_once('\t').map(|(folder, _)| folder.trim().to_string()));
+        Ok(folders.collect::<Option<_>>().unwrap_or_default())
+    }
+
+    /// What the labels' file says, line by line.
+    fn lines(&self) -> anyhow::Result<Option<Vec<String>>> {
+        let Some(path) = &self.labels else { return Ok(None) };
+        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        Ok(Some(text.lines().map(|line| line.trim().to_string()).filter(|line| !line.is_empty()).collect()))
+    }
+
     fn options(&self) -> anyhow::Result<Options> {
-        let labels = self.labels.as_deref().map(|path| -> anyhow::Result<Vec<String>> {
-            let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-            Ok(text.lines().map(|line| line.trim().to_string()).filter(|line| !line.is_empty()).collect())
-        });
+        let label =
+            |line: String| line.split_once('\t').map_or(line.clone(), |(_, label)| label.trim().to_string());
+        let labels = self.lines()?.map(|lines| lines.into_iter().map(label).collect());
         Ok(Options {
             padding: self.padding.map(|name| match name {
                 PaddingName::Same => Padding::Same,
@@ -84,7 +98,7 @@ impl Known {
             normalisation: self.normalisation.as_deref().map(normalisation).transpose()?,
             resolution: self.resolution,
             background: self.background,
-            labels: labels.transpose()?,
+            labels,
         })
     }
 }

@@ -41,6 +41,22 @@ fn classes_json_gives_the_one_line() {
 }
 
 #[test]
+fn a_labels_file_may_name_the_folders() {
+    let folder = Folder::new("eval-folders");
+    let weights = folder.write("net.safetensors", write(&colours(4, false, &[]), Storage::F32).unwrap());
+    let images = pictures(&folder, ["n00000007", "second", "c"]);
+    let labels = folder.write("labels.txt", "n00000007\tred\nsecond\tgreen\nc\tblue\nd\tgrey\n");
+    let eval = |labels: &str| {
+        ["eval", "--weights", &weights, "--images", &images, "--labels", labels].map(String::from)
+    };
+    let printed = prints(&eval(&labels).each_ref().map(String::as_str));
+    assert_eq!(first_line(&printed), "top-1 0.750 top-5 1.000 n 4");
+    let short = folder.write("short.txt", "n00000007\tred\nsecond\tgreen\n");
+    let sentence = refuses(&eval(&short).each_ref().map(String::as_str));
+    assert!(sentence.contains("4 classes"), "{sentence}");
+}
+
+#[test]
 fn folders_may_be_numbers_labels_or_wordnet_ids() {
     let folder = Folder::new("eval-names");
     for (background, labels) in [(false, &[][..]), (true, &["background"][..])] {

@@ -91,7 +91,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         batch.clear();
         Ok(())
     };
-    pictures::labelled(&arguments.images, &weights.architecture, |picture, class| {
+    let folders = arguments.known.folders()?;
+    pictures::labelled(&arguments.images, &weights.architecture, &folders, |picture, class| {
         batch.push((picture, class));
         if batch.len() == BATCH { run(&mut batch) } else { Ok(()) }
     })?;

@@ -1,4 +1,4 @@
-//! Which class of a network a folder's name means: a number, a label, or a WordNet id.
+//! Which class of a network a folder's name means: as a list says, a number, a label, or a WordNet id.
 
 use anyhow::{Context, Result, bail};
 use mobilenet::Architecture;
@@ -18,9 +18,20 @@ pub struct Classes<'a> {
 }
 
 impl<'a> Classes<'a> {
-    /// Those of `architecture`.
-    pub fn new(architecture: &'a Architecture) -> Self {
-        Self { architecture, known: HashMap::new() }
+    /// Those of `architecture`, with a folder's name for each where `folders` has them: all, or all but the background.
+    pub fn new(architecture: &'a Architecture, folders: &[String]) -> Result<Self> {
+        let shift = usize::from(architecture.background);
+        let first = match architecture.classes.checked_sub(folders.len()) {
+            _ if folders.is_empty() => 0,
+            Some(rest) if rest == 0 || rest == shift => rest,
+            _ => bail!(
+                "the labels' file names {} folders, and the network has {} classes",
+                folders.len(),
+                architecture.classes
+            ),
+        };
+        let known = folders.iter().cloned().zip(first..).collect();
+        Ok(Self { architecture, known })
     }
 
     /// The class with a number in ImageNet's order of 1000, or in that of the network without its background class,
@@ -82,7 +93,8 @@ impl<'a> Classes<'a> {
             let classes = self.architecture.classes - usize::from(self.architecture.background);
             if classes != IMAGENET {
                 bail!(
-                    "its name is a WordNet id, and the network's {classes} classes are not ImageNet's 1000"
+                    "its name is a WordNet id, and the network's {classes} classes are not ImageNet's 1000; give \
+                     --labels a file with a line `folder<tab>label` for each class"
                 );
             }
             let number = WORDNET.lines().position(|id| id == name);
@@ -123,7 +135,7 @@ mod tests {
     fn numbers_and_wordnet_ids_are_shifted_by_a_background_class() {
         for (background, shift) in [(false, 0), (true, 1)] {
             let architecture = imagenet(background);
-            let mut classes = Classes::new(&architecture);
+            let mut classes = Classes::new(&architecture, &[]).unwrap();
             assert_eq!(classes.of_picture("n02099712/a.png").unwrap(), 208 + shift);
             assert_eq!(classes.of_picture("./val/n02099712/images/a.png").unwrap(), 208 + shift);
             assert_eq!(classes.of_picture("999/a.png").unwrap(), 999 + shift);
@@ -137,7 +149,7 @@ mod tests {
     fn labels_are_found_whole_or_by_a_synonym_that_is_theirs_alone() {
         let labels = ["7", "tench, Tinca tinca", "crane", "crane, lifting", "bell pepper"].map(String::from);
         let architecture = Architecture { classes: 5, labels: labels.to_vec(), ..Architecture::default() };
-        let mut classes = Classes::new(&architecture);
+        let mut classes = Classes::new(&architecture, &[]).unwrap();
         assert_eq!(classes.of_picture("7/a.png").unwrap(), 0);
         assert_eq!(classes.of_picture("tench/a.png").unwrap(), 1);
         assert_eq!(classes.of_picture("Tinca tinca/a.png").unwrap(), 1);
@@ -155,5 +167,19 @@ mod tests {
             let error = format!("{:#}", classes.of_picture(name).unwrap_err());
             assert!(error.contains(sentence), "{name}: {error}");
         }
+    }
+
+    #[test]
+    fn a_list_of_folders_counts_first() {
+        let folders = ["n02099712", "3"].map(String::from);
+        for (background, shift) in [(false, 0), (true, 1)] {
+            let architecture = Architecture { classes: 2 + shift, background, ..Architecture::default() };
+            let mut classes = Classes::new(&architecture, &folders).unwrap();
+            assert_eq!(classes.of_picture("n02099712/a.png").unwrap(), shift);
+            assert_eq!(classes.of_picture("3/images/a.png").unwrap(), 1 + shift);
+        }
+        let architecture = Architecture { classes: 5, ..Architecture::default() };
+        let error = Classes::new(&architecture, &folders).err().unwrap().to_string();
+        assert!(error.contains("names 2 folders, and the network has 5 classes"), "{error}");
     }
 }

@@ -38,14 +38,16 @@ impl Picture {
     }
 }
 
-/// Calls `each` with every labelled picture under `path` and the index of its class in the network.
+/// Calls `each` with every labelled picture under `path` and the index of its class in the network. `folders` names the
+/// folder of every class where they are called neither by label nor by number.
 pub fn labelled(
     path: &Path,
     architecture: &Architecture,
+    folders: &[String],
     mut each: impl FnMut(Picture, usize) -> Result<()>,
 ) -> Result<()> {
     let named = path.join("classes.json");
-    let mut classes = Classes::new(architecture);
+    let mut classes = Classes::new(architecture, folders)?;
     if named.exists() {
         let text = std::fs::read_to_string(&named).with_context(|| named.display().to_string())?;
         let entries: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text)
