@@ -11,7 +11,6 @@ use crate::infer::{Input, Network, Precision};
 use crate::model::architecture::Normalisation;
 use crate::model::{Architecture, Kernel, LayerKind, Weights};
 use crate::{Error, Result};
-use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
@@ -22,7 +21,7 @@ extern "C" {
 }
 
 /// Milliseconds of the last frame.
-#[derive(Clone, Copy, Default, Serialize)]
+#[derive(Clone, Copy, Default)]
 pub struct Timings {
     pub grab: f64,
     pub resize: f64,
@@ -30,8 +29,6 @@ pub struct Timings {
 }
 
 /// One layer of a profiled run.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct LayerTiming {
     pub name: String,
     pub kind: LayerKind,

@@ -2,7 +2,7 @@
 //!
 //! Goes in: a model file and frames as a page has them. Comes out: plain JavaScript values and `Error`s that are
 //! sentences. `value` and `options` read arguments, `load` fetches files, `frame` takes pixels, `engine` is what an
-//! object holds. The types that TypeScript sees stand in `types.d.ts`. Next: the package's loader in `pkg/`.
+//! object holds; what is shorter to say in JavaScript stands in `browser.js`. The types that TypeScript sees stand in `types.d.ts`. Next: the package's loader in `pkg/`.
 //!
 //! No method lets go of the object in a state that the next call could not work with: arguments are checked before
 //! anything is touched, and an object that was disposed says so.
@@ -23,12 +23,12 @@ use crate::formats;
 use crate::formats::{header::describe, json::Value};
 use crate::infer::heatmap::class_activation;
 use crate::infer::{Precision, predictions};
-use crate::model::{LayerKind, cost};
-use engine::Engine;
-use js_sys::{Array, Float32Array, Object, Reflect, Uint8Array};
-use serde::Serialize;
+use crate::model::cost;
+use engine::{Engine, LayerTiming, Timings};
+use js_sys::{Array, Float32Array, Object, Promise, Reflect, Uint8Array, Uint32Array};
 use std::cell::{Ref, RefCell, RefMut};
-use value::{Outcome, refuse, set};
+use std::rc::Rc;
+use value::{Outcome, named, refuse, set};
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(typescript_custom_section)]
@@ -39,30 +39,15 @@ const TYPES: &str = include_str!("types.d.ts");
 /// Its memory is freed by `dispose()` (or `using`); where nobody calls it, some time after the last reference is gone.
 #[wasm_bindgen]
 pub struct MobileNet {
-    engine: RefCell<Option<Box<Engine>>>,
+    engine: Rc<RefCell<Option<Box<Engine>>>>,
 }
 
-/// One layer's cost as JavaScript sees it.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct LayerCost {
-    name: String,
-    kind: LayerKind,
-    input: [usize; 3],
-    output: [usize; 3],
-    mult_adds: u64,
-    parameters: u64,
-}
-
-/// What has to be done once, before anything else: panics get their sentences, `formats` its JSON.
+/// What has to be done once, before anything else: panics get their sentences where they have any, `formats` its JSON.
 fn prepare() {
+    #[cfg(feature = "readers")]
     console_error_panic_hook::set_once();
     #[cfg(not(feature = "readers"))]
     json::lend();
-}
-
-fn to_js(value: &impl Serialize) -> Outcome<JsValue> {
-    Ok(value.serialize(&serde_wasm_bindgen::Serializer::new())?)
 }
 
 #[wasm_bindgen]
@@ -84,27 +69,24 @@ impl MobileNet {
                 value::describe(bytes)
             ));
         };
-        let copied = load::copy_bytes(&view)?;
-        let weights = formats::read(&copied, &wanted.formats)?;
-        drop(copied);
+        let weights = formats::read(&view.to_vec(), &wanted.formats)?;
         Self::hold(Engine::new(weights, wanted.precision)?)
     }
 
     /// A network from an address, a `Request`, `Response`, `Blob`, `ArrayBuffer` or `Uint8Array`.
     ///
     /// The promise is refused with an `Error` that names the address and what went wrong, or with the signal's reason.
-    pub async fn load(
+    #[wasm_bindgen(unchecked_return_type = "Promise<MobileNet>")]
+    pub fn load(
         #[wasm_bindgen(unchecked_param_type = "Source")] source: JsValue,
-        #[wasm_bindgen(unchecked_optional_param_type = "SourceOptions")] options: JsValue,
-    ) -> Outcome<MobileNet> {
+        #[wasm_bindgen(unchecked_optional_param_type = "SourceOptions")] options: &JsValue,
+    ) -> Promise {
         prepare();
-        let (wanted, fields) = options::source(&options)?;
-        let weights = load::load(&source, &wanted, &fields).await?;
-        Self::hold(Engine::new(weights, wanted.precision)?)
+        load::load(source, options).unwrap_or_else(|refusal| Promise::reject(&refusal))
     }
 
     fn hold(engine: Engine) -> Outcome<MobileNet> {
-        Ok(Self { engine: RefCell::new(Some(Box::new(engine))) })
+        Ok(Self { engine: Rc::new(RefCell::new(Some(Box::new(engine)))) })
     }
 
     /// The most probable classes of what the frame shows.
@@ -122,10 +104,9 @@ impl MobileNet {
         let architecture = engine.architecture();
         let found = selection.pick(engine.probabilities())?;
         let object = |prediction: &predictions::Prediction| {
-            let object = Object::new();
+            let numbers = [prediction.probability.into(), prediction.index as f64];
+            let object = named("probability index", &numbers);
             set(&object, "className", predictions::class_name(architecture, prediction.index));
-            set(&object, "probability", prediction.probability);
-            set(&object, "index", prediction.index as u32);
             object
         };
         Ok(found.iter().map(object).collect())
@@ -165,13 +146,10 @@ impl MobileNet {
         };
         let (map, features) = engine.network.features();
         let heat = class_activation(features, map, &engine.classifier, class)?;
-        let object = Object::new();
-        set(&object, "width", heat.width as u32);
-        set(&object, "height", heat.height as u32);
+        let (low, high) = (heat.minimum.into(), heat.maximum.into());
+        let numbers = [heat.width as f64, heat.height as f64, low, high, class as f64];
+        let object = named("width height minimum maximum index", &numbers);
         set(&object, "values", Float32Array::from(heat.values.as_slice()));
-        set(&object, "minimum", heat.minimum);
-        set(&object, "maximum", heat.maximum);
-        set(&object, "index", class as u32);
         set(&object, "className", predictions::class_name(engine.architecture(), class));
         Ok(object)
     }
@@ -182,27 +160,32 @@ impl MobileNet {
         &self,
         #[wasm_bindgen(unchecked_param_type = "Frame")] frame: &JsValue,
         #[wasm_bindgen(unchecked_optional_param_type = "FrameOptions")] options: &JsValue,
-    ) -> Outcome<JsValue> {
+    ) -> Outcome<Array> {
         let mut engine = self.engine()?;
         let seen = options::frame("profile", options)?;
-        to_js(&engine.profile(frame, &seen)?)
+        let describe = |layer: &LayerTiming| {
+            let object = named("milliseconds multAdds", &[layer.milliseconds, layer.mult_adds as f64]);
+            set(&object, "name", &layer.name);
+            set(&object, "kind", layer.kind.name());
+            object
+        };
+        Ok(engine.profile(frame, &seen)?.iter().map(describe).collect())
     }
 
     /// What each layer costs, in the order the data flows.
     #[wasm_bindgen(unchecked_return_type = "LayerCost[]")]
-    pub fn layers(&self) -> Outcome<JsValue> {
+    pub fn layers(&self) -> Outcome<Array> {
         let engine = self.engine()?;
-        let sizes = |map: crate::shape::Map| [map.height, map.width, map.channels];
-        let describe = |cost::LayerCost { layer, cost, .. }: cost::LayerCost| LayerCost {
-            input: sizes(layer.shape.input),
-            output: sizes(layer.shape.output),
-            name: layer.name,
-            kind: layer.kind,
-            mult_adds: cost.mult_adds,
-            parameters: cost.folded,
+        let sizes = |map: crate::shape::Map| Uint32Array::from(&[map.height as u32, map.width as u32, map.channels as u32][..]);
+        let describe = |cost::LayerCost { layer, cost, .. }: &cost::LayerCost| {
+            let object = named("multAdds parameters", &[cost.mult_adds as f64, cost.folded as f64]);
+            set(&object, "name", &layer.name);
+            set(&object, "kind", layer.kind.name());
+            set(&object, "input", Array::from(&sizes(layer.shape.input)));
+            set(&object, "output", Array::from(&sizes(layer.shape.output)));
+            object
         };
-        let costs = cost::of_layers(engine.architecture());
-        to_js(&costs.into_iter().map(describe).collect::<Vec<_>>())
+        Ok(cost::of_layers(engine.architecture()).iter().map(describe).collect())
     }
 
     /// What the network is; its labels stand in `labels`.
@@ -250,8 +233,9 @@ impl MobileNet {
 
     /// Milliseconds of the last call that took a frame: `grab`, `resize`, `network`.
     #[wasm_bindgen(getter, unchecked_return_type = "Timings")]
-    pub fn timings(&self) -> Outcome<JsValue> {
-        to_js(&self.read()?.timings)
+    pub fn timings(&self) -> Outcome<Object> {
+        let Timings { grab, resize, network } = self.read()?.timings;
+        Ok(named("grab resize network", &[grab, resize, network]))
     }
 
     /// Whether `dispose` was called.

@@ -13,46 +13,55 @@ use crate::model::architecture::{ChannelOrder, Normalisation};
 use crate::shape::{Activation, Padding};
 use wasm_bindgen::JsValue;
 
-const FRAME: &[&str] = &["regionOfInterest", "rotationDegrees", "flipped", "fit", "signal"];
-const CLASSIFY: &[&str] = &["topk", "scoreThreshold", "allow", "deny"];
-const NETWORK: &[&str] =
-    &["precision", "labels", "padding", "activation", "epsilon", "normalisation", "resolution"];
-const SOURCE: &[&str] = &["onProgress", "signal", "integrity", "cache"];
+/// The schemas of the options, as `browser.js` reads them; words stand in the order of their meanings below.
+macro_rules! frame {
+    () => {
+        "regionOfInterest:region rotationDegrees:number flipped:boolean fit:cover|contain|stretch signal:signal"
+    };
+}
+macro_rules! network {
+    () => {
+        "precision:f32|int8 labels:texts padding:same|symmetric activation:relu|relu6 epsilon:number \
+         normalisation:normalisation resolution:count"
+    };
+}
+const FRAME: &str = frame!();
+const CLASSIFY: &str = concat!("topk:count scoreThreshold:number allow:array deny:array ", frame!());
+const NETWORK: &str = network!();
+const SOURCE: &str = concat!(network!(), " onProgress:function signal:signal integrity:hash cache:cache");
+
+/// Options of `train`, as `TrainOptions` has them.
+pub const TRAIN: &str = "epochs:count learningRate:number batchSize:count validationSplit:number seed:count \
+                         onEpoch:function signal:signal";
 
 /// How many classes `classify` gives where nobody says.
 const TOPK: usize = 3;
 
-/// Options of `train`, as `TrainOptions` has them.
-pub const TRAIN: &[&str] =
-    &["epochs", "learningRate", "batchSize", "validationSplit", "seed", "onEpoch", "signal"];
-
 /// `FrameOptions` of `method`.
-pub fn frame(method: &'static str, value: &JsValue) -> Outcome<image::Options> {
-    frame_fields(&Fields::new(method, value, &[FRAME])?)
+pub fn frame(method: &str, value: &JsValue) -> Outcome<image::Options> {
+    frame_fields(&Fields::read(method, value, FRAME)?)
 }
 
 fn frame_fields(fields: &Fields) -> Outcome<image::Options> {
-    fields.signal()?;
-    let region = match fields.within("regionOfInterest", &["left", "top", "right", "bottom"])? {
+    let region = match fields.within("regionOfInterest") {
         None => None,
         Some(edges) => {
-            let edge = |key, absent| edges.number(key).map(|edge| edge.unwrap_or(absent));
-            let (left, top) = (edge("left", 0.0)?, edge("top", 0.0)?);
-            let region = Region { left, top, right: edge("right", 1.0)?, bottom: edge("bottom", 1.0)? };
+            let edge = |key, absent| edges.number(key).unwrap_or(absent);
+            let (left, top) = (edge("left", 0.0), edge("top", 0.0));
+            let region = Region { left, top, right: edge("right", 1.0), bottom: edge("bottom", 1.0) };
             region.validate()?;
             Some(region)
         }
     };
-    let rotation = match fields.number("rotationDegrees")? {
+    let rotation = match fields.number("rotationDegrees") {
         None => Rotation::None,
         Some(degrees) => Rotation::from_degrees(degrees)?,
     };
-    let fits = [("cover", Fit::Cover), ("contain", Fit::Contain), ("stretch", Fit::Stretch)];
     Ok(image::Options {
         region,
         rotation,
-        mirror: fields.boolean("flipped")?.unwrap_or_default(),
-        fit: fields.word("fit", &fits)?.unwrap_or_default(),
+        mirror: fields.boolean("flipped").unwrap_or_default(),
+        fit: fields.word("fit", &[Fit::Cover, Fit::Contain, Fit::Stretch]).unwrap_or_default(),
     })
 }
 
@@ -71,16 +80,16 @@ pub fn classify(value: &JsValue, architecture: &Architecture) -> Outcome<(image:
         selection.validate(classes)?;
         return Ok((image::Options::default(), selection));
     }
-    let fields = Fields::new("classify", value, &[CLASSIFY, FRAME])?;
-    let filter = match (fields.array("allow")?, fields.array("deny")?) {
+    let fields = Fields::read("classify", value, CLASSIFY)?;
+    let filter = match (fields.array("allow"), fields.array("deny")) {
         (None, None) => Filter::All,
         (Some(allow), None) => Filter::Allow(class_indices("allow", &allow, architecture)?),
         (None, Some(deny)) => Filter::Deny(class_indices("deny", &deny, architecture)?),
         (Some(_), Some(_)) => return refuse("classify: give allow or deny, not both".into()),
     };
     let selection = Selection {
-        topk: fields.count("topk")?.unwrap_or(usual),
-        threshold: fields.number("scoreThreshold")?.unwrap_or_default() as f32,
+        topk: fields.count("topk").unwrap_or(usual),
+        threshold: fields.number("scoreThreshold").unwrap_or_default() as f32,
         filter,
     };
     selection.validate(classes)?;
@@ -131,64 +140,35 @@ pub struct NetworkOptions {
 }
 
 /// `NetworkOptions` of `method`.
-pub fn network(method: &'static str, value: &JsValue) -> Outcome<NetworkOptions> {
-    network_fields(&Fields::new(method, value, &[NETWORK])?)
+pub fn network(method: &str, value: &JsValue) -> Outcome<NetworkOptions> {
+    Ok(network_fields(&Fields::read(method, value, NETWORK)?))
 }
 
-/// `SourceOptions` of `load`; the fields that tell how to fetch are left to the caller.
+/// `SourceOptions` of `load`, and the fields that tell how to fetch.
 pub fn source(value: &JsValue) -> Outcome<(NetworkOptions, Fields)> {
-    let fields = Fields::new("load", value, &[NETWORK, SOURCE])?;
-    Ok((network_fields(&fields)?, fields))
+    let fields = Fields::read("load", value, SOURCE)?;
+    Ok((network_fields(&fields), fields))
 }
 
-fn network_fields(fields: &Fields) -> Outcome<NetworkOptions> {
-    let paddings = [("same", Padding::Same), ("symmetric", Padding::Symmetric)];
-    let activations = [("relu", Activation::Relu), ("relu6", Activation::Relu6)];
-    let precisions = [("f32", Precision::F32), ("int8", Precision::Int8)];
-    let labels = match fields.array("labels")? {
-        None => None,
-        Some(values) => {
-            let text = |value: &JsValue| match value.as_string() {
-                Some(label) => Ok(label),
-                None => fields.wrong("labels", "an array of strings", value),
-            };
-            Some(values.iter().map(text).collect::<Outcome<Vec<String>>>()?)
-        }
-    };
+fn network_fields(fields: &Fields) -> NetworkOptions {
+    let texts = |values: Vec<JsValue>| values.iter().filter_map(JsValue::as_string).collect();
     let formats = formats::Options {
-        padding: fields.word("padding", &paddings)?,
-        activation: fields.word("activation", &activations)?,
-        epsilon: fields.number("epsilon")?,
-        normalisation: normalisation(fields)?,
-        resolution: fields.count("resolution")?,
-        labels,
+        padding: fields.word("padding", &[Padding::Same, Padding::Symmetric]),
+        activation: fields.word("activation", &[Activation::Relu, Activation::Relu6]),
+        epsilon: fields.number("epsilon"),
+        normalisation: fields.within("normalisation").map(|parts| Normalisation {
+            mean: three(&parts, "mean"),
+            deviation: three(&parts, "deviation"),
+            order: parts.word("order", &[ChannelOrder::Rgb, ChannelOrder::Bgr]).unwrap_or_default(),
+        }),
+        resolution: fields.count("resolution"),
+        labels: fields.array("labels").map(texts),
         ..formats::Options::default()
     };
-    Ok(NetworkOptions { formats, precision: fields.word("precision", &precisions)? })
+    NetworkOptions { formats, precision: fields.word("precision", &[Precision::F32, Precision::Int8]) }
 }
 
-fn normalisation(fields: &Fields) -> Outcome<Option<Normalisation>> {
-    let Some(parts) = fields.within("normalisation", &["mean", "deviation", "order"])? else {
-        return Ok(None);
-    };
-    let three = |key| -> Outcome<[f32; 3]> {
-        let Some(value) = parts.get(key)? else {
-            return parts.wrong(key, "given as a number or three", &JsValue::UNDEFINED);
-        };
-        if let Some(number) = value.as_f64() {
-            return Ok([number as f32; 3]);
-        }
-        let items = parts.array(key)?.unwrap_or_default();
-        let numbers: Option<Vec<f32>> = items.iter().map(|item| item.as_f64().map(|n| n as f32)).collect();
-        match numbers.and_then(|numbers| <[f32; 3]>::try_from(numbers).ok()) {
-            Some(three) => Ok(three),
-            None => parts.wrong(key, "a number or an array of three", &value),
-        }
-    };
-    let orders = [("rgb", ChannelOrder::Rgb), ("bgr", ChannelOrder::Bgr)];
-    Ok(Some(Normalisation {
-        mean: three("mean")?,
-        deviation: three("deviation")?,
-        order: parts.word("order", &orders)?.unwrap_or_default(),
-    }))
+fn three(fields: &Fields, key: &str) -> [f32; 3] {
+    let numbers = fields.array(key).unwrap_or_default();
+    [0, 1, 2].map(|index| numbers.get(index).and_then(JsValue::as_f64).unwrap_or_default() as f32)
 }

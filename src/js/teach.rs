@@ -4,26 +4,23 @@
 //! examples' embeddings are kept, not their pictures. `train` lets go of the page between passes.
 
 use super::MobileNet;
-use super::engine::{Engine, now};
+use super::engine::Engine;
 use super::options::{self, TRAIN};
-use super::value::{Fields, Outcome, check_abort, describe, refuse, set};
+use super::value::{Fields, Outcome, describe, named, refuse, set};
+use crate::error::Decimal;
 use crate::formats::safetensors::{Storage, write};
 use crate::infer::quantise::quantise_classifier;
 use crate::kernels::f32::softmax;
 use crate::model::{Architecture, Kernel, LayerWeights};
 use crate::train::head::{Course, Head, HeadSettings};
 use crate::train::random::Random;
-use js_sys::{Array, Function, Object, Promise};
+use js_sys::{Array, Object, Promise};
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::JsFuture;
 
-/// Milliseconds after which `train` lets the page draw.
-const BREATH: f64 = 12.0;
-
-#[wasm_bindgen]
+#[wasm_bindgen(module = "/src/js/browser.js")]
 extern "C" {
-    #[wasm_bindgen(js_name = setTimeout)]
-    fn set_timeout(call: &Function);
+    #[wasm_bindgen(js_name = runCourse)]
+    fn run_course(course: Lesson, options: &JsValue) -> Promise;
 }
 
 /// What was shown, and what came of it.
@@ -71,15 +68,15 @@ struct Plan {
 impl Plan {
     fn new(engine: &Engine, fields: &Fields) -> Outcome<Self> {
         let usual = HeadSettings::default();
-        let split = fields.number("validationSplit")?.unwrap_or(0.15);
+        let split = fields.number("validationSplit").unwrap_or(0.15);
         if !(0.0..1.0).contains(&split) {
-            return refuse(format!("train: validationSplit must be 0 to below 1, not {split}"));
+            return refuse(format!("train: validationSplit must be 0 to below 1, not {}", Decimal(split)));
         }
         let settings = HeadSettings {
-            epochs: fields.count("epochs")?.unwrap_or(usual.epochs),
-            batch: fields.count("batchSize")?.unwrap_or(usual.batch),
-            rate: fields.number("learningRate")?.map_or(usual.rate, |rate| rate as f32),
-            seed: fields.count("seed")?.unwrap_or(0) as u64,
+            epochs: fields.count("epochs").unwrap_or(usual.epochs),
+            batch: fields.count("batchSize").unwrap_or(usual.batch),
+            rate: fields.number("learningRate").map_or(usual.rate, |rate| rate as f32),
+            seed: fields.count("seed").unwrap_or(0) as u64,
             ..usual
         };
         let shown = &engine.lessons.shown;
@@ -109,19 +106,66 @@ impl Plan {
             settings,
         })
     }
+}
 
-    /// Loss and accuracy as JavaScript sees them.
-    fn logs(&self, head: &Head) -> Object {
-        let object = Object::new();
-        set(&object, "loss", head.loss);
-        set(&object, "accuracy", head.accuracy);
-        let (embeddings, classes) = &self.test;
+/// A head on its way through the passes; `browser.js` calls it pass by pass, so that the page can breathe between them.
+#[wasm_bindgen(skip_typescript)]
+pub struct Lesson {
+    net: MobileNet,
+    plan: Plan,
+    course: Course,
+}
+
+#[wasm_bindgen]
+impl Lesson {
+    /// How many passes there are to be.
+    #[wasm_bindgen(getter, skip_typescript)]
+    pub fn epochs(&self) -> usize {
+        self.plan.settings.epochs
+    }
+
+    /// One pass over the examples.
+    #[wasm_bindgen(skip_typescript)]
+    pub fn pass(&mut self) -> Outcome<()> {
+        Ok(self.course.pass()?)
+    }
+
+    /// Loss and accuracy of the last pass, and of the examples kept back, if any were.
+    #[wasm_bindgen(skip_typescript)]
+    pub fn logs(&self) -> Object {
+        self.measure(&self.course.head())
+    }
+
+    fn measure(&self, head: &Head) -> Object {
+        let mut logs = vec![head.loss, head.accuracy];
+        let (embeddings, classes) = &self.plan.test;
         if !classes.is_empty() {
             let (loss, accuracy) = head.test(embeddings, classes);
-            set(&object, "validationLoss", loss);
-            set(&object, "validationAccuracy", accuracy);
+            logs.extend([loss, accuracy]);
         }
-        object
+        named("loss accuracy validationLoss validationAccuracy", &logs)
+    }
+
+    /// Gives the network what was learnt. Comes out: what a `TrainingReport` has, but for its time.
+    #[wasm_bindgen(skip_typescript)]
+    pub fn finish(&mut self) -> Outcome<Object> {
+        let head = self.course.finish();
+        let report = self.measure(&head);
+        let Plan { labels, settings, learn, test, .. } = &self.plan;
+        set(&report, "epochs", settings.epochs as u32);
+        set(&report, "examples", (learn.1.len() + test.1.len()) as u32);
+        set(&report, "labels", labels.iter().map(JsValue::from).collect::<Array>());
+        let mut engine = self.net.engine()?;
+        let architecture = Architecture {
+            classes: labels.len(),
+            labels: labels.clone(),
+            background: false,
+            ..engine.network.architecture().clone()
+        };
+        engine.classifier = Kernel::F32(head.kernel.clone());
+        let probabilities = vec![0.0; architecture.classes];
+        engine.lessons.taught = Some(Taught { head, architecture, probabilities });
+        Ok(report)
     }
 }
 
@@ -136,7 +180,7 @@ impl MobileNet {
         #[wasm_bindgen(unchecked_optional_param_type = "FrameOptions")] options: &JsValue,
     ) -> Outcome<usize> {
         let mut engine = self.engine()?;
-        let label = named("addExample", label)?;
+        let label = checked("addExample", label)?;
         let seen = options::frame("addExample", options)?;
         engine.look(frame, &seen)?;
         let Engine { network, lessons, .. } = &mut *engine;
@@ -157,7 +201,7 @@ impl MobileNet {
         #[wasm_bindgen(unchecked_param_type = "string")] label: &JsValue,
     ) -> Outcome<usize> {
         let mut engine = self.engine()?;
-        let label = named("removeExamples", label)?;
+        let label = checked("removeExamples", label)?;
         let features = engine.network.embedding().len();
         let shown = &mut engine.lessons.shown;
         let Some(place) = shown.iter().position(|(known, _)| *known == label) else { return Ok(0) };
@@ -178,46 +222,21 @@ impl MobileNet {
     /// Learns the examples: from then on `classify` answers with their labels.
     ///
     /// The promise is refused where there are too few, or with the signal's reason; the answers are then as before.
-    #[wasm_bindgen(unchecked_return_type = "TrainingReport")]
-    pub async fn train(
+    #[wasm_bindgen(unchecked_return_type = "Promise<TrainingReport>")]
+    pub fn train(
         &self,
-        #[wasm_bindgen(unchecked_optional_param_type = "TrainOptions")] options: JsValue,
-    ) -> Outcome<Object> {
-        let began = now();
-        let fields = Fields::new("train", &options, &[TRAIN])?;
-        let (signal, told) = (fields.signal()?, fields.function("onEpoch")?);
+        #[wasm_bindgen(unchecked_optional_param_type = "TrainOptions")] options: &JsValue,
+    ) -> Promise {
+        self.lesson(options).unwrap_or_else(|refusal| Promise::reject(&refusal))
+    }
+
+    fn lesson(&self, options: &JsValue) -> Outcome<Promise> {
+        let fields = Fields::read("train", options, TRAIN)?;
         let plan = Plan::new(&*self.read()?, &fields)?;
         let (embeddings, classes) = plan.learn.clone();
-        let mut course = Course::new(embeddings, plan.features, classes, plan.labels.len(), plan.settings)?;
-        let mut rested = now();
-        for epoch in 0..plan.settings.epochs {
-            course.pass()?;
-            if let Some(told) = &told {
-                told.call2(&JsValue::NULL, &(epoch as u32).into(), &plan.logs(&course.head()))?;
-            }
-            if now() - rested > BREATH {
-                JsFuture::from(Promise::new(&mut |resolve, _| set_timeout(&resolve))).await?;
-                rested = now();
-            }
-            check_abort(signal.as_ref())?;
-        }
-        let head = course.finish();
-        let report = plan.logs(&head);
-        set(&report, "epochs", plan.settings.epochs as u32);
-        set(&report, "examples", (plan.learn.1.len() + plan.test.1.len()) as u32);
-        set(&report, "labels", plan.labels.iter().map(JsValue::from).collect::<Array>());
-        let mut engine = self.engine()?;
-        let architecture = Architecture {
-            classes: plan.labels.len(),
-            labels: plan.labels,
-            background: false,
-            ..engine.network.architecture().clone()
-        };
-        engine.classifier = Kernel::F32(head.kernel.clone());
-        let probabilities = vec![0.0; architecture.classes];
-        engine.lessons.taught = Some(Taught { head, architecture, probabilities });
-        set(&report, "milliseconds", now() - began);
-        Ok(report)
+        let course = Course::new(embeddings, plan.features, classes, plan.labels.len(), plan.settings)?;
+        let net = MobileNet { engine: self.engine.clone() };
+        Ok(run_course(Lesson { net, plan, course }, fields.object()))
     }
 
     /// The network as the bytes of a native model file, with what it was taught.
@@ -239,7 +258,7 @@ impl MobileNet {
 }
 
 /// A label: text that is not empty.
-fn named(method: &str, label: &JsValue) -> Outcome<String> {
+fn checked(method: &str, label: &JsValue) -> Outcome<String> {
     match label.as_string().filter(|label| !label.trim().is_empty()) {
         Some(label) => Ok(label),
         None => {

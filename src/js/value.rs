@@ -1,15 +1,26 @@
 //! Between JavaScript's values and Rust's: reading the fields of an options object, naming what something is.
 //!
-//! Goes in: a value of unknown type. Comes out: what was asked for, or an `Error` whose sentence names the option, what
-//! it was and what it may be. Nothing here calls into the caller's code without catching what it throws.
+//! Goes in: a value of unknown type, and the schema of what it may be. Comes out: what was asked for, or an `Error` whose
+//! sentence names the option, what it was and what it may be: `browser.js` looks, once, before anything is touched.
 
 use crate::Error;
-use crate::error::Decimal;
 use js_sys::{Array, Object, Reflect};
-use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen::prelude::*;
 
 /// What a method of the class gives: a value, or what JavaScript shall throw.
 pub type Outcome<T> = Result<T, JsValue>;
+
+#[wasm_bindgen(module = "/src/js/browser.js")]
+extern "C" {
+    /// What a value is, for a sentence: `a string`, `null`, `an HTMLDivElement`.
+    pub fn describe(value: &JsValue) -> String;
+    /// What was thrown, as text for the end of a sentence.
+    pub fn message(thrown: &JsValue) -> String;
+    /// An object with these numbers under these names, which stand in one text.
+    pub fn named(names: &str, values: &[f64]) -> Object;
+    #[wasm_bindgen(catch, js_name = readOptions)]
+    fn read_options(method: &str, given: &JsValue, schema: &str) -> Outcome<JsValue>;
+}
 
 impl From<Error> for JsValue {
     /// A JavaScript `Error` with the sentence.
@@ -23,166 +34,59 @@ pub fn refuse<T>(sentence: String) -> Outcome<T> {
     Err(Error::Argument(sentence).into())
 }
 
-/// What was thrown, as text for the end of a sentence.
-pub fn message(thrown: &JsValue) -> String {
-    let text = Reflect::get(thrown, &"message".into()).ok().and_then(|message| message.as_string());
-    text.or_else(|| thrown.as_string()).unwrap_or_else(|| "no reason given".into())
-}
-
-/// The name of a platform object's interface (`ImageData`, `URL`), whatever window it comes from; else nothing.
-pub fn tag(value: &JsValue) -> String {
-    if !value.is_object() {
-        return String::new();
-    }
-    let tag = Reflect::get(value, &js_sys::Symbol::to_string_tag());
-    tag.ok().and_then(|tag| tag.as_string()).unwrap_or_default()
-}
-
-/// What a value is, for a sentence: `a string`, `null`, `an HTMLDivElement`.
-pub fn describe(value: &JsValue) -> String {
-    if value.is_null() || value.is_undefined() {
-        return if value.is_null() { "null".into() } else { "undefined".into() };
-    }
-    let tag = if Array::is_array(value) { "array".into() } else { tag(value) };
-    let kind = if tag.is_empty() { value.js_typeof().as_string().unwrap_or_default() } else { tag };
-    let vowel = kind.starts_with(['a', 'e', 'i', 'o', 'A', 'E', 'I', 'O', 'H', 'X']);
-    format!("{} {kind}", if vowel { "an" } else { "a" })
-}
-
-/// An options object whose fields are asked for one by one. Absent, `undefined` and `null` are no options at all.
-pub struct Fields {
-    object: Option<Object>,
-    method: &'static str,
-}
+/// The fields of an options object, each already known to be what its schema says.
+pub struct Fields(JsValue);
 
 impl Fields {
-    /// Takes the options of `method`.
+    /// Reads the options of `method`: `name:kind` for each; the kinds stand in `browser.js`. No options at all are as good
+    /// as an empty object.
     ///
     /// # Errors
-    /// If they are no object, or if it has a field that is not `known`: a misspelt option would be silently lost.
-    pub fn new(method: &'static str, value: &JsValue, known: &[&[&str]]) -> Outcome<Self> {
-        if value.is_undefined() || value.is_null() {
-            return Ok(Self { object: None, method });
-        }
-        let Some(object) = value.dyn_ref::<Object>().filter(|object| !Array::is_array(object)) else {
-            return refuse(format!("{method}: the options must be an object, not {}", describe(value)));
-        };
-        for key in Object::keys(object).iter().filter_map(|key| key.as_string()) {
-            if !known.iter().any(|names| names.contains(&key.as_str())) {
-                let names = known.concat().join(", ");
-                return refuse(format!("{method}: there is no option `{key}`; there are {names}"));
-            }
-        }
-        Ok(Self { object: Some(object.clone()), method })
+    /// If they are no object, have a field that is not in the schema, or one of another kind.
+    pub fn read(method: &str, value: &JsValue, schema: &str) -> Outcome<Self> {
+        read_options(method, value, schema).map(Self)
     }
 
-    /// The object itself, or `undefined`.
-    #[cfg(not(feature = "readers"))]
-    pub fn value(&self) -> JsValue {
-        self.object.clone().map_or(JsValue::UNDEFINED, JsValue::from)
+    /// The field's value, or `undefined`.
+    pub fn get(&self, key: &str) -> JsValue {
+        Reflect::get(&self.0, &key.into()).unwrap_or_default()
     }
 
-    /// The field's value, unless it is `undefined` or `null`.
-    pub fn get(&self, key: &str) -> Outcome<Option<JsValue>> {
-        let Some(object) = &self.object else { return Ok(None) };
-        let value = Reflect::get(object, &key.into())?;
-        Ok((!value.is_undefined() && !value.is_null()).then_some(value))
+    /// A `number`.
+    pub fn number(&self, key: &str) -> Option<f64> {
+        self.get(key).as_f64()
     }
 
-    /// Throws that the field is something else than `wanted`.
-    pub fn wrong<T>(&self, key: &str, wanted: &str, found: &JsValue) -> Outcome<T> {
-        let shown = match (found.as_f64(), found.as_string()) {
-            (Some(number), _) => Decimal(number).to_string(),
-            (_, Some(text)) => format!("\"{text}\""),
-            _ => describe(found),
-        };
-        refuse(format!("{}: {key} must be {wanted}, not {shown}", self.method))
+    /// A `count`.
+    pub fn count(&self, key: &str) -> Option<usize> {
+        self.number(key).map(|number| number as usize)
     }
 
-    /// A finite number.
-    pub fn number(&self, key: &str) -> Outcome<Option<f64>> {
-        let Some(value) = self.get(key)? else { return Ok(None) };
-        match value.as_f64().filter(|number| number.is_finite()) {
-            Some(number) => Ok(Some(number)),
-            None => self.wrong(key, "a finite number", &value),
-        }
+    /// A `boolean`.
+    pub fn boolean(&self, key: &str) -> Option<bool> {
+        self.get(key).as_bool()
     }
 
-    /// A whole number from 0 up.
-    pub fn count(&self, key: &str) -> Outcome<Option<usize>> {
-        let Some(value) = self.get(key)? else { return Ok(None) };
-        match as_count(&value) {
-            Some(count) => Ok(Some(count)),
-            None => self.wrong(key, "a whole number", &value),
-        }
+    /// One of a few words, as what it stands for.
+    pub fn word<T: Copy>(&self, key: &str, meanings: &[T]) -> Option<T> {
+        meanings.get(self.count(key)?).copied()
     }
 
-    /// `true` or `false`.
-    pub fn boolean(&self, key: &str) -> Outcome<Option<bool>> {
-        let Some(value) = self.get(key)? else { return Ok(None) };
-        match value.as_bool() {
-            Some(boolean) => Ok(Some(boolean)),
-            None => self.wrong(key, "true or false", &value),
-        }
+    /// An `array`'s items.
+    pub fn array(&self, key: &str) -> Option<Vec<JsValue>> {
+        let value = self.get(key);
+        (!value.is_undefined()).then(|| value.unchecked_into::<Array>().to_vec())
     }
 
-    /// One of a few words, each with what it stands for.
-    pub fn word<T: Copy>(&self, key: &str, words: &[(&str, T)]) -> Outcome<Option<T>> {
-        let Some(value) = self.get(key)? else { return Ok(None) };
-        let text = value.as_string();
-        match words.iter().find(|(word, _)| Some(*word) == text.as_deref()) {
-            Some((_, meaning)) => Ok(Some(*meaning)),
-            None => {
-                let choice: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
-                self.wrong(key, &choice.join(" or "), &value)
-            }
-        }
+    /// The fields of an object within.
+    pub fn within(&self, key: &str) -> Option<Self> {
+        let value = self.get(key);
+        (!value.is_undefined()).then_some(Self(value))
     }
 
-    /// A function.
-    pub fn function(&self, key: &str) -> Outcome<Option<js_sys::Function>> {
-        let Some(value) = self.get(key)? else { return Ok(None) };
-        match value.dyn_into::<js_sys::Function>() {
-            Ok(function) => Ok(Some(function)),
-            Err(value) => self.wrong(key, "a function", &value),
-        }
-    }
-
-    /// An array's items.
-    pub fn array(&self, key: &str) -> Outcome<Option<Vec<JsValue>>> {
-        let Some(value) = self.get(key)? else { return Ok(None) };
-        if !Array::is_array(&value) {
-            return self.wrong(key, "an array", &value);
-        }
-        Ok(Some(value.unchecked_into::<Array>().to_vec()))
-    }
-
-    /// An `AbortSignal`. Throws its reason where it is aborted already.
-    pub fn signal(&self) -> Outcome<Option<web_sys::AbortSignal>> {
-        let Some(value) = self.get("signal")? else { return Ok(None) };
-        if tag(&value) != "AbortSignal" {
-            return self.wrong("signal", "an AbortSignal", &value);
-        }
-        let signal: web_sys::AbortSignal = value.unchecked_into();
-        check_abort(Some(&signal))?;
-        Ok(Some(signal))
-    }
-
-    /// The fields of an object within, called `key`; an absent one has none.
-    pub fn within(&self, key: &str, known: &[&str]) -> Outcome<Option<Fields>> {
-        let Some(value) = self.get(key)? else { return Ok(None) };
-        if !value.is_object() {
-            return self.wrong(key, "an object", &value);
-        }
-        Fields::new(self.method, &value, &[known]).map(Some)
-    }
-}
-
-/// Throws the signal's reason where it is aborted.
-pub fn check_abort(signal: Option<&web_sys::AbortSignal>) -> Outcome<()> {
-    match signal.filter(|signal| signal.aborted()) {
-        Some(signal) => Err(signal.reason()),
-        None => Ok(()),
+    /// All of them as one object.
+    pub fn object(&self) -> &JsValue {
+        &self.0
     }
 }
 

@@ -223,6 +223,20 @@ pub struct Layer {
     pub activation: Activation,
 }
 
+impl LayerKind {
+    /// As it is called in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            LayerKind::Stem => "stem",
+            LayerKind::Depthwise => "depthwise",
+            LayerKind::Pointwise => "pointwise",
+            LayerKind::Standard => "standard",
+            LayerKind::Pool => "pool",
+            LayerKind::Classifier => "classifier",
+        }
+    }
+}
+
 impl Layer {
     /// Shape of its kernel as Keras stores it: HWIO; depthwise `[3, 3, C, 1]`. The pool has none.
     pub fn kernel_shape(&self) -> Option<[usize; 4]> {

@@ -192,7 +192,7 @@ impl Course {
     }
 
     /// The head at the end, with loss and accuracy over all examples.
-    pub fn finish(self) -> Head {
+    pub fn finish(&self) -> Head {
         let (loss, accuracy) = self.head.test(&self.embeddings, &self.classes_of);
         Head { loss, accuracy, ..self.head() }
     }
