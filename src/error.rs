@@ -23,7 +23,7 @@ pub enum Error {
         hint: String,
     },
     /// A tensor has another shape than the network asks for.
-    #[error("tensor `{name}`: expected shape {expected:?}, found {found:?}")]
+    #[error("tensor `{name}`: expected shape [{}], found [{}]", Listed(expected, ", "), Listed(found, ", "))]
     Shape {
         /// Its name in the file.
         name: String,
@@ -109,9 +109,31 @@ impl fmt::Display for Decimal {
     }
 }
 
+/// Items as a sentence shows them, with a text between each two. The standard library's `join` and `Debug` are a
+/// hundredth of the class's file.
+#[derive(Clone, Copy, Debug)]
+pub struct Listed<'a, T>(pub &'a [T], pub &'a str);
+
+impl<T: fmt::Display> fmt::Display for Listed<'_, T> {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        for (index, item) in self.0.iter().enumerate() {
+            out.write_str(if index > 0 { self.1 } else { "" })?;
+            item.fmt(out)?;
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lists_are_shown_with_a_text_between() {
+        assert_eq!(format!("[{}]", Listed(&[2, 30], ", ")), format!("{:?}", [2, 30]));
+        assert_eq!(Listed(&["a", "b", "c"], " or ").to_string(), "a or b or c");
+        assert_eq!(Listed::<usize>(&[], ", ").to_string(), "");
+    }
 
     #[test]
     fn numbers_are_shown_as_rust_shows_them() {

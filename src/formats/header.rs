@@ -5,6 +5,7 @@
 
 use super::json::Value;
 use crate::Architecture;
+use crate::error::Listed;
 use crate::model::architecture::{ChannelOrder, Convolution, Normalisation, Rounding};
 use crate::model::weights::Provenance;
 use crate::shape::{Activation, Padding};
@@ -25,14 +26,17 @@ pub struct Header {
     pub provenance: Provenance,
 }
 
-const ROUNDINGS: [(&str, Rounding); 2] =
-    [("truncate", Rounding::Truncate), ("multiple_of8", Rounding::MultipleOf8)];
-const PADDINGS: [(&str, Padding); 2] = [("same", Padding::Same), ("symmetric", Padding::Symmetric)];
-const ACTIVATIONS: [(&str, Activation); 3] =
-    [("relu6", Activation::Relu6), ("relu", Activation::Relu), ("none", Activation::None)];
-const CONVOLUTIONS: [(&str, Convolution); 2] =
-    [("separable", Convolution::Separable), ("standard", Convolution::Standard)];
-const ORDERS: [(&str, ChannelOrder); 2] = [("rgb", ChannelOrder::Rgb), ("bgr", ChannelOrder::Bgr)];
+/// The words that a field may be, and what they stand for.
+type Words<T, const N: usize> = ([&'static str; N], [T; N]);
+
+const ROUNDINGS: Words<Rounding, 2> =
+    (["truncate", "multiple_of8"], [Rounding::Truncate, Rounding::MultipleOf8]);
+const PADDINGS: Words<Padding, 2> = (["same", "symmetric"], [Padding::Same, Padding::Symmetric]);
+const ACTIVATIONS: Words<Activation, 3> =
+    (["relu6", "relu", "none"], [Activation::Relu6, Activation::Relu, Activation::None]);
+const CONVOLUTIONS: Words<Convolution, 2> =
+    (["separable", "standard"], [Convolution::Separable, Convolution::Standard]);
+const ORDERS: Words<ChannelOrder, 2> = (["rgb", "bgr"], [ChannelOrder::Rgb, ChannelOrder::Bgr]);
 
 /// Sentences of this file, without what stands before them.
 type Outcome<T> = Result<T, String>;
@@ -87,18 +91,24 @@ impl<'a> Fields<'a> {
         })
     }
 
-    fn word<T: Copy>(&self, key: &str, words: &[(&str, T)], room: &mut T) -> Outcome<()> {
-        let Some(value) = self.0.get(key) else { return Ok(()) };
-        let text = value.text();
-        match words.iter().find(|(word, _)| Some(*word) == text) {
-            Some((_, meaning)) => {
-                *room = *meaning;
-                Ok(())
-            }
-            None => {
-                let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-                Err(format!("`{key}` must be {}", known.join(" or ")))
-            }
+    fn word<T: Copy, const N: usize>(
+        &self,
+        key: &str,
+        (words, meanings): &Words<T, N>,
+        room: &mut T,
+    ) -> Outcome<()> {
+        if let Some(index) = self.index(key, words)? {
+            *room = meanings[index];
+        }
+        Ok(())
+    }
+
+    /// Which of the words a field is, where there is one.
+    fn index(&self, key: &str, words: &[&str]) -> Outcome<Option<usize>> {
+        let Some(value) = self.0.get(key) else { return Ok(None) };
+        match words.iter().position(|word| Some(*word) == value.text()) {
+            None => Err(format!("`{key}` must be {}", Listed(words, " or "))),
+            found => Ok(found),
         }
     }
 }
@@ -193,9 +203,9 @@ fn architecture(value: &Value) -> Outcome<Architecture> {
 
 /// An architecture as the fields of an object, without its labels.
 pub fn describe(architecture: &Architecture) -> Vec<(String, Value)> {
-    fn word<T: PartialEq>(words: &[(&str, T)], meaning: T) -> Value {
-        let found = words.iter().find(|(_, other)| *other == meaning);
-        Value::Text(found.map_or("", |(word, _)| word).into())
+    fn word<T: PartialEq, const N: usize>((words, meanings): &Words<T, N>, meaning: T) -> Value {
+        let found = meanings.iter().position(|other| *other == meaning);
+        Value::Text(found.map_or("", |index| words[index]).into())
     }
     let three = |values: [f32; 3]| Value::List(values.into_iter().map(Value::short).collect());
     let Normalisation { mean, deviation, order } = architecture.normalisation;

@@ -4,8 +4,8 @@
 //! Goes in: [`Tensors`] under any framework's names. Comes out: [`Weights`] under Keras' layer names, kernels HWIO,
 //! batch norm folded. Every name and shape is checked before any value is read.
 
-use super::{Dtype, Format, Options, Reading, Tensor, Tensors, options::settle};
-use crate::error::Decimal;
+use super::{Dtype, Format, Options, Reading, Tensor, Tensors, contains, options::settle};
+use crate::error::{Decimal, Listed};
 use crate::model::architecture::{BLOCKS, Layer, LayerKind, SHALLOW_REMOVES};
 use crate::model::weights::{BatchNorm, check_finite, fold};
 use crate::model::{Kernel, LayerWeights};
@@ -78,7 +78,7 @@ impl Scheme {
 
     /// The name of a parameter, where the scheme has such a one.
     fn name(self, layer: &str, kind: LayerKind, part: Part) -> Option<String> {
-        let number = layer.rsplit('_').next().and_then(|digits| digits.parse::<usize>().ok()).unwrap_or(0);
+        let number = number(layer);
         match self {
             Scheme::Native => match part {
                 Part::Kernel => Some(format!("{layer}/kernel")),
@@ -93,6 +93,12 @@ impl Scheme {
             Scheme::Sequential => sequential(number, kind, part),
         }
     }
+}
+
+/// The number that a layer's name ends with, 0 where it has none: 12 of `conv_dw_12`.
+fn number(layer: &str) -> usize {
+    let digits = layer.bytes().rev().position(|byte| byte == b'_').unwrap_or_default();
+    layer[layer.len() - digits..].parse().unwrap_or_default()
 }
 
 fn keras(layer: &str, kind: LayerKind, part: Part) -> Option<String> {
@@ -230,7 +236,7 @@ fn recognise(tensors: &Tensors) -> Result<Scheme> {
         let rest = tensors.len().saturating_sub(shown.len());
         let has = match shown.len() {
             0 => "it has no tensor at all".into(),
-            _ => format!("it has {} and {rest} more", shown.join(", ")),
+            _ => format!("it has {} and {rest} more", Listed(&shown, ", ")),
         };
         Error::NotMobileNet(format!(
             "no tensor is the first convolution (`conv1/kernel` in Keras, `conv_stem.weight` in timm); {has}"
@@ -246,7 +252,7 @@ fn rename_classifier(tensors: Tensors) -> Result<Tensors> {
             name: "conv_preds/kernel".into(),
             hint: format!(
                 "the network has no classifier (saved with include_top=False?) called {}",
-                KERAS_CLASSIFIERS.join(", ")
+                Listed(&KERAS_CLASSIFIERS, ", ")
             ),
         }),
         Some(&"conv_preds") => Ok(tensors),
@@ -290,7 +296,7 @@ fn outputs_of(tensors: &Tensors, scheme: Scheme, layer: &str, kind: LayerKind) -
     axis.copied().filter(|_| matches!(tensor.shape.len(), 2 | 4)).ok_or_else(|| {
         Error::format(
             "tensor",
-            format!("tensor `{name}`: a kernel has 4 axes, this one has {:?}", tensor.shape),
+            format!("tensor `{name}`: a kernel has 4 axes, this one has [{}]", Listed(&tensor.shape, ", ")),
         )
     })
 }
@@ -323,7 +329,7 @@ fn refuse_strangers(tensors: &Tensors, scheme: Scheme, layers: &[Layer]) -> Resu
     for layer in layers {
         known.extend(PARTS.iter().filter_map(|&part| scheme.name(&layer.name, layer.kind, part)));
     }
-    let bookkeeping = |name: &str| IGNORED.iter().any(|word| name.contains(word));
+    let bookkeeping = |name: &str| IGNORED.iter().any(|word| contains(name.as_bytes(), word.as_bytes()));
     match tensors.names().find(|name| !known.iter().any(|known| known == name) && !bookkeeping(name)) {
         Some(stranger) => {
             Err(Error::NotMobileNet(format!("tensor `{stranger}` belongs to no layer of MobileNet v1")))
@@ -345,8 +351,10 @@ fn file_shape(scheme: Scheme, layer: &Layer) -> Vec<usize> {
 
 /// Whether two shapes differ only by axes of one: `[1000, 1024]` is `[1000, 1024, 1, 1]`.
 fn same_but_for_ones(found: &[usize], expected: &[usize]) -> bool {
-    let longer = |shape: &[usize]| shape.iter().copied().filter(|&axis| axis != 1).collect::<Vec<_>>();
-    longer(found) == longer(expected)
+    fn longer(shape: &[usize]) -> impl Iterator<Item = &usize> {
+        shape.iter().filter(|&&axis| axis != 1)
+    }
+    longer(found).eq(longer(expected))
 }
 
 fn check_shapes(tensors: &Tensors, scheme: Scheme, layer: &Layer) -> Result<()> {

@@ -90,16 +90,13 @@ pub fn settle(
     let labels = fit_labels(labels, classes, background);
     let count = || if labels.is_empty() { "none".into() } else { labels.len().to_string() };
     note("labels", &count, origin);
-    *architecture = Architecture {
-        padding,
-        activation,
-        epsilon,
-        normalisation,
-        resolution,
-        background,
-        labels,
-        ..architecture.clone()
-    };
+    architecture.padding = padding;
+    architecture.activation = activation;
+    architecture.epsilon = epsilon;
+    architecture.normalisation = normalisation;
+    architecture.resolution = resolution;
+    architecture.background = background;
+    architecture.labels = labels;
     properties
 }
 

@@ -10,7 +10,7 @@ use super::json::Value;
 use super::naming::{self, Scheme};
 use super::options::settle;
 use super::{Data, Dtype, Format, Options, Reading, Source, Tensor, Tensors};
-use crate::error::Decimal;
+use crate::error::{Decimal, Listed};
 use crate::model::Kernel;
 use crate::{Error, Result, Weights};
 
@@ -95,8 +95,9 @@ fn parse(bytes: &[u8]) -> Result<(Option<String>, Tensors<'_>)> {
         if place.bytes() != Some(end - start) {
             let Place { shape, .. } = place;
             return refuse(format!(
-                "tensor `{name}`: {} bytes are not what shape {shape:?} takes",
-                end - start
+                "tensor `{name}`: {} bytes are not what shape [{}] takes",
+                end - start,
+                Listed(&shape, ", ")
             ));
         }
         let tensor = Tensor::new(&name, place.shape, Data::Bytes(place.dtype, bytes.into()))?;
@@ -215,11 +216,14 @@ impl Outgoing<'_> {
 
     fn append(&self, file: &mut Vec<u8>) {
         match self {
-            Outgoing::F32(values) => file.extend(values.iter().flat_map(|value| value.to_le_bytes())),
-            Outgoing::F16(values) => {
-                file.extend(values.iter().flat_map(|&value| half::f16::from_f32(value).to_le_bytes()));
+            Outgoing::F32(values) => {
+                values.iter().for_each(|value| file.extend_from_slice(&value.to_le_bytes()));
             }
-            Outgoing::I8(values) => file.extend(values.iter().map(|&value| value as u8)),
+            Outgoing::F16(values) => {
+                let half = |value: f32| half::f16::from_f32(value).to_le_bytes();
+                values.iter().for_each(|&value| file.extend_from_slice(&half(value)));
+            }
+            Outgoing::I8(values) => values.iter().for_each(|&value| file.push(value as u8)),
         }
     }
 }
@@ -276,7 +280,9 @@ pub fn write(weights: &Weights, storage: Storage) -> Result<Vec<u8>> {
         end += bytes;
     }
     let mut text = Value::Object(fields).print();
-    text.extend(std::iter::repeat_n(' ', text.len().next_multiple_of(8) - text.len()));
+    while !text.len().is_multiple_of(8) {
+        text.push(' ');
+    }
     let mut file = Vec::with_capacity(8 + text.len() + end);
     file.extend((text.len() as u64).to_le_bytes());
     file.extend(text.as_bytes());

@@ -4,9 +4,9 @@
 //! Comes out: `Vec<f32>` in the order of axes that is asked for, decoded and transposed in one pass, so that no
 //! second copy of a tensor ever exists. Next: `naming`.
 
+use crate::error::Listed;
 use crate::{Error, Result};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 /// Type of a tensor's elements in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -76,7 +76,10 @@ impl<'a> Tensor<'a> {
         match elements {
             Some(elements) if elements == given => Ok(Self { shape, data }),
             Some(_) => Err(Error::Shape { name: name.into(), expected: shape, found: vec![given] }),
-            None => Err(Error::format("tensor", format!("tensor `{name}`: shape {shape:?} overflows"))),
+            None => Err(Error::format(
+                "tensor",
+                format!("tensor `{name}`: shape [{}] overflows", Listed(&shape, ", ")),
+            )),
         }
     }
 
@@ -213,46 +216,61 @@ fn full_strip<T>(input: &[T], columns: usize) -> Option<(&[T], [&[T]; TILE - 1])
     Some((row(0), std::array::from_fn(|index| row(index + 1))))
 }
 
+/// More tensors than this are no MobileNet's, whatever its training left in the file: names are looked up one by one.
+const MOST: usize = 4096;
+
 /// Every tensor of a file, by name.
 #[derive(Clone, Debug, Default)]
 pub struct Tensors<'a> {
-    by_name: BTreeMap<String, Tensor<'a>>,
+    list: Vec<(String, Tensor<'a>)>,
 }
 
 impl<'a> Tensors<'a> {
     /// Adds a tensor; a second one of the same name is refused.
     pub fn insert(&mut self, name: impl Into<String>, tensor: Tensor<'a>) -> Result<()> {
-        let name = name.into();
-        if self.by_name.contains_key(&name) {
+        self.add(name.into(), tensor)
+    }
+
+    fn add(&mut self, name: String, tensor: Tensor<'a>) -> Result<()> {
+        if self.get(&name).is_some() {
             return Err(Error::format("tensor", format!("there are two tensors called `{name}`")));
         }
-        self.by_name.insert(name, tensor);
+        if self.list.len() == MOST {
+            let problem =
+                format!("the file has more than {MOST} tensors, and a MobileNet v1 at most some hundreds");
+            return Err(Error::format("tensor", problem));
+        }
+        self.list.push((name, tensor));
         Ok(())
+    }
+
+    fn place(&self, name: &str) -> Option<usize> {
+        self.list.iter().position(|(known, _)| known == name)
     }
 
     /// The tensor called `name`.
     pub fn get(&self, name: &str) -> Option<&Tensor<'a>> {
-        self.by_name.get(name)
+        self.place(name).map(|place| &self.list[place].1)
     }
 
     /// Takes the tensor called `name` out.
     pub fn take(&mut self, name: &str) -> Option<Tensor<'a>> {
-        self.by_name.remove(name)
+        self.place(name).map(|place| self.list.swap_remove(place).1)
     }
 
-    /// The names, sorted.
+    /// The names, in the order in which they came as long as none was taken.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.by_name.keys().map(String::as_str)
+        self.list.iter().map(|(name, _)| name.as_str())
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.by_name.len()
+        self.list.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.by_name.is_empty()
+        self.list.is_empty()
     }
 
     /// The same tensors under other names.
@@ -261,8 +279,8 @@ impl<'a> Tensors<'a> {
     /// Where two of them would get the same name.
     pub fn renamed(self, rename: &dyn Fn(&str) -> String) -> Result<Self> {
         let mut renamed = Self::default();
-        for (name, tensor) in self.by_name {
-            renamed.insert(rename(&name), tensor)?;
+        for (name, tensor) in self.list {
+            renamed.add(rename(&name), tensor)?;
         }
         Ok(renamed)
     }

@@ -125,11 +125,13 @@ impl Rotation {
     /// # Errors
     /// [`Error::Argument`] for any other angle.
     pub fn from_degrees(degrees: f64) -> Result<Self> {
-        match degrees.rem_euclid(360.0) {
-            0.0 => Ok(Rotation::None),
-            90.0 => Ok(Rotation::Quarter),
-            180.0 => Ok(Rotation::Half),
-            270.0 => Ok(Rotation::ThreeQuarters),
+        let turns = degrees / 90.0;
+        // A remainder of floats would be a kilobyte of the class's file.
+        match (turns - 4.0 * (turns / 4.0).floor(), 90.0 * turns == degrees) {
+            (0.0, true) => Ok(Rotation::None),
+            (1.0, true) => Ok(Rotation::Quarter),
+            (2.0, true) => Ok(Rotation::Half),
+            (3.0, true) => Ok(Rotation::ThreeQuarters),
             _ => Err(Error::Argument(format!(
                 "rotation by {} degrees is not possible, only by multiples of 90",
                 Decimal(degrees)

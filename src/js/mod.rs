@@ -176,7 +176,9 @@ impl MobileNet {
     #[wasm_bindgen(unchecked_return_type = "LayerCost[]")]
     pub fn layers(&self) -> Outcome<Array> {
         let engine = self.engine()?;
-        let sizes = |map: crate::shape::Map| Uint32Array::from(&[map.height as u32, map.width as u32, map.channels as u32][..]);
+        let sizes = |map: crate::shape::Map| {
+            Uint32Array::from(&[map.height as u32, map.width as u32, map.channels as u32][..])
+        };
         let describe = |cost::LayerCost { layer, cost, .. }: &cost::LayerCost| {
             let object = named("multAdds parameters", &[cost.mult_adds as f64, cost.folded as f64]);
             set(&object, "name", &layer.name);

@@ -259,7 +259,7 @@ impl MobileNet {
 
 /// A label: text that is not empty.
 fn checked(method: &str, label: &JsValue) -> Outcome<String> {
-    match label.as_string().filter(|label| !label.trim().is_empty()) {
+    match label.as_string().filter(|label| !label.bytes().all(|byte| byte.is_ascii_whitespace())) {
         Some(label) => Ok(label),
         None => {
             refuse(format!("{method}: the label must be a text that is not empty, not {}", describe(label)))

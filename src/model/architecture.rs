@@ -3,7 +3,7 @@
 //! Goes in: the hyperparameters. Comes out: every layer with its shapes, in the order the data flows.
 //! Next: `cost` counts what the layers cost, `weights` holds their parameters, `infer` and `train` run them.
 
-use crate::error::Decimal;
+use crate::error::{Decimal, Listed};
 use crate::shape::{Activation, ConvShape, Map, Padding};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -279,10 +279,11 @@ impl Architecture {
         }
         let Normalisation { mean, deviation, .. } = self.normalisation;
         if !mean.iter().chain(&deviation).all(|value| value.is_finite()) || deviation.contains(&0.0) {
-            let shown = |values: [f32; 3]| values.map(|value| Decimal(value.into()).to_string()).join(", ");
-            let (mean, deviation) = (shown(mean), shown(deviation));
+            let numbers = |values: [f32; 3]| values.map(|value| Decimal(value.into()));
             return refuse(format!(
-                "normalisation by mean [{mean}] and deviation [{deviation}] is not finite"
+                "normalisation by mean [{}] and deviation [{}] is not finite",
+                Listed(&numbers(mean), ", "),
+                Listed(&numbers(deviation), ", ")
             ));
         }
         Ok(())
@@ -389,7 +390,7 @@ impl Architecture {
                 return format!("`{name}` has {found} channels where width {alpha} gives {wanted}");
             }
         }
-        format!("no width multiplier gives the channels {channels:?}")
+        format!("no width multiplier gives the channels [{}]", Listed(channels, ", "))
     }
 
     /// Length of the embedding: the pooled features, 1024·alpha.
