@@ -23,8 +23,8 @@ function manifest() {
   return { version: field("version"), description: field("description"), license: field("license"), metadata: text.match(/^\[package\.metadata\.wasm-pack[^]*?(?=^\[(?!package\.metadata\.wasm-pack)|(?![^]))/m)?.[0] ?? "" };
 }
 
-/** The committed files of pkg/ that end so; a bare `wasm-pack build` puts its mobilenet* beside them. */
-const handWritten = (...endings) =>
+/** The package's own files in pkg/ that end so; a bare `wasm-pack build` puts its mobilenet* beside them. */
+const ownFiles = (...endings) =>
   readdirSync(pkg).filter((file) => endings.some((ending) => file.endsWith(ending)) && !file.startsWith("mobilenet"));
 
 /** package.json of the npm package; not committed, because a bare `wasm-pack build` writes its own there. */
@@ -45,7 +45,7 @@ function writePackageJson() {
       "./package.json": "./package.json",
       "./*.wasm": "./*.wasm",
     },
-    files: [...handWritten(".js", ".d.ts"), "default.safetensors", "LICENSE*", ...builds.map(({ name }) => `${name}/`)],
+    files: [...ownFiles(".js", ".d.ts"), "default.safetensors", "LICENSE*", ...builds.map(({ name }) => `${name}/`)],
   };
   if (!existsSync(join(pkg, "worker.js"))) delete contents.exports["./worker"];
   else if (!existsSync(join(pkg, "worker.d.ts"))) delete contents.exports["./worker"].types;
@@ -63,13 +63,29 @@ function copyTexts() {
   }
 }
 
+/** Writes `from` to `to` without what only readers of the source need. What bundlers are told stays. */
+async function shrink(from, to) {
+  // Not there yet when this file is read on a fresh machine: the set-up installs it.
+  const { minify } = await import("terser");
+  const { code } = await minify(readFileSync(from, "utf8"), { module: true, format: { comments: /webpackIgnore|@vite-ignore/ } });
+  writeFileSync(to, `${code}\n`);
+}
+
+const scripts = (folder) => readdirSync(folder, { recursive: true }).filter((file) => file.endsWith(".js"));
+
+/** The loader and the worker client as pages get them, from pkg/src. */
+async function buildLoader() {
+  const source = join(pkg, "src");
+  for (const file of scripts(source)) await shrink(join(source, file), join(pkg, file));
+}
+
 /** What decides whether wasm-bindgen and wasm-opt must run again. */
 function fingerprint(variant) {
   const wasm = join(variant.targetDir, target, "release", "mobilenet.wasm");
   const hash = createHash("sha256").update(readFileSync(wasm));
   const tools = ["wasm-pack", "wasm-bindgen"].map(programVersion);
-  const { version } = JSON.parse(readFileSync(join(root, "node_modules/binaryen/package.json"), "utf8"));
-  return hash.update(JSON.stringify([tools, version, manifest().metadata, variant.rustflags])).digest("hex");
+  const versions = ["binaryen", "terser"].map((name) => JSON.parse(readFileSync(join(root, `node_modules/${name}/package.json`), "utf8")).version);
+  return hash.update(JSON.stringify([tools, versions, manifest().metadata, variant.rustflags])).digest("hex");
 }
 
 async function buildVariant(variant) {
@@ -94,6 +110,7 @@ async function buildVariant(variant) {
   for (const file of [".gitignore", "package.json", "README.md", "LICENSE", "LICENSE-APACHE", "LICENSE-MIT"]) {
     rmSync(join(variant.folder, file), { force: true });
   }
+  for (const file of scripts(variant.folder)) await shrink(join(variant.folder, file), join(variant.folder, file));
   writeFileSync(stamp, now);
   say(`build: ${variant.name}: done in ${duration(Date.now() - started)}`);
 }
@@ -113,9 +130,9 @@ export function sizes() {
     const wasm = join(folder, "mobilenet_bg.wasm");
     if (!existsSync(wasm)) continue;
     rows.push(measure(`${name}/mobilenet_bg.wasm`, [wasm], { goal, limit }));
-    rows.push(measure(`${name}/mobilenet.js`, [join(folder, "mobilenet.js")]));
+    rows.push(measure(`${name}/*.js`, scripts(folder).map((file) => join(folder, file))));
   }
-  const files = handWritten(".js");
+  const files = ownFiles(".js");
   if (files.length) rows.push(measure(files.join(" + "), files.map((file) => join(pkg, file)), loaderSize));
   return rows;
 }
@@ -150,6 +167,7 @@ export async function build(names = builds.map(({ name }) => name)) {
     else await buildVariant(variant);
   }
   rmSync(join(pkg, ".gitignore"), { force: true });
+  await buildLoader();
   writePackageJson();
   copyTexts();
   copyNetwork();

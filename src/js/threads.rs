@@ -1,6 +1,6 @@
 //! The pool of threads in the browser: rayon's, run by Web Workers that share this memory.
 //!
-//! Goes in: workers that `pkg/load.js` started, each of which calls [`run_thread`] and waits. Comes out: rayon's
+//! Goes in: workers that `pkg/src/load.js` started, each of which calls [`run_thread`] and waits. Comes out: rayon's
 //! global pool, of which the thread that calls [`start_threads`] is one. Next: whatever in `infer` asks rayon.
 //!
 //! The workers come to rayon, not rayon to the workers, so that the loader alone decides how a worker is started: by an
