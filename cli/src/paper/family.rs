@@ -110,7 +110,7 @@ pub struct Family {
     pub alphas: Vec<f64>,
     /// Sides in pixels, falling.
     pub resolutions: Vec<usize>,
-    /// The network of Tables 4 and 5 that others are made from.
+    /// The network of Tables 4, 5 and 7 that others are made from; 1.0 MobileNet-224 in the paper.
     pub base: Member,
 }
 
@@ -136,10 +136,10 @@ impl Family {
         self.alphas.iter().map(row).collect()
     }
 
-    /// Every resolution at the largest width; beside the first the paper's largest, and so on down.
+    /// Every resolution at the base's width; beside the first the paper's largest, and so on down.
     pub fn table7(&self) -> Vec<(Member, Option<Printed>)> {
         let row = |(index, &side): (usize, &usize)| {
-            (Member::new(self.alphas[0], side), SIDES.get(index).map(|(_, printed)| *printed))
+            (Member::new(self.base.alpha, side), SIDES.get(index).map(|(_, printed)| *printed))
         };
         self.resolutions.iter().enumerate().map(row).collect()
     }
@@ -210,6 +210,7 @@ mod tests {
         assert_eq!(names, [Some("1.0 MobileNet-224"), Some("1.0 MobileNet-192")]);
         assert_eq!(family.table6()[0].1, None);
         assert_eq!(family.table5()[0].0.name(), "0.375 MobileNet-56");
+        assert_eq!(family.table7()[1].0.name(), "0.5 MobileNet-36");
         let trained = family.members(&[Part::Table6, Part::Figures]);
         assert_eq!(trained.iter().map(|member| member.resolution).collect::<Vec<_>>(), [56, 36]);
     }

@@ -53,7 +53,15 @@ impl Report<'_> {
             text += "\n## Figures 4 and 5: accuracy against cost\n\n\
                      ![Accuracy against Mult-Adds](accuracy-mult-adds.svg)\n\n\
                      ![Accuracy against parameters](accuracy-parameters.svg)\n\n\
-                     The paper prints figures of eight of its sixteen networks; those stand on the right.\n\n";
+                     The paper prints figures of eight of its sixteen networks; those stand on the right.";
+            let trained = self.grid.iter().filter(|row| row.1.is_some()).count();
+            if trained < self.grid.len() {
+                text += &format!(
+                    " Of the {} networks here {trained} are trained so far; the same command goes on with the rest.",
+                    self.grid.len()
+                );
+            }
+            text += "\n\n";
             text += &self.all();
         }
         text += "\n## Tables 8 and 9: other networks, counted from their layers\n\n";
