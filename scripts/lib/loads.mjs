@@ -1,7 +1,8 @@
 // `npm run bench -- --load`: from the bytes of a file in memory to the first answer, and the wasm memory that it takes.
 //
-// A row: variant, file ("f32": a native file of 1.0-224, "int8": the same quantised, "timm": the released checkpoint,
+// A row: variant, file ("f32": a native file of 1.0-224, "int8": the same as the class quantises and saves it, "timm": the released checkpoint,
 // where ../shared has it), bytes, load_ms and first_answer_ms (medians of fresh pages whose module has started),
+// cold_first_answer_ms (the same from before the module is fetched and compiled),
 // memory_share (the wasm memory afterwards, which never shrinks, as a multiple of the file). Then one row a variant of
 // the memory after the first and the last of many loads and many frames.
 import { existsSync } from "node:fs";
@@ -37,10 +38,12 @@ export async function loads(browser, server, variants, { rounds, loads: many, fr
     for (const file of files) {
       const all = [];
       for (let i = 0; i < rounds; i++) all.push(await inPage(browser, url, "firstAnswer", { variant, ...file }));
+      const cold = [];
+      for (let i = 0; i < rounds; i++) cold.push(await inPage(browser, url, "coldAnswer", { variant, ...file }));
       const of = (key) => round(median(all.map((one) => one[key])));
       const [{ bytes }] = all;
       const memory_share = round(Math.max(...all.map((one) => one.memory_after)) / bytes);
-      rows.push({ variant, file: file.file, bytes, load_ms: of("load_ms"), first_answer_ms: of("first_answer_ms"), memory_share });
+      rows.push({ variant, file: file.file, bytes, load_ms: of("load_ms"), first_answer_ms: of("first_answer_ms"), cold_first_answer_ms: round(median(cold.map((one) => one.cold_first_answer_ms))), memory_share });
       say(JSON.stringify(rows.at(-1)));
     }
     if (many === 0) continue;
