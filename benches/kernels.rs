@@ -8,6 +8,7 @@ use mobilenet::kernels::reference;
 use mobilenet::kernels::simd::F32x4;
 use mobilenet::model::LayerKind;
 use std::hint::black_box;
+use std::time::Duration;
 
 /// Numbers in ±1.
 fn numbers(len: usize) -> Vec<f32> {
@@ -45,7 +46,7 @@ fn layers(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements((shape.output.pixels() * kernel.len()) as u64));
         match layer.kind {
             LayerKind::Stem | LayerKind::Standard => {
-                let packed = window::pack(&kernel, &bias);
+                let packed = window::pack(kernel.clone(), &bias);
                 let mut gathered = vec![0.0; window::gathered_len(shape)];
                 let mut run = |output: &mut [f32]| {
                     window::forward(shape, &packed, activation, rows.clone(), &input, &mut gathered, output);
@@ -65,7 +66,7 @@ fn layers(criterion: &mut Criterion) {
                 group.bench_function(&layer.name, |bencher| bencher.iter(|| run(&mut output)));
             }
             _ => {
-                let packed = pointwise::pack(&kernel, &bias);
+                let packed = pointwise::pack(kernel.clone(), &bias);
                 let run = |output: &mut [f32]| pointwise::forward(&packed, activation, &input, output);
                 run(&mut output);
                 check(&layer, &input, &kernel, &bias, &output);
@@ -94,5 +95,11 @@ fn check(layer: &mobilenet::model::Layer, input: &[f32], kernel: &[f32], bias: &
     }
 }
 
-criterion_group!(benches, peak, layers);
+/// A minute for all of it; `cargo bench -- --measurement-time 5` takes longer and knows more.
+fn brief() -> Criterion {
+    let second = Duration::from_secs(1);
+    Criterion::default().warm_up_time(second / 3).measurement_time(second).sample_size(20)
+}
+
+criterion_group!(name = benches; config = brief(); targets = peak, layers);
 criterion_main!(benches);

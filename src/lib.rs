@@ -12,9 +12,11 @@
 
 pub mod error;
 #[cfg(test)]
+pub mod numbers;
+#[cfg(test)]
 pub mod shape;
 #[cfg(not(test))]
-pub use mobilenet_kernels::shape;
+pub use mobilenet_kernels::{numbers, shape};
 
 pub mod model;
 

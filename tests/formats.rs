@@ -3,8 +3,8 @@
 mod common;
 
 use common::{shared, small};
-use mobilenet::formats::safetensors::{Storage, write};
-use mobilenet::formats::{self, Format, Options, Origin, Source};
+use mobilenet::formats::safetensors::{Storage, read_from, write};
+use mobilenet::formats::{self, File, Format, Options, Origin, Source};
 use mobilenet::model::Kernel;
 use mobilenet::model::architecture::Rounding;
 use mobilenet::shape::Padding;
@@ -211,6 +211,46 @@ fn a_native_file_that_is_cut_anywhere_is_refused() {
     for length in (0..bytes.len()).step_by(97) {
         assert!(formats::read(&bytes[..length], &Options::default()).is_err(), "{length} bytes");
     }
+}
+
+/// A file that lies elsewhere.
+#[derive(Debug)]
+struct Elsewhere<'a>(&'a [u8]);
+
+impl File for Elsewhere<'_> {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn read(&self, start: usize, room: &mut [u8]) -> bool {
+        room.copy_from_slice(&self.0[start..start + room.len()]);
+        true
+    }
+}
+
+#[test]
+fn a_file_that_is_read_in_parts_is_the_same_network_and_the_same_errors() {
+    let options = Options::default();
+    let floats = small(8);
+    let int8 = mobilenet::infer::quantise::quantise(&floats).unwrap();
+    for (weights, storage) in [(&floats, Storage::F32), (&floats, Storage::F16), (&int8, Storage::F32)] {
+        let bytes = write(weights, storage).unwrap();
+        let whole = formats::read(&bytes, &options).unwrap();
+        assert_eq!(read_from(&Elsewhere(&bytes), &options).unwrap().weights, whole);
+        let ends = (0..24).chain((24..bytes.len()).step_by(997));
+        for file in ends.map(|length| &bytes[..length]) {
+            let parts = read_from(&Elsewhere(file), &options).unwrap_err().to_string();
+            match formats::safetensors::read(&Source::alone(file), &options) {
+                Ok(_) => panic!("{} bytes are enough", file.len()),
+                Err(error) => assert_eq!(parts, error.to_string(), "{} bytes", file.len()),
+            }
+        }
+    }
+    let other = changed(|_, _, _| true);
+    assert_eq!(
+        read_from(&Elsewhere(&other), &options).unwrap().weights,
+        formats::read(&other, &options).unwrap()
+    );
 }
 
 /// Flips, cuts and splices bytes: whatever comes, an answer and no panic.

@@ -2,6 +2,7 @@
 
 mod networks;
 
+use mobilenet::infer::quantise::quantise;
 use mobilenet::infer::{Input, Network, Precision};
 use mobilenet::model::architecture::Convolution;
 use mobilenet::shape::{Activation, Map, Padding};
@@ -24,6 +25,45 @@ fn architectures() -> Vec<Architecture> {
         Architecture { alpha: 0.5, resolution: 47, classes: 1, shallow: true, ..small.clone() },
         Architecture { resolution: 32, convolution: Convolution::Standard, ..small },
     ]
+}
+
+#[test]
+fn what_is_taken_while_packing_is_given_back_and_the_answer_is_the_same() {
+    for architecture in architectures() {
+        let floats = networks::random(&architecture, 5);
+        let mut kept = vec![(floats.clone(), Precision::F32)];
+        if architecture.convolution == Convolution::Separable {
+            kept.push((quantise(&floats).unwrap(), Precision::Int8));
+        }
+        for (weights, precision) in kept {
+            let mut taken = weights.clone();
+            let mut network = Network::taking(&mut taken, precision).unwrap();
+            let held =
+                |weights: &Weights| weights.layers.iter().map(|layer| layer.kernel.len()).sum::<usize>();
+            assert!(held(&taken) < held(&weights) / 2, "{precision:?} {architecture:?}");
+            network.restore(&mut taken);
+            assert_eq!(taken, weights);
+            let mut other = Network::new(&weights, precision).unwrap();
+            for network in [&mut network, &mut other] {
+                match network.input() {
+                    Input::F32(input) => networks::fill(input, 9, 1.0),
+                    Input::U8(input) => {
+                        input.iter_mut().enumerate().for_each(|(i, byte)| *byte = (i * 37) as u8)
+                    }
+                }
+                network.run();
+            }
+            assert_eq!(network.probabilities(), other.probabilities());
+            let kernel = weights.layers.last().unwrap().kernel.to_f32().into_owned();
+            for class in 0..architecture.classes {
+                let column: Vec<f32> =
+                    kernel[class..].iter().step_by(architecture.classes).copied().collect();
+                assert_eq!(network.classifier(class).unwrap(), column);
+            }
+            let refused = network.classifier(architecture.classes).unwrap_err().to_string();
+            assert!(refused.contains("does not exist"), "{refused}");
+        }
+    }
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub mod tfjs;
 pub mod tflite;
 
 pub use options::{Options, Origin, Property};
-pub use tensors::{Data, Dtype, Tensor, Tensors};
+pub use tensors::{Data, Dtype, File, Tensor, Tensors};
 
 use crate::{Error, Result, Weights};
 

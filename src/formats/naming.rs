@@ -401,7 +401,9 @@ fn layer_weights(tensors: &mut Tensors, scheme: Scheme, layer: &Layer, epsilon: 
         return Ok(LayerWeights { name: layer.name.clone(), kernel, bias, range: None });
     }
     let mut kernel = read_kernel(&name, tensor, scheme, layer)?;
-    check_finite(&name, &kernel)?;
+    if scheme != Scheme::Native {
+        check_finite(&name, &kernel)?; // of a native file `Weights` does, under the same name
+    }
     let (gamma, beta) = (values(Part::Gamma)?, values(Part::Beta)?);
     let (mean, variance) = (values(Part::Mean)?, values(Part::Variance)?);
     let bias = match (layer.has_batch_norm(), mean, variance) {

@@ -9,10 +9,11 @@ use super::header::Header;
 use super::json::Value;
 use super::naming::{self, Scheme};
 use super::options::settle;
-use super::{Data, Dtype, Format, Options, Reading, Source, Tensor, Tensors};
+use super::{Data, Dtype, File, Format, Options, Reading, Source, Tensor, Tensors};
 use crate::error::{Decimal, Listed};
 use crate::model::Kernel;
 use crate::{Error, Result, Weights};
+use std::ops::Range;
 
 const FORMAT: &str = "safetensors";
 
@@ -41,7 +42,32 @@ pub enum Storage {
 /// # Errors
 /// Where the file is cut off or lies, or its tensors are no MobileNet v1.
 pub fn read(source: &Source, options: &Options) -> Result<Reading> {
-    let (entry, tensors) = parse(source.bytes)?;
+    let bytes = source.bytes;
+    let data = |dtype, place: Range<usize>| Data::Bytes(dtype, bytes[place].into());
+    understand(parse(bytes, bytes.len(), &data)?, options)
+}
+
+/// As [`read`], tensor by tensor from a file that lies elsewhere.
+///
+/// # Errors
+/// As [`read`]; where the file is gone before its end is reached.
+pub fn read_from(file: &dyn File, options: &Options) -> Result<Reading> {
+    let first = |length: usize| {
+        let mut bytes = vec![0; length.min(file.len())];
+        if file.read(0, &mut bytes) {
+            Ok(bytes)
+        } else {
+            refuse("its bytes were taken away while it was read")
+        }
+    };
+    let mut head = first(8)?;
+    if let Some(length) = head.first_chunk::<8>() {
+        head = first(8 + u64::from_le_bytes(*length).min(MAX_HEADER) as usize)?;
+    }
+    understand(parse(&head, file.len(), &|dtype, place| Data::Later(dtype, place, file))?, options)
+}
+
+fn understand((entry, tensors): (Option<String>, Tensors), options: &Options) -> Result<Reading> {
     match entry {
         Some(header) => read_native(&header, tensors, options),
         None => naming::read(tensors, Format::Safetensors, Options::default(), options),
@@ -54,17 +80,22 @@ fn refuse<T>(problem: impl Into<String>) -> Result<T> {
 
 /// The native entry, if there is one, and every tensor. What the format asks for is checked before any byte of a
 /// tensor is touched: their ranges follow each other without gap or overlap and end with the file.
-fn parse(bytes: &[u8]) -> Result<(Option<String>, Tensors<'_>)> {
+///
+/// `head` begins with the whole header of a file of `total` bytes; `data` makes the data of a range of it.
+fn parse<'a>(
+    head: &[u8],
+    total: usize,
+    data: &dyn Fn(Dtype, Range<usize>) -> Data<'a>,
+) -> Result<(Option<String>, Tensors<'a>)> {
     const CUT: &str = "the file is cut off or was only partly downloaded";
-    let Some((length, rest)) = bytes.split_first_chunk::<8>() else {
+    let Some((length, rest)) = head.split_first_chunk::<8>() else {
         return refuse(format!("the file is shorter than its header; {CUT}"));
     };
     let length = u64::from_le_bytes(*length);
-    if length > MAX_HEADER && length <= bytes.len() as u64 {
+    if length > MAX_HEADER && length <= total as u64 {
         return refuse(format!("its header has {length} bytes, a MobileNet's at most {MAX_HEADER}"));
     }
-    let Some((text, data)) = usize::try_from(length).ok().and_then(|length| rest.split_at_checked(length))
-    else {
+    let Some(text) = usize::try_from(length).ok().and_then(|length| rest.get(..length)) else {
         return refuse(format!("its header would end after the file; {CUT}"));
     };
     let Ok(text) = std::str::from_utf8(text) else { return refuse("its header is no text") };
@@ -85,13 +116,15 @@ fn parse(bytes: &[u8]) -> Result<(Option<String>, Tensors<'_>)> {
             None => return refuse(format!("tensor `{name}`: its entry in the header is damaged")),
         }
     }
+    let before = 8 + text.len();
+    let behind = total - before;
     places.sort_unstable_by_key(|&(start, end, ..)| (start, end));
     let (mut tensors, mut at) = (Tensors::default(), 0);
     for (start, end, name, place) in places {
-        let Some(bytes) = data.get(start..end).filter(|_| start == at) else {
-            let advice = if end > data.len() { CUT } else { "tensors must follow each other without gaps" };
+        if start != at || end > behind {
+            let advice = if end > behind { CUT } else { "tensors must follow each other without gaps" };
             return refuse(format!("tensor `{name}`: bytes {start} to {end} cannot be its own; {advice}"));
-        };
+        }
         if place.bytes() != Some(end - start) {
             let Place { shape, .. } = place;
             return refuse(format!(
@@ -100,12 +133,13 @@ fn parse(bytes: &[u8]) -> Result<(Option<String>, Tensors<'_>)> {
                 Listed(&shape, ", ")
             ));
         }
-        let tensor = Tensor::new(&name, place.shape, Data::Bytes(place.dtype, bytes.into()))?;
+        let data = data(place.dtype, before + start..before + end);
+        let tensor = Tensor::new(&name, place.shape, data)?;
         tensors.insert(name, tensor)?;
         at = end;
     }
-    if at != data.len() {
-        return refuse(format!("its tensors end after {at} bytes, the file after {}", data.len()));
+    if at != behind {
+        return refuse(format!("its tensors end after {at} bytes, the file after {behind}"));
     }
     Ok((entry, tensors))
 }

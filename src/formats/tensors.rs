@@ -1,12 +1,14 @@
 //! Named tensors, as a parser hands them to `naming`: shapes checked against the bytes before any byte is read.
 //!
 //! Goes in: names, shapes and little-endian bytes borrowed from the file (or values that a parser had to unpack).
-//! Comes out: `Vec<f32>` in the order of axes that is asked for, decoded and transposed in one pass, so that no
-//! second copy of a tensor ever exists. Next: `naming`.
+//! Comes out: `Vec<f32>` in the order of axes that is asked for, decoded or transposed into it straight from the
+//! file's bytes. Next: `naming`.
 
 use crate::error::Listed;
+use crate::numbers::transpose;
 use crate::{Error, Result};
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// Type of a tensor's elements in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,12 +42,34 @@ impl Dtype {
     }
 }
 
+/// A file that lies elsewhere and is read part by part, so that it and the network are never held at once.
+pub trait File: std::fmt::Debug {
+    /// Its bytes.
+    fn len(&self) -> usize;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Fills `room` with the bytes from `start` on. False where the file has not so many any more.
+    fn read(&self, start: usize, room: &mut [u8]) -> bool;
+}
+
 /// Elements of a tensor.
 #[derive(Clone, Debug)]
 pub enum Data<'a> {
     /// Little-endian bytes as they stand in the file.
     Bytes(Dtype, Cow<'a, [u8]>),
+    /// The same, not read yet: where they stand.
+    Later(Dtype, Range<usize>, &'a dyn File),
     /// Values that the parser has unpacked.
+    F32(Vec<f32>),
+}
+
+/// The same, in memory.
+enum Read<'a> {
+    Bytes(Dtype, Cow<'a, [u8]>),
     F32(Vec<f32>),
 }
 
@@ -64,15 +88,19 @@ impl<'a> Tensor<'a> {
     /// [`Error::Shape`] where they differ, [`Error::Format`] where the product overflows.
     pub fn new(name: &str, shape: Vec<usize>, data: Data<'a>) -> Result<Self> {
         let elements = shape.iter().try_fold(1usize, |product, &axis| product.checked_mul(axis));
-        let given = match &data {
-            Data::F32(values) => values.len(),
-            Data::Bytes(Dtype::Other, _) => return Ok(Self { shape, data }),
-            Data::Bytes(dtype, bytes) if bytes.len() % dtype.size() == 0 => bytes.len() / dtype.size(),
-            Data::Bytes(dtype, bytes) => {
-                let problem = format!("tensor `{name}`: {} bytes are no whole {dtype:?}s", bytes.len());
-                return Err(Error::format("tensor", problem));
-            }
+        let (dtype, bytes) = match &data {
+            Data::F32(values) => (Dtype::F32, values.len() * 4),
+            Data::Bytes(dtype, bytes) => (*dtype, bytes.len()),
+            Data::Later(dtype, place, _) => (*dtype, place.len()),
         };
+        if dtype == Dtype::Other {
+            return Ok(Self { shape, data });
+        }
+        if bytes % dtype.size() != 0 {
+            let problem = format!("tensor `{name}`: {bytes} bytes are no whole {dtype:?}s");
+            return Err(Error::format("tensor", problem));
+        }
+        let given = bytes / dtype.size();
         match elements {
             Some(elements) if elements == given => Ok(Self { shape, data }),
             Some(_) => Err(Error::Shape { name: name.into(), expected: shape, found: vec![given] }),
@@ -96,9 +124,29 @@ impl<'a> Tensor<'a> {
     /// Type of the elements in the file.
     pub fn dtype(&self) -> Dtype {
         match &self.data {
-            Data::Bytes(dtype, _) => *dtype,
+            Data::Bytes(dtype, _) | Data::Later(dtype, ..) => *dtype,
             Data::F32(_) => Dtype::F32,
         }
+    }
+
+    /// The elements, read now where they were not yet.
+    fn read(self, name: &str) -> Result<Read<'a>> {
+        let (dtype, place, file) = match self.data {
+            Data::F32(values) => return Ok(Read::F32(values)),
+            Data::Bytes(dtype, bytes) => return Ok(Read::Bytes(dtype, bytes)),
+            Data::Later(dtype, place, file) => (dtype, place, file),
+        };
+        let read = if dtype == Dtype::F32 && cfg!(target_endian = "little") {
+            let mut values = vec![0.0_f32; place.len() / dtype.size()];
+            file.read(place.start, bytemuck::cast_slice_mut(&mut values)).then_some(Read::F32(values))
+        } else {
+            let mut bytes = vec![0; place.len()];
+            file.read(place.start, &mut bytes).then(|| Read::Bytes(dtype, bytes.into()))
+        };
+        read.ok_or_else(|| {
+            let problem = format!("tensor `{name}`: the file's bytes were taken away while it was read");
+            Error::format("tensor", problem)
+        })
     }
 
     /// The elements as floats in the file's order; unpacked values are moved, not copied.
@@ -106,9 +154,9 @@ impl<'a> Tensor<'a> {
     /// # Errors
     /// Where the elements are no floats.
     pub fn into_f32(self, name: &str) -> Result<Vec<f32>> {
-        match self.data {
-            Data::F32(values) => Ok(values),
-            Data::Bytes(dtype, bytes) => decode(name, dtype, &bytes, Order::AsItIs),
+        match self.read(name)? {
+            Read::F32(values) => Ok(values),
+            Read::Bytes(dtype, bytes) => decode(name, dtype, &bytes).map(Cow::into_owned),
         }
     }
 
@@ -125,9 +173,11 @@ impl<'a> Tensor<'a> {
                 found: self.shape.clone(),
             });
         }
-        match self.data {
-            Data::F32(values) => Ok(transpose(&values, rows, columns, |&value| value)),
-            Data::Bytes(dtype, bytes) => decode(name, dtype, &bytes, Order::Transposed(rows, columns)),
+        match self.read(name)? {
+            Read::F32(values) => Ok(transpose(&values, rows, columns)),
+            Read::Bytes(dtype, bytes) => {
+                decode(name, dtype, &bytes).map(|values| transpose(&values, rows, columns))
+            }
         }
     }
 
@@ -136,84 +186,34 @@ impl<'a> Tensor<'a> {
     /// # Errors
     /// Where they are something else.
     pub fn into_i8(self, name: &str) -> Result<Vec<i8>> {
-        match self.data {
-            Data::Bytes(Dtype::I8, bytes) => Ok(bytes.iter().map(|&byte| byte as i8).collect()),
-            data => {
-                let dtype = match data {
-                    Data::Bytes(dtype, _) => dtype,
-                    Data::F32(_) => Dtype::F32,
-                };
+        match (self.dtype(), self.read(name)?) {
+            (_, Read::Bytes(Dtype::I8, bytes)) => Ok(bytemuck::cast_slice(&bytes).to_vec()),
+            (dtype, _) => {
                 Err(Error::format("tensor", format!("tensor `{name}`: expected int8, found {dtype:?}")))
             }
         }
     }
 }
 
-/// Order in which decoded elements are wanted.
-#[derive(Clone, Copy)]
-enum Order {
-    AsItIs,
-    Transposed(usize, usize),
-}
-
-fn decode(name: &str, dtype: Dtype, bytes: &[u8], order: Order) -> Result<Vec<f32>> {
-    fn run<const N: usize>(bytes: &[u8], order: Order, one: impl Fn(&[u8; N]) -> f32) -> Vec<f32> {
-        let (elements, _) = bytes.as_chunks::<N>();
-        match order {
-            Order::AsItIs => elements.iter().map(one).collect(),
-            Order::Transposed(rows, columns) => transpose(elements, rows, columns, one),
-        }
+/// The elements as floats; borrowed where they are that already.
+fn decode<'a>(name: &str, dtype: Dtype, bytes: &'a [u8]) -> Result<Cow<'a, [f32]>> {
+    fn run<const N: usize>(bytes: &[u8], one: impl Fn([u8; N]) -> f32) -> Cow<'_, [f32]> {
+        bytes.as_chunks::<N>().0.iter().map(|&bytes| one(bytes)).collect()
     }
-    match dtype {
-        Dtype::F32 => Ok(run(bytes, order, |&bytes| f32::from_le_bytes(bytes))),
-        Dtype::F16 => Ok(run(bytes, order, |&bytes| half::f16::from_le_bytes(bytes).to_f32())),
-        Dtype::Bf16 => Ok(run(bytes, order, |&bytes| half::bf16::from_le_bytes(bytes).to_f32())),
-        Dtype::F64 => Ok(run(bytes, order, |&bytes| f64::from_le_bytes(bytes) as f32)),
+    Ok(match dtype {
+        Dtype::F32 if cfg!(target_endian = "little") => match bytemuck::try_cast_slice(bytes) {
+            Ok(values) => values.into(),
+            Err(_) => run(bytes, f32::from_le_bytes), // where the file's tensors begin anywhere
+        },
+        Dtype::F32 => run(bytes, f32::from_le_bytes),
+        Dtype::F16 => run(bytes, |bytes| half::f16::from_le_bytes(bytes).to_f32()),
+        Dtype::Bf16 => run(bytes, |bytes| half::bf16::from_le_bytes(bytes).to_f32()),
+        Dtype::F64 => run(bytes, |bytes| f64::from_le_bytes(bytes) as f32),
         Dtype::I8 | Dtype::U8 | Dtype::Other => {
             let problem = format!("tensor `{name}`: expected floating point, found {dtype:?}");
-            Err(Error::format("tensor", problem))
+            return Err(Error::format("tensor", problem));
         }
-    }
-}
-
-/// Rows that are read together, so that every line of the output is written in runs.
-const TILE: usize = 16;
-
-/// `columns × rows` from `rows × columns`, in strips of [`TILE`] rows: a plain double loop would touch a new line of
-/// memory for every element.
-fn transpose<T>(input: &[T], rows: usize, columns: usize, one: impl Fn(&T) -> f32) -> Vec<f32> {
-    let mut output = vec![0.0; rows * columns];
-    if columns == 0 {
-        return output;
-    }
-    for (strip, input) in input.chunks(TILE * columns).enumerate() {
-        let start = strip * TILE;
-        if let Some((first, rest)) = full_strip(input, columns) {
-            for (column, output) in output.chunks_exact_mut(rows).enumerate() {
-                let output = &mut output[start..start + TILE];
-                output[0] = one(&first[column]);
-                for (output, row) in output[1..].iter_mut().zip(rest) {
-                    *output = one(&row[column]);
-                }
-            }
-        } else {
-            for (row, input) in input.chunks_exact(columns).enumerate() {
-                for (column, value) in input.iter().enumerate() {
-                    output[column * rows + start + row] = one(value);
-                }
-            }
-        }
-    }
-    output
-}
-
-/// The rows of a strip that holds [`TILE`] of them.
-fn full_strip<T>(input: &[T], columns: usize) -> Option<(&[T], [&[T]; TILE - 1])> {
-    if input.len() != TILE * columns {
-        return None;
-    }
-    let row = |index: usize| &input[index * columns..(index + 1) * columns];
-    Some((row(0), std::array::from_fn(|index| row(index + 1))))
+    })
 }
 
 /// More tensors than this are no MobileNet's, whatever its training left in the file: names are looked up one by one.
@@ -291,20 +291,55 @@ mod tests {
     use super::*;
 
     #[test]
-    fn transposing_is_what_the_definition_says_for_every_small_size() {
-        for rows in 1..40 {
-            for columns in [1, 2, 9, 16, 33] {
-                let values: Vec<f32> = (0..rows * columns).map(|value| value as f32).collect();
-                let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-                let data = Data::Bytes(Dtype::F32, bytes.into());
-                let tensor = Tensor::new("t", vec![rows, columns], data).unwrap();
-                let transposed = tensor.into_transposed_f32("t", rows, columns).unwrap();
-                for (index, value) in transposed.iter().enumerate() {
-                    let (column, row) = (index / rows, index % rows);
-                    assert_eq!(*value, (row * columns + column) as f32, "{rows} × {columns} at {index}");
-                }
-            }
+    fn floats_are_read_wherever_they_begin() {
+        let values: Vec<f32> = (0..33 * 17).map(|value| value as f32).collect();
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        for start in 0..5 {
+            let mut shifted = vec![0; start];
+            shifted.extend(&bytes);
+            let data = || Data::Bytes(Dtype::F32, shifted[start..].into());
+            let tensor = || Tensor::new("t", vec![33, 17], data()).unwrap();
+            assert_eq!(tensor().into_f32("t").unwrap(), values);
+            let transposed = tensor().into_transposed_f32("t", 33, 17).unwrap();
+            assert!((0..33 * 17).all(|i| transposed[i] == values[i % 33 * 17 + i / 33]));
         }
+    }
+
+    /// A file whose end may be gone.
+    #[derive(Debug)]
+    struct Elsewhere(Vec<u8>, usize);
+
+    impl File for Elsewhere {
+        fn len(&self) -> usize {
+            self.0.len()
+        }
+
+        fn read(&self, start: usize, room: &mut [u8]) -> bool {
+            room.copy_from_slice(&self.0[start..][..room.len()]);
+            start + room.len() <= self.1
+        }
+    }
+
+    #[test]
+    fn what_is_read_later_is_the_same() {
+        let bytes: Vec<u8> = (0..96).map(|byte| byte % 60).collect();
+        for (dtype, size) in [(Dtype::F32, 4), (Dtype::F16, 2), (Dtype::Bf16, 2), (Dtype::F64, 8)] {
+            let shape = vec![3, 28 / size];
+            let place = 4..4 + shape[0] * shape[1] * size;
+            let (whole, cut) = (Elsewhere(bytes.clone(), 96), Elsewhere(bytes.clone(), place.end - 1));
+            let tensor = |data| Tensor::new("t", shape.clone(), data).unwrap();
+            let now = || tensor(Data::Bytes(dtype, bytes[place.clone()].into()));
+            let later = |file| tensor(Data::Later(dtype, place.clone(), file));
+            assert_eq!(later(&whole).into_f32("t").unwrap(), now().into_f32("t").unwrap());
+            let (rows, columns) = (3, shape[1]);
+            let transposed = |tensor: Tensor| tensor.into_transposed_f32("t", rows, columns).unwrap();
+            assert_eq!(transposed(later(&whole)), transposed(now()));
+            assert!(later(&cut).into_f32("t").unwrap_err().to_string().contains("taken away"));
+        }
+        let file = Elsewhere(bytes.clone(), 96);
+        let tensor = Tensor::new("t", vec![5], Data::Later(Dtype::I8, 7..12, &file)).unwrap();
+        assert_eq!(tensor.into_i8("t").unwrap(), [7, 8, 9, 10, 11]);
+        assert!(Tensor::new("t", vec![5], Data::Later(Dtype::I8, 7..11, &file)).is_err());
     }
 
     #[test]

@@ -6,12 +6,12 @@
 //! layer's rows are shared out over [`threads`].
 //! Next: [`Network`](super::Network) hands the answers out.
 
-use super::network::Observer;
+use super::network::{Observer, Source};
 use super::plan::{Arena, Slices};
 use super::threads;
 use crate::Result;
 use crate::kernels::f32::{depthwise, pointwise, pool, softmax, window};
-use crate::model::{Layer, LayerKind, LayerWeights, Weights};
+use crate::model::{Kernel, Layer, LayerKind, Weights};
 use crate::shape::{ConvShape, Map};
 use std::ops::Range;
 
@@ -45,18 +45,11 @@ enum Packed {
 }
 
 impl Packed {
-    fn new(layer: &Layer, step: Option<&f32>, weights: &mut std::slice::Iter<LayerWeights>) -> Self {
-        let grid = Grid(step.copied().unwrap_or_default());
-        if layer.kind == LayerKind::Pool {
-            return Packed::Pool(grid);
-        }
-        // `Weights` holds one entry per layer with parameters, in order.
-        let Some(LayerWeights { kernel, bias, .. }) = weights.next() else { return Packed::Pool(grid) };
-        let kernel = kernel.to_f32();
+    fn new(layer: &Layer, grid: Grid, kernel: Vec<f32>, bias: &[f32]) -> Self {
         match layer.kind {
-            LayerKind::Stem | LayerKind::Standard => Packed::Window(window::pack(&kernel, bias), grid),
+            LayerKind::Stem | LayerKind::Standard => Packed::Window(window::pack(kernel, bias), grid),
             LayerKind::Depthwise => Packed::Depthwise(depthwise::pack(&kernel, bias), grid),
-            _ => Packed::Pointwise(pointwise::pack(&kernel, bias), grid),
+            _ => Packed::Pointwise(pointwise::pack(kernel, bias), grid),
         }
     }
 
@@ -102,17 +95,24 @@ pub struct FloatNetwork {
 
 impl FloatNetwork {
     /// Packs the weights of `layers`.
-    pub fn new(weights: &Weights, layers: &[Layer]) -> Result<Self> {
+    pub fn new(mut source: Source, layers: &[Layer]) -> Result<Self> {
+        let (mut packed, mut next) = (Vec::with_capacity(layers.len()), 0);
+        for (index, layer) in layers.iter().enumerate() {
+            let grid = Grid(source.weights().steps.get(index).copied().unwrap_or_default());
+            // `Weights` holds one entry per layer with parameters, in order.
+            let kernel = if layer.kind == LayerKind::Pool { None } else { source.floats(next) };
+            let Some(kernel) = kernel else {
+                packed.push(Packed::Pool(grid));
+                continue;
+            };
+            packed.push(Packed::new(layer, grid, kernel, &source.weights().layers[next].bias));
+            next += 1;
+        }
+        // After the weights, which leave room for it where they were given.
         let scratch = layers.iter().map(|layer| scratch_len(layer.kind, &layer.shape)).max();
         let crew = Crew { threads: threads::count(), room: scratch.unwrap_or(0) };
         let scratch = crew.room.saturating_mul(crew.threads);
-        let arena = Arena::new(weights.architecture.input(), layers, scratch)?;
-        let mut with_parameters = weights.layers.iter();
-        let packed = layers
-            .iter()
-            .enumerate()
-            .map(|(index, layer)| Packed::new(layer, weights.steps.get(index), &mut with_parameters))
-            .collect();
+        let arena = Arena::new(source.weights().architecture.input(), layers, scratch)?;
         Ok(Self { packed, arena, last: 0, crew })
     }
 
@@ -121,14 +121,29 @@ impl FloatNetwork {
         self.arena.bytes() + self.packed.iter().map(Packed::bytes).sum::<usize>()
     }
 
-    /// The kernels of all layers that have one, in order.
-    pub fn kernels(&self) -> Vec<Vec<f32>> {
+    /// See [`Network::restore`](super::Network::restore).
+    pub fn restore(&self, weights: &mut Weights) {
         let kernel = |packed: &Packed| match packed {
             Packed::Window(packed, _) | Packed::Pointwise(packed, _) => Some(pointwise::unpack(packed)),
             Packed::Depthwise(packed, _) => Some(depthwise::unpack(packed)),
             Packed::Pool(_) => None,
         };
-        self.packed.iter().filter_map(kernel).collect()
+        for (layer, kernel) in weights.layers.iter_mut().zip(self.packed.iter().filter_map(kernel)) {
+            layer.kernel = Kernel::F32(kernel);
+        }
+    }
+
+    /// See [`Network::classifier`](super::Network::classifier).
+    pub fn classifier(&self, class: usize) -> Vec<f32> {
+        match self.packed.last() {
+            Some(Packed::Pointwise(packed, _)) => pointwise::column(packed, class),
+            _ => Vec::new(),
+        }
+    }
+
+    /// See [`Network::threads`](super::Network::threads).
+    pub fn threads(&self) -> usize {
+        self.crew.threads
     }
 
     /// Room for a frame.

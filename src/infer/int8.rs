@@ -8,10 +8,10 @@
 //! A map's real values are its bytes times one step, `range / 127`. Everything that turns one layer's steps into the
 //! next one's is computed here, once, in 64-bit floats.
 
-use super::network::Observer;
+use super::network::{Observer, Source};
 use super::threads;
 use crate::kernels::f32::softmax;
-use crate::kernels::int8::{LARGEST, LEVELS, fast, stored};
+use crate::kernels::int8::{LARGEST, LEVELS, fast, reach, stored};
 use crate::kernels::int8::{classifier, depthwise, panel, pointwise, pool, stem};
 use crate::model::architecture::ChannelOrder;
 use crate::model::{Architecture, Kernel, Layer, LayerKind, LayerWeights, Weights};
@@ -92,6 +92,16 @@ pub(super) fn worst(kernel: &[f32], bias: &[f32], largest: f64, signed: bool) ->
     (0..bias.len()).map(ends).fold(0.0, f64::max)
 }
 
+/// As [`worst`] of an input that is never negative, for weights in bytes.
+fn worst_of_bytes(layer: &LayerWeights, largest: f64) -> Result<f64> {
+    let (values, scales) = int8_kernel(layer)?;
+    let ends = |(([up, down], scale), bias): (([i32; 2], &f32), &f32)| {
+        let [up, down] = [up, -down].map(|sum| f64::from(sum) * f64::from(*scale) * largest);
+        (up + f64::from(*bias)).max(down - f64::from(*bias))
+    };
+    Ok(reach(values, scales.len()).into_iter().zip(scales).zip(&layer.bias).map(ends).fold(0.0, f64::max))
+}
+
 /// The largest size of a normalised colour.
 pub(super) fn largest_colour(architecture: &Architecture) -> f64 {
     let normalisation = &architecture.normalisation;
@@ -105,16 +115,17 @@ pub(super) fn largest_colour(architecture: &Architecture) -> f64 {
 impl Int8Network {
     /// Packs the weights of `layers`. An error where the network has full convolutions, a layer without a range or
     /// a map larger than memory.
-    pub fn new(weights: &Weights, layers: &[Layer]) -> Result<Self> {
-        let with_weights = layers.iter().filter(|layer| layer.kind != LayerKind::Pool);
-        let mut wanted = with_weights.zip(&weights.layers);
-        let (Some((first, given)), Some(last)) = (wanted.next(), weights.layers.last()) else {
-            return Err(Error::Argument("a network in int8 needs a stem and a classifier".into()));
+    pub fn new(mut source: Source, layers: &[Layer]) -> Result<Self> {
+        let lacking = || Error::Argument("a network in int8 needs a stem and a classifier".into());
+        let mut wanted = layers.iter().filter(|layer| layer.kind != LayerKind::Pool).enumerate();
+        let given = source.weights();
+        let (Some((_, first)), Some(given_first)) = (wanted.next(), given.layers.first()) else {
+            return Err(lacking());
         };
-        let (stem, mut step) = pack_stem(&weights.architecture, first, given)?;
+        let (stem, mut step) = pack_stem(&given.architecture, first, given_first)?;
         let mut steps = vec![step as f32];
         let mut blocks = Vec::new();
-        while let Some((depthwise, given)) = wanted.next() {
+        while let Some((index, depthwise)) = wanted.next() {
             if depthwise.kind == LayerKind::Classifier {
                 break;
             }
@@ -124,9 +135,11 @@ impl Int8Network {
                     "layer `{name}` is a full convolution, which int8 does not serve: run this network in f32"
                 )));
             }
+            let [given, given_next, ..] = &source.weights().layers[index..] else { break };
             let (packed_depthwise, between) = pack_depthwise(given, step)?;
-            let Some((pointwise, given)) = wanted.next() else { break };
-            let (packed_pointwise, after) = pack_pointwise(given, between)?;
+            let Some((index, pointwise)) = wanted.next() else { break };
+            let (packed_pointwise, after) = pack_pointwise(given_next, between)?;
+            source.done(index);
             step = after;
             steps.extend([between as f32, after as f32]);
             blocks.push(Block {
@@ -135,17 +148,44 @@ impl Int8Network {
                 pointwise: (pointwise.shape, packed_pointwise),
             });
         }
+        let last = source.weights().layers.last().ok_or_else(lacking)?;
+        let classes = last.bias.len();
         let (kernel, scales) = int8_kernel(last)?;
         let classifier = classifier::pack(kernel, scales, &last.bias);
+        source.done(source.weights().layers.len() - 1);
         let threads = threads::count();
-        let memory = Memory::new(first.shape, &blocks, last.bias.len(), threads)?;
+        let memory = Memory::new(first.shape, &blocks, classes, threads)?;
         Ok(Self { stem: (first.shape, stem), blocks, classifier, steps, memory, threads })
+    }
+
+    /// See [`Network::restore`](super::Network::restore): the pointwise kernels and the classifier's; the others are
+    /// small and were left.
+    pub fn restore(&self, weights: &mut Weights) {
+        let mut layers = weights.layers.iter_mut().map(|layer| &mut layer.kernel).skip(1);
+        for Block { pointwise: (shape, packed), .. } in &self.blocks {
+            if let Some(Kernel::Int8 { values, .. }) = layers.by_ref().nth(1) {
+                *values = fast::unpack_pointwise(packed, shape.input.channels, shape.output.channels);
+            }
+        }
+        if let Some(Kernel::Int8 { values, scales }) = layers.last() {
+            *values = classifier::unpack(&self.classifier, self.last_map().channels, scales.len());
+        }
+    }
+
+    /// See [`Network::classifier`](super::Network::classifier).
+    pub fn classifier(&self, class: usize) -> Vec<f32> {
+        classifier::column(&self.classifier, self.last_map().channels, class)
     }
 
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         let blocks = self.blocks.iter().map(|block| block.depthwise.1.bytes() + block.pointwise.1.bytes());
         self.stem.1.bytes() + blocks.sum::<usize>() + self.classifier.bytes() + self.memory.bytes()
+    }
+
+    /// See [`Network::threads`](super::Network::threads).
+    pub fn threads(&self) -> usize {
+        self.threads
     }
 
     /// Room for a frame.
@@ -406,7 +446,7 @@ fn pack_depthwise(given: &LayerWeights, before: f64) -> Result<(depthwise::Packe
     let (values, scales) = int8_kernel(given)?;
     let channels = given.bias.len();
     let largest = before * f64::from(LEVELS);
-    let after = step(range(given)?, worst(&given.kernel.to_f32(), &given.bias, largest, false));
+    let after = step(range(given)?, worst_of_bytes(given, largest)?);
     let mut kernel = values.to_vec();
     let (mut bias, mut factor) = (vec![0; channels], vec![0; channels]);
     for channel in 0..channels {
@@ -447,7 +487,7 @@ fn fit(weights: [i8; 9], scale: f64, bias: f64, before: f64) -> Fitted {
 fn pack_pointwise(given: &LayerWeights, before: f64) -> Result<(pointwise::Packed, f64)> {
     let (values, scales) = int8_kernel(given)?;
     let largest = before * f64::from(LEVELS);
-    let after = step(range(given)?, worst(&given.kernel.to_f32(), &given.bias, largest, false));
+    let after = step(range(given)?, worst_of_bytes(given, largest)?);
     let units = scales.iter().map(|&scale| f64::from(scale) * before);
     let bias: Vec<i32> = units
         .clone()

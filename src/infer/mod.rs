@@ -4,7 +4,7 @@
 //! embedding, the last feature map. `plan` lays out the memory once, `network` is the door, `float` the network in
 //! 32-bit floats behind it and `int8` the one in bytes, which `quantise` makes; `threads` shares their rows out;
 //! `predictions` puts names to
-//! probabilities, `heatmap` a class to its place in the picture. Next: `js` and the CLI.
+//! probabilities, `heatmap` a class to its place in the picture; `warm` runs the kernels before there is a network. Next: `js` and the CLI.
 
 mod float;
 pub mod heatmap;
@@ -14,6 +14,7 @@ mod plan;
 pub mod predictions;
 pub mod quantise;
 mod threads;
+pub mod warm;
 
 pub use network::{Input, Network, Observer, Precision};
 pub use predictions::{Filter, Prediction, Selection};

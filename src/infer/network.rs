@@ -6,10 +6,10 @@
 
 use super::float::FloatNetwork;
 use super::int8::Int8Network;
-use super::quantise::quantise;
-use crate::Result;
-use crate::model::{Architecture, Layer, Weights};
+use super::quantise::{is_quantised, quantise};
+use crate::model::{Architecture, Kernel, Layer, Weights};
 use crate::shape::Map;
+use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// In which numbers a network computes.
@@ -35,6 +35,46 @@ pub enum Input<'a> {
 /// What a caller may want to see: the layer that has just run, its output's shape, and the output, dense HWC.
 pub type Observer<'a> = dyn FnMut(&Layer, Map, &[f32]) + 'a;
 
+/// Weights on their way into a network.
+pub(super) enum Source<'a> {
+    /// Their owner keeps them.
+    Lent(&'a Weights),
+    /// What was packed is taken out.
+    Given(&'a mut Weights),
+}
+
+impl Source<'_> {
+    /// All of them.
+    pub fn weights(&self) -> &Weights {
+        match self {
+            Source::Lent(weights) => weights,
+            Source::Given(weights) => weights,
+        }
+    }
+
+    /// The kernel of layer `index` in floats, its owner's or taken out.
+    pub fn floats(&mut self, index: usize) -> Option<Vec<f32>> {
+        if let Source::Given(weights) = self
+            && let Kernel::F32(values) = &mut weights.layers.get_mut(index)?.kernel
+        {
+            return Some(std::mem::take(values));
+        }
+        let floats = self.weights().layers.get(index)?.kernel.to_f32().into_owned();
+        self.done(index);
+        Some(floats)
+    }
+
+    /// Layer `index` is packed and can be had back.
+    pub fn done(&mut self, index: usize) {
+        if let Source::Given(weights) = self
+            && let Some(Kernel::Int8 { values, .. }) =
+                weights.layers.get_mut(index).map(|layer| &mut layer.kernel)
+        {
+            *values = Vec::new();
+        }
+    }
+}
+
 /// A MobileNet ready to run.
 pub struct Network {
     architecture: Architecture,
@@ -54,11 +94,28 @@ impl Network {
     /// weights [quantised](super::quantise) where integers are. An error where memory is short, or
     /// where a network of full convolutions is asked for in int8.
     pub fn new(weights: &Weights, precision: Precision) -> Result<Self> {
-        let architecture = weights.architecture.clone();
+        if precision == Precision::Int8 && !is_quantised(weights) {
+            return Self::from(Source::Given(&mut quantise(weights)?), precision);
+        }
+        Self::from(Source::Lent(weights), precision)
+    }
+
+    /// As [`new`](Self::new), and takes most kernels out of `weights` as soon as they are packed, so that they are not
+    /// held twice; [`restore`](Self::restore) puts them back. Weights in floats are quantised in place where integers
+    /// are asked for.
+    pub fn taking(weights: &mut Weights, precision: Precision) -> Result<Self> {
+        if precision == Precision::Int8 && !is_quantised(weights) {
+            *weights = quantise(weights)?;
+        }
+        Self::from(Source::Given(weights), precision)
+    }
+
+    fn from(source: Source, precision: Precision) -> Result<Self> {
+        let architecture = source.weights().architecture.clone();
         let layers = architecture.layers();
         let body = match precision {
-            Precision::F32 => Body::F32(FloatNetwork::new(weights, &layers)?),
-            Precision::Int8 => Body::Int8(Box::new(Int8Network::new(&quantise(weights)?, &layers)?)),
+            Precision::F32 => Body::F32(FloatNetwork::new(source, &layers)?),
+            Precision::Int8 => Body::Int8(Box::new(Int8Network::new(source, &layers)?)),
         };
         Ok(Self { architecture, layers, body })
     }
@@ -81,11 +138,31 @@ impl Network {
         }
     }
 
-    /// The kernels of all layers that have one, in order; `None` in int8, whose packed form is not undone.
-    pub fn kernels(&self) -> Option<Vec<Vec<f32>>> {
+    /// Fills in every kernel that [`taking`](Self::taking) took out of `weights`.
+    pub fn restore(&self, weights: &mut Weights) {
         match &self.body {
-            Body::F32(body) => Some(body.kernels()),
-            Body::Int8(_) => None,
+            Body::F32(body) => body.restore(weights),
+            Body::Int8(body) => body.restore(weights),
+        }
+    }
+
+    /// What the logit of `class` takes of each feature of the embedding. An error where there is no such class.
+    pub fn classifier(&self, class: usize) -> Result<Vec<f32>> {
+        let classes = self.architecture.classes;
+        if class >= classes {
+            return Err(Error::Argument(format!("class {class} does not exist; there are {classes}")));
+        }
+        Ok(match &self.body {
+            Body::F32(body) => body.classifier(class),
+            Body::Int8(body) => body.classifier(class),
+        })
+    }
+
+    /// Threads that share its layers' rows; 1 in builds without them.
+    pub fn threads(&self) -> usize {
+        match &self.body {
+            Body::F32(body) => body.threads(),
+            Body::Int8(body) => body.threads(),
         }
     }
 

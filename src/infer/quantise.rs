@@ -198,11 +198,16 @@ impl<'a> Calibration<'a> {
     }
 }
 
-/// The network in 8-bit integers, calibrated on pictures made from a seed: nothing to fetch, nothing to give.
-/// Weights that are int8 already, ranges and all, come back as they are.
-pub fn quantise(weights: &Weights) -> Result<Weights> {
+/// Whether the weights are int8 already, ranges and all.
+pub fn is_quantised(weights: &Weights) -> bool {
     let ready = |layer: &LayerWeights| matches!(layer.kernel, Kernel::Int8 { .. }) && layer.range.is_some();
-    if weights.is_int8() && weights.layers.iter().rev().skip(1).all(ready) {
+    weights.is_int8() && weights.layers.iter().rev().skip(1).all(ready)
+}
+
+/// The network in 8-bit integers, calibrated on pictures made from a seed: nothing to fetch, nothing to give.
+/// Weights that [are quantised](is_quantised) come back as they are.
+pub fn quantise(weights: &Weights) -> Result<Weights> {
+    if is_quantised(weights) {
         return Ok(weights.clone());
     }
     let mut calibration = Calibration::new(weights)?;

@@ -5,12 +5,11 @@
 use super::frame::Grabber;
 use super::teach::Lessons;
 use super::value::Outcome;
+use crate::Result;
 use crate::image::{Options, Resizer, Target};
-use crate::infer::quantise::quantise;
 use crate::infer::{Input, Network, Precision};
 use crate::model::architecture::Normalisation;
-use crate::model::{Architecture, Kernel, LayerKind, Weights};
-use crate::{Error, Result};
+use crate::model::{Architecture, LayerKind, Weights};
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
@@ -39,10 +38,7 @@ pub struct LayerTiming {
 /// A network, and the buffers that frames pass through.
 pub struct Engine {
     pub network: Network,
-    /// `[features, classes]`, for heat maps.
-    pub classifier: Kernel,
-    /// The network as it was loaded, to save it with what was taught; in floats without its kernels, which the
-    /// network itself has.
+    /// The network as it was loaded, to save it with what was taught; without the kernels that the network itself has.
     weights: Weights,
     /// What was shown and learnt.
     pub lessons: Lessons,
@@ -57,21 +53,12 @@ impl Engine {
     /// Packs the weights; `None` leaves the precision as the file has it.
     pub fn new(weights: Weights, precision: Option<Precision>) -> Result<Self> {
         let stored = if weights.is_int8() { Precision::Int8 } else { Precision::F32 };
-        let precision = precision.unwrap_or(stored);
-        let mut weights = if precision == Precision::Int8 { quantise(&weights)? } else { weights };
-        let network = Network::new(&weights, precision)?;
+        let mut weights = weights;
+        let network = Network::taking(&mut weights, precision.unwrap_or(stored))?;
         let architecture = network.architecture();
         let (side, normalisation) = (architecture.resolution, architecture.normalisation);
-        let Some(last) = weights.layers.last() else {
-            return Err(Error::NotMobileNet("it has no layers".into()));
-        };
-        let classifier = last.kernel.clone();
-        if precision == Precision::F32 {
-            weights.layers.iter_mut().for_each(|layer| layer.kernel = Kernel::F32(Vec::new()));
-        }
         Ok(Self {
             network,
-            classifier,
             weights,
             lessons: Lessons::default(),
             timings: Timings::default(),
@@ -115,10 +102,13 @@ impl Engine {
     /// The network as it was loaded.
     pub fn loaded(&self) -> Weights {
         let mut weights = self.weights.clone();
-        for (layer, kernel) in weights.layers.iter_mut().zip(self.network.kernels().unwrap_or_default()) {
-            layer.kernel = Kernel::F32(kernel);
-        }
+        self.network.restore(&mut weights);
         weights
+    }
+
+    /// What the logit of `class` takes of each feature, as it was taught if it was.
+    pub fn classifier(&self, class: usize) -> Result<Vec<f32>> {
+        self.lessons.classifier(class).map_or_else(|| self.network.classifier(class), Ok)
     }
 
     /// What the network is, with the classes that it was taught.

@@ -4,15 +4,18 @@
 //! integrity and cache, and puts its parts into an [`Arrival`]. Comes out: a [`MobileNet`], or an `Error` that names the
 //! address and what went wrong. Next: `engine`.
 //!
-//! The parts are copied into the wasm memory once all are there, and dropped as soon as the weights are read.
+//! A safetensors file that came in one piece stays outside of the wasm memory, which never shrinks, and is read tensor by
+//! tensor. The parts of others are copied in once all are there, and dropped as soon as the weights are read.
 
 use super::MobileNet;
 use super::engine::Engine;
 use super::options::{self, NetworkOptions};
 use super::value::{Outcome, refuse};
 use crate::Error;
-use crate::formats::{self, Format};
+use crate::formats::{self, File, Format};
+use crate::infer::{Precision, warm};
 use js_sys::{Promise, Uint8Array};
+use std::cell::Cell;
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(module = "/src/js/browser.js")]
@@ -27,13 +30,14 @@ extern "C" {
 /// The network that `source` leads to, as a promise.
 pub fn load(source: JsValue, given: &JsValue) -> Outcome<Promise> {
     let (options, fields) = options::source(given)?;
-    let arrival = Arrival { bytes: Vec::new(), address: String::new(), options };
+    let arrival = Arrival { outside: None, bytes: Vec::new(), address: String::new(), options };
     Ok(fetch_network(source, fields.object(), arrival))
 }
 
 /// A file on its way in, and the address that it comes from; empty where it has none.
 #[wasm_bindgen(skip_typescript)]
 pub struct Arrival {
+    outside: Option<Uint8Array>,
     bytes: Vec<u8>,
     address: String,
     options: NetworkOptions,
@@ -45,7 +49,15 @@ impl Arrival {
     #[wasm_bindgen(skip_typescript)]
     pub fn put(&mut self, parts: Vec<Uint8Array>, address: String) -> Outcome<bool> {
         self.address = address;
-        self.bytes = Vec::new();
+        (self.outside, self.bytes) = (None, Vec::new());
+        if let Some(first) = parts.first() {
+            let start = first.subarray(0, 1 << 16).to_vec();
+            self.warm_up(&start);
+            if parts.len() == 1 && matches!(Format::detect(&start), Ok(Format::Safetensors)) {
+                self.outside = Some(first.clone());
+                return Ok(false);
+            }
+        }
         let length = parts.iter().map(|part| part.length() as usize).sum();
         // Asked for in vain first: what follows knows no way to refuse.
         if Vec::<u8>::new().try_reserve_exact(length).is_err() {
@@ -71,8 +83,14 @@ impl Arrival {
     /// The network.
     #[wasm_bindgen(skip_typescript)]
     pub fn finish(&mut self) -> Outcome<MobileNet> {
-        let bytes = std::mem::take(&mut self.bytes);
-        let weights = match formats::read(&bytes, &self.options.formats) {
+        let (bytes, options) = (std::mem::take(&mut self.bytes), &self.options.formats);
+        let read = match self.outside.take() {
+            Some(file) => {
+                formats::safetensors::read_from(&Outside(file), options).map(|reading| reading.weights)
+            }
+            None => formats::read(&bytes, options),
+        };
+        let weights = match read {
             Ok(weights) => weights,
             Err(error) => return self.refuse(&error),
         };
@@ -80,10 +98,46 @@ impl Arrival {
         MobileNet::hold(Engine::new(weights, self.options.precision)?)
     }
 
+    /// Runs the kernels that the file will want, once: while its weights are read and packed, the engine optimises
+    /// them on another thread.
+    fn warm_up(&self, start: &[u8]) {
+        thread_local! {
+            static DONE: Cell<[bool; 2]> = const { Cell::new([false; 2]) };
+        }
+        // What the header of a native file says of its kernels, wherever it says it.
+        let in_bytes = start.windows(4).any(|four| four == b"\"I8\"");
+        let stored = if in_bytes { Precision::Int8 } else { Precision::F32 };
+        let precision = self.options.precision.unwrap_or(stored);
+        let mut done = DONE.get();
+        if !std::mem::replace(&mut done[precision as usize], true) {
+            DONE.set(done);
+            let _ = warm::up(precision);
+        }
+    }
+
     /// What is wrong with the file, with its address before it.
     fn refuse<T>(&self, problem: &Error) -> Outcome<T> {
         let from = if self.address.is_empty() { "" } else { " from " };
         refuse(format!("weights{from}{}: {problem}", self.address))
+    }
+}
+
+/// A file outside of the wasm memory.
+#[derive(Debug)]
+struct Outside(Uint8Array);
+
+impl File for Outside {
+    fn len(&self) -> usize {
+        self.0.length() as usize
+    }
+
+    fn read(&self, start: usize, room: &mut [u8]) -> bool {
+        // A buffer that was transferred to elsewhere has no bytes any more.
+        let there = start + room.len() <= self.len();
+        if there {
+            self.0.subarray(start as u32, (start + room.len()) as u32).copy_to(room);
+        }
+        there
     }
 }
 

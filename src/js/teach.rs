@@ -48,6 +48,12 @@ impl Lessons {
         self.taught.as_ref().map(|taught| taught.probabilities.as_slice())
     }
 
+    /// What its logit of `class` takes of each feature.
+    pub fn classifier(&self, class: usize) -> Option<Vec<f32>> {
+        let Taught { head, architecture, .. } = self.taught.as_ref()?;
+        Some(head.kernel.get(class..)?.iter().step_by(architecture.classes).copied().collect())
+    }
+
     /// Answers to a frame by its embedding, where something was taught.
     pub fn answer(&mut self, embedding: &[f32]) {
         if let Some(taught) = &mut self.taught {
@@ -162,7 +168,6 @@ impl Lesson {
             background: false,
             ..engine.network.architecture().clone()
         };
-        engine.classifier = Kernel::F32(head.kernel.clone());
         let probabilities = vec![0.0; architecture.classes];
         engine.lessons.taught = Some(Taught { head, architecture, probabilities });
         Ok(report)

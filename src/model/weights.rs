@@ -5,6 +5,7 @@
 //! every value being finite.
 
 use super::architecture::{Architecture, Layer, LayerKind};
+use crate::numbers::{first_not_finite, scale_columns};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -143,7 +144,7 @@ fn check_layer(layer: &Layer, given: &LayerWeights) -> Result<()> {
 
 /// Refuses the first NaN or infinity by name and position.
 pub fn check_finite(name: &str, values: &[f32]) -> Result<()> {
-    match values.iter().position(|value| !value.is_finite()) {
+    match first_not_finite(values) {
         Some(index) => Err(Error::NotFinite { name: name.into(), index, value: values[index] }),
         None => Ok(()),
     }
@@ -171,11 +172,7 @@ pub fn fold(kernel: &mut [f32], bias: &[f32], norm: &BatchNorm, epsilon: f64) ->
     let scale: Vec<f64> = (0..channels)
         .map(|channel| at(norm.gamma, channel, 1.0) / (f64::from(norm.variance[channel]) + epsilon).sqrt())
         .collect();
-    for row in kernel.chunks_exact_mut(channels) {
-        for (weight, scale) in row.iter_mut().zip(&scale) {
-            *weight = (f64::from(*weight) * scale) as f32;
-        }
-    }
+    scale_columns(kernel, &scale);
     let folded = |channel: usize| {
         let bias = bias.get(channel).copied().map_or(0.0, f64::from);
         let shifted = (bias - f64::from(norm.mean[channel])) * scale[channel];

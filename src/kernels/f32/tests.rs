@@ -36,7 +36,7 @@ fn kernels_come_out_as_they_were_packed() {
     for inputs in [1, 3, 8, 27] {
         for outputs in 1..50 {
             let (kernel, bias) = (random(inputs * outputs, 1), random(outputs, 2));
-            assert_eq!(pointwise::unpack(&pointwise::pack(&kernel, &bias)), kernel);
+            assert_eq!(pointwise::unpack(&pointwise::pack(kernel.clone(), &bias)), kernel);
             let (kernel, bias) = (random(9 * outputs, 3), random(outputs, 4));
             assert_eq!(depthwise::unpack(&depthwise::pack(&kernel, &bias)), kernel);
         }
@@ -53,7 +53,7 @@ fn pointwise_equals_the_reference() {
                 let (input, kernel) = (random(pixels * inputs, 1), random(inputs * outputs, 2));
                 let bias = random(outputs, 3);
                 let (mut got, mut wanted) = (vec![f32::NAN; pixels * outputs], vec![0.0; pixels * outputs]);
-                pointwise::forward(&pointwise::pack(&kernel, &bias), activation, &input, &mut got);
+                pointwise::forward(&pointwise::pack(kernel.clone(), &bias), activation, &input, &mut got);
                 reference::convolution(&shape, activation, &input, &kernel, &bias, &mut wanted);
                 compare(&got, &wanted, inputs, &format!("{pixels} pixels, {inputs} to {outputs}"));
             }
@@ -106,7 +106,7 @@ fn window_equals_the_reference() {
         let (input, kernel) = (random(map.len(), 1), random(9 * map.channels * outputs, 2));
         let bias = random(outputs, 3);
         let (mut got, mut wanted) = (vec![f32::NAN; shape.output.len()], vec![0.0; shape.output.len()]);
-        let packed = window::pack(&kernel, &bias);
+        let packed = window::pack(kernel.clone(), &bias);
         let mut gathered = vec![f32::NAN; window::gathered_len(&shape)];
         let (rows, line) = (shape.output.height, shape.output.width * outputs);
         let (top, bottom) = got.split_at_mut(rows / 2 * line);

@@ -16,7 +16,7 @@ use crate::shape::{Activation, ConvShape};
 use std::ops::Range;
 
 /// Packs `kernel` (`[3, 3, inputs, outputs]`) and `bias` (`[outputs]`).
-pub fn pack(kernel: &[f32], bias: &[f32]) -> Packed {
+pub fn pack(kernel: Vec<f32>, bias: &[f32]) -> Packed {
     pointwise::pack(kernel, bias)
 }
 

@@ -37,12 +37,7 @@ pub fn pack(kernel: &[i8], scale: &[f32], bias: &[f32]) -> Packed {
     let inputs = kernel.len() / outputs;
     let mut weights = vec![0; stored(inputs) * stored(outputs)];
     for (block, weights) in weights.chunks_exact_mut(stored(inputs) * GROUP).enumerate() {
-        for (input, row) in kernel.chunks_exact(outputs).enumerate() {
-            let weights = &mut weights[input / GROUP * GROUP * GROUP..][..GROUP * GROUP];
-            for (output, &weight) in row[block * GROUP..].iter().take(GROUP).enumerate() {
-                weights[panel::weight_index::<i16>(input % GROUP, output, false)] = weight;
-            }
-        }
+        panel::pack_weights::<i16>(kernel, outputs, block * GROUP, false, weights);
     }
     let fill = |values: &[f32]| {
         let mut values = values.to_vec();
@@ -50,6 +45,18 @@ pub fn pack(kernel: &[i8], scale: &[f32], bias: &[f32]) -> Packed {
         values
     };
     Packed { inputs: stored(inputs), weights, scale: fill(scale), bias: fill(bias) }
+}
+
+/// The kernel that was packed, `[inputs][outputs]`.
+pub fn unpack(packed: &Packed, inputs: usize, outputs: usize) -> Vec<i8> {
+    let weight = |input, output| panel::weight::<i16>(&packed.weights, inputs, input, output, false);
+    (0..inputs).flat_map(|input| (0..outputs).map(move |output| weight(input, output))).collect()
+}
+
+/// What one output takes of each of `inputs` values of the embedding.
+pub fn column(packed: &Packed, inputs: usize, output: usize) -> Vec<f32> {
+    let weight = |input| f32::from(panel::weight::<i16>(&packed.weights, inputs, input, output, false));
+    (0..inputs).map(|input| weight(input) * packed.scale[output]).collect()
 }
 
 /// Writes one logit an output. `room` holds the quantised embedding meanwhile: [stored] inputs.

@@ -17,6 +17,8 @@ pub mod pool;
 pub mod reference;
 pub mod stem;
 
+use crate::kernels::simd::I16x8;
+
 /// Channels lie in memory in groups of this many; the last group is filled up with zeros.
 pub const GROUP: usize = 8;
 
@@ -30,6 +32,45 @@ pub const LARGEST: f32 = 32_000.0;
 /// Channels as stored: the next multiple of [`GROUP`].
 pub const fn stored(channels: usize) -> usize {
     channels.next_multiple_of(GROUP)
+}
+
+/// Of each output of `kernel` (`[…][outputs]`) the sum of the weights above zero, and of those below.
+pub fn reach(kernel: &[i8], outputs: usize) -> Vec<[i32; 2]> {
+    /// Rows whose sums 16 bits hold.
+    const ROWS: usize = 256;
+    let mut sums = vec![[0; 2]; outputs];
+    for (block, sums) in sums.chunks_mut(GROUP).enumerate() {
+        for rows in kernel.chunks(ROWS * outputs) {
+            let rows = rows.chunks_exact(outputs).map(|row| &row[block * GROUP..]);
+            if sums.len() < GROUP {
+                for row in rows {
+                    for (sum, &weight) in sums.iter_mut().zip(row) {
+                        sum[usize::from(weight < 0)] += i32::from(weight);
+                    }
+                }
+                continue;
+            }
+            let zero = I16x8::splat(0);
+            let (mut up, mut down) = (zero, zero);
+            for row in rows {
+                let weights = I16x8::load_i8(row);
+                up = up.add(weights.max(zero));
+                down = down.add(weights.min(zero));
+            }
+            for (half, [up, down]) in
+                [[up.widen_low(), down.widen_low()], [up.widen_high(), down.widen_high()]]
+                    .into_iter()
+                    .enumerate()
+            {
+                let lanes = up.to_array().into_iter().zip(down.to_array());
+                for (sum, (up, down)) in sums[4 * half..].iter_mut().zip(lanes) {
+                    sum[0] += up;
+                    sum[1] += down;
+                }
+            }
+        }
+    }
+    sums
 }
 
 /// The kernels over this build's own [cells](panel::Fast). A generic function is compiled where it is called, which
@@ -53,6 +94,11 @@ pub mod fast {
     /// [`pointwise::pack`].
     pub fn pack_pointwise(kernel: &[i8], bias: &[i32], scale: &[f32]) -> pointwise::Packed {
         pointwise::pack::<Fast>(kernel, bias, scale)
+    }
+
+    /// [`pointwise::unpack`].
+    pub fn unpack_pointwise(packed: &pointwise::Packed, inputs: usize, outputs: usize) -> Vec<i8> {
+        pointwise::unpack::<Fast>(packed, inputs, outputs)
     }
 
     /// [`pointwise::forward`].

@@ -53,6 +53,10 @@ pub trait Cell: Copy + Default + PartialEq + std::fmt::Debug + Send + Sync + 'st
     /// The activation.
     fn get(self) -> u8;
 
+    /// Writes eight inputs' weights of eight outputs, of which [`weight_index`] says where each lies. The outputs of
+    /// every row are in the order of their lanes.
+    fn put_weights(rows: [I8x16; GROUP], room: &mut [i8]);
+
     /// Adds the products of `ROWS` pixels and eight outputs over all inputs. `panel` holds `[group][ROWS][8]`
     /// cells, `weights` 64 bytes a group as [`weight_index`] says.
     fn tile<const ROWS: usize>(way: Way, panel: &[Self], weights: &[i8], sums: Sums<ROWS>) -> Sums<ROWS>;
@@ -91,6 +95,60 @@ pub const fn lane(output: usize, interleaved: bool) -> (usize, usize) {
     if interleaved { (output % 2, output / 2) } else { (output / 4, output % 4) }
 }
 
+/// The weights of outputs `first` to `first + 7` in groups of eight inputs, 64 bytes each, from `kernel`
+/// (`[inputs][outputs]`) into `room`, with zeros where there are no more of them. Gives whether [`fits_pairs`] holds
+/// throughout.
+#[inline(always)]
+pub fn pack_weights<C: Cell>(
+    kernel: &[i8],
+    outputs: usize,
+    first: usize,
+    interleaved: bool,
+    room: &mut [i8],
+) -> bool {
+    let zeros = [0; GROUP];
+    let width = GROUP.min(outputs - first);
+    // Per output, the largest and smallest sum of the weights that may meet in a lane.
+    let (mut most, mut least) = (I16x8::splat(0), I16x8::splat(0));
+    let groups = kernel.chunks(GROUP * outputs).zip(room.chunks_exact_mut(GROUP * GROUP));
+    for (kernel, room) in groups {
+        let mut last = [zeros; GROUP];
+        if width < GROUP {
+            for (eight, row) in last.iter_mut().zip(kernel.chunks_exact(outputs)) {
+                eight[..width].copy_from_slice(&row[first..]);
+            }
+        }
+        let row = |input: usize| match kernel.get(input * outputs + first..) {
+            _ if width < GROUP => &last[input][..],
+            Some(row) if row.len() >= GROUP => row,
+            _ => &zeros,
+        };
+        let mut rows = [I8x16::load_low(&zeros); GROUP];
+        for (input, vector) in rows.iter_mut().enumerate() {
+            *vector =
+                if interleaved { I8x16::load_evens_first(row(input)) } else { I8x16::load_low(row(input)) };
+        }
+        C::put_weights(rows, room);
+        let zero = I16x8::splat(0);
+        for lane in [[0, 1, 4, 5], [2, 3, 6, 7]] {
+            let weights = lane.map(|input| I16x8::load_i8(row(input)));
+            let [up, down] = [weights.map(|weight| weight.max(zero)), weights.map(|weight| weight.min(zero))]
+                .map(|[a, b, c, d]| a.add(b).add(c.add(d)));
+            (most, least) = (most.max(up), least.min(down));
+        }
+    }
+    let limit = (i32::from(i16::MAX) / super::LEVELS) as i16;
+    most.max(I16x8::splat(limit)) == I16x8::splat(limit)
+        && least.min(I16x8::splat(-limit)) == I16x8::splat(-limit)
+}
+
+/// The weight of `input` (of `inputs`) and output `output` among packed blocks of eight outputs.
+pub fn weight<C: Cell>(packed: &[i8], inputs: usize, input: usize, output: usize, interleaved: bool) -> i8 {
+    let block = output / GROUP * super::stored(inputs) * GROUP;
+    let group = input / GROUP * GROUP * GROUP;
+    packed[block + group + weight_index::<C>(input % GROUP, output % GROUP, interleaved)]
+}
+
 /// Whether [`Way::Pairs`] is exact for one group's eight weights of one output, whatever the inputs: the four
 /// products that meet in one 16-bit lane must fit there, the positive and the negative ones each by themselves.
 pub fn fits_pairs(weights: [i8; GROUP]) -> bool {
@@ -113,6 +171,16 @@ impl Cell for u8 {
     #[inline(always)]
     fn get(self) -> u8 {
         self
+    }
+
+    #[inline(always)]
+    fn put_weights(rows: [I8x16; GROUP], room: &mut [i8]) {
+        for (four, room) in rows.as_chunks::<4>().0.iter().zip(room.as_chunks_mut::<32>().0) {
+            let [a, b, c, d] = *four;
+            let (first, second) = (a.interleave_low(b), c.interleave_low(d));
+            first.interleave_pairs_low(second).store(room);
+            first.interleave_pairs_high(second).store(&mut room[16..]);
+        }
     }
 
     #[inline(always)]
@@ -166,6 +234,13 @@ impl Cell for i16 {
     #[inline(always)]
     fn get(self) -> u8 {
         self as u8
+    }
+
+    #[inline(always)]
+    fn put_weights(rows: [I8x16; GROUP], room: &mut [i8]) {
+        for ([a, b], room) in rows.as_chunks::<2>().0.iter().zip(room.as_chunks_mut::<16>().0) {
+            a.interleave_low(*b).store(room);
+        }
     }
 
     #[inline(always)]

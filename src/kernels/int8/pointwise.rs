@@ -51,22 +51,12 @@ pub fn pack<C: Cell>(kernel: &[i8], bias: &[i32], scale: &[f32]) -> Packed {
     let pack_block = |(block, weights): (usize, &mut [i8])| {
         let first = block * GROUP;
         let mut packed = Block { bias: [[0; 4]; 2], scale: [[0.0; 4]; 2], way: Way::Pairs };
-        let mut fits = true;
         for output in first..outputs.min(first + GROUP) {
             let (half, lane) = panel::lane(output - first, true);
             packed.bias[half][lane] = bias[output];
             packed.scale[half][lane] = scale[output];
-            for (group, weights) in weights.chunks_exact_mut(GROUP * GROUP).enumerate() {
-                let mut eight = [0; GROUP];
-                for (input, weight) in (group * GROUP..inputs).zip(&mut eight) {
-                    *weight = kernel[input * outputs + output];
-                }
-                for (input, &weight) in eight.iter().enumerate() {
-                    weights[panel::weight_index::<C>(input, output - first, true)] = weight;
-                }
-                fits &= panel::fits_pairs(eight);
-            }
         }
+        let fits = panel::pack_weights::<C>(kernel, outputs, first, true, weights);
         if one_instruction || !fits {
             packed.way = Way::Fours;
         }
@@ -74,6 +64,12 @@ pub fn pack<C: Cell>(kernel: &[i8], bias: &[i32], scale: &[f32]) -> Packed {
     };
     let blocks = weights.chunks_exact_mut(stored(inputs) * GROUP).enumerate().map(pack_block).collect();
     Packed { inputs: stored(inputs), outputs: stored(outputs), weights, blocks }
+}
+
+/// The kernel that was packed, `[inputs][outputs]`.
+pub fn unpack<C: Cell>(packed: &Packed, inputs: usize, outputs: usize) -> Vec<i8> {
+    let weight = |input, output| panel::weight::<C>(&packed.weights, inputs, input, output, true);
+    (0..inputs).flat_map(|input| (0..outputs).map(move |output| weight(input, output))).collect()
 }
 
 /// Writes `pixels` pixels of [stored] outputs each. `panel` has room for

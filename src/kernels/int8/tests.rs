@@ -67,6 +67,7 @@ fn check_pointwise<C: Cell>(pixels: usize, inputs: usize, outputs: usize, larges
     let scale = random.scales(outputs, 0.5 / (inputs as f32).sqrt() / f32::from(largest));
     let wanted = reference::pointwise(&input, &kernel, &bias, &scale);
     let packed = pointwise::pack::<C>(&kernel, &bias, &scale);
+    assert_eq!(pointwise::unpack::<C>(&packed, inputs, outputs), kernel, "{inputs} → {outputs}");
     let mut output = vec![9; pixels * stored(outputs) + 5];
     pointwise::forward::<C>(&packed, pixels, &panel_of(&input, inputs), &mut output);
     let (map, beyond) = output.split_at(pixels * stored(outputs));
@@ -208,6 +209,10 @@ fn classifier_equals_the_reference() {
         let kernel = random.weights(inputs * outputs, 127);
         let (scale, bias) = (random.scales(outputs, 0.01), random.scales(outputs, 1.0));
         let packed = classifier::pack(&kernel, &scale, &bias);
+        assert_eq!(classifier::unpack(&packed, inputs, outputs), kernel);
+        let last = kernel[outputs - 1..].iter().step_by(outputs);
+        let column: Vec<f32> = last.map(|&weight| f32::from(weight) * scale[outputs - 1]).collect();
+        assert_eq!(classifier::column(&packed, inputs, outputs - 1), column);
         let mut logits = vec![0.0; outputs];
         classifier::forward(&packed, &embedding, &mut vec![0; stored(inputs)], &mut logits);
         assert_eq!(logits, reference::classifier(&embedding, &kernel, &scale, &bias));
@@ -221,4 +226,35 @@ fn classifier_equals_the_reference() {
     assert!((logits[0] - (127.0 * 3.0 * 1024.0 + 0.5)).abs() < 0.5, "{logits:?}");
     classifier::forward(&packed, &[0.0; 1024], &mut [0; 1024], &mut logits);
     assert_eq!(logits, [0.5]);
+}
+
+#[test]
+fn packing_knows_where_pairs_fit() {
+    let random = &mut Random(11);
+    let mut seen = [0; 2];
+    for round in 0..2000 {
+        let mut kernel = random.weights(GROUP, if round % 2 == 0 { 127 } else { 110 });
+        // All of a sign, so that sums get near the limit.
+        kernel
+            .iter_mut()
+            .for_each(|weight| *weight = if round % 3 == 0 { weight.abs() } else { -weight.abs() });
+        let wanted = panel::fits_pairs(kernel[..].try_into().unwrap());
+        assert_eq!(panel::pack_weights::<u8>(&kernel, 1, 0, true, &mut [0; 64]), wanted, "{kernel:?}");
+        seen[usize::from(wanted)] += 1;
+        let wide: Vec<i8> = kernel.iter().flat_map(|&weight| [0, 0, 0, 0, 0, weight, 0, 0, 0]).collect();
+        assert_eq!(panel::pack_weights::<u8>(&wide, 9, 0, true, &mut [0; 64]), wanted, "{kernel:?}");
+    }
+    assert!(seen.iter().all(|&count| count > 100), "{seen:?}");
+}
+
+#[test]
+fn the_reach_of_an_output_is_the_sum_of_its_weights() {
+    for (inputs, outputs) in [(1, 1), (5, 7), (300, 8), (1030, 19)] {
+        let mut kernel = Random(3).weights(inputs * outputs, 127);
+        kernel[0] = -128;
+        for (output, reach) in reach(&kernel, outputs).into_iter().enumerate() {
+            let weights = || kernel[output..].iter().step_by(outputs).map(|&weight| i32::from(weight));
+            assert_eq!(reach, [weights().map(|w| w.max(0)).sum(), weights().map(|w| w.min(0)).sum::<i32>()]);
+        }
+    }
 }

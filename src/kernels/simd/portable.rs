@@ -309,7 +309,7 @@ impl I16x8 {
     /// Lanes `0 0' 1 1' 2 2' 3 3'`.
     #[inline(always)]
     pub fn interleave_low(self, other: Self) -> Self {
-        Self(from_fn(|lane| if lane % 2 == 0 { self.0[lane / 2] } else { other.0[lane / 2] }))
+        Self(from_fn(|lane| if lane.is_multiple_of(2) { self.0[lane / 2] } else { other.0[lane / 2] }))
     }
 
     /// Lanes `4 4' 5 5' 6 6' 7 7'`.
@@ -387,6 +387,46 @@ impl I8x16 {
     pub fn splat_four(values: &[u8]) -> Self {
         let values = &values[..4];
         Self(from_fn(|lane| values[lane % 4] as i8))
+    }
+
+    /// The first eight values, even ones first, in the low lanes, zeros above. Panics where there are fewer.
+    #[inline(always)]
+    pub fn load_evens_first(values: &[i8]) -> Self {
+        let values = &values[..8];
+        Self(from_fn(|lane| if lane < 8 { values[2 * lane % 8 + lane / 4] } else { 0 }))
+    }
+
+    /// The first eight values in the low lanes, zeros above. Panics where there are fewer.
+    #[inline(always)]
+    pub fn load_low(values: &[i8]) -> Self {
+        let values = &values[..8];
+        Self(from_fn(|lane| if lane < 8 { values[lane] } else { 0 }))
+    }
+
+    /// Writes the first sixteen values. Panics where there are fewer.
+    #[inline(always)]
+    pub fn store(self, values: &mut [i8]) {
+        values[..16].copy_from_slice(&self.0);
+    }
+
+    /// Lanes `0 0' 1 1' … 7 7'`.
+    #[inline(always)]
+    pub fn interleave_low(self, other: Self) -> Self {
+        Self(from_fn(|lane| if lane.is_multiple_of(2) { self.0[lane / 2] } else { other.0[lane / 2] }))
+    }
+
+    /// Pairs of lanes `0 1 0' 1' … 6 7 6' 7'`.
+    #[inline(always)]
+    pub fn interleave_pairs_low(self, other: Self) -> Self {
+        let from = |lane: usize| if lane % 4 < 2 { self.0 } else { other.0 };
+        Self(from_fn(|lane| from(lane)[lane / 4 * 2 + lane % 2]))
+    }
+
+    /// Pairs of lanes `8 9 8' 9' … 14 15 14' 15'`.
+    #[inline(always)]
+    pub fn interleave_pairs_high(self, other: Self) -> Self {
+        let from = |lane: usize| if lane % 4 < 2 { self.0 } else { other.0 };
+        Self(from_fn(|lane| from(lane)[8 + lane / 4 * 2 + lane % 2]))
     }
 }
 

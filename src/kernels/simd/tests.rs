@@ -127,6 +127,29 @@ fn bytes_widen_and_narrow() {
 }
 
 #[test]
+fn bytes_change_places() {
+    let read = |vector: I8x16| {
+        let mut room = [99; 16];
+        vector.store(&mut room);
+        room
+    };
+    let (low, high): ([i8; 16], [i8; 16]) =
+        (std::array::from_fn(|i| i as i8), std::array::from_fn(|i| 20 + i as i8));
+    let (a, b) = (I8x16::load(&low), I8x16::load(&high));
+    assert_eq!(read(I8x16::load_low(&low)), [0, 1, 2, 3, 4, 5, 6, 7, 0, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(
+        read(I8x16::load_evens_first(&high)),
+        [20, 22, 24, 26, 21, 23, 25, 27, 0, 0, 0, 0, 0, 0, 0, 0]
+    );
+    assert_eq!(read(a.interleave_low(b)), [0, 20, 1, 21, 2, 22, 3, 23, 4, 24, 5, 25, 6, 26, 7, 27]);
+    assert_eq!(read(a.interleave_pairs_low(b)), [0, 1, 20, 21, 2, 3, 22, 23, 4, 5, 24, 25, 6, 7, 26, 27]);
+    assert_eq!(
+        read(a.interleave_pairs_high(b)),
+        [8, 9, 28, 29, 10, 11, 30, 31, 12, 13, 32, 33, 14, 15, 34, 35]
+    );
+}
+
+#[test]
 fn the_dot_product_of_bytes_is_exact_at_its_limits() {
     let mut weights = [0_i8; 16];
     let mut inputs = [0_u8; 16];

@@ -460,6 +460,45 @@ impl I8x16 {
         // SAFETY: the reference is valid for the 4 bytes read, at any alignment.
         Self(unsafe { v128_load32_splat(values.as_ptr().cast()) })
     }
+
+    /// The first eight values, even ones first, in the low lanes, zeros above. Panics where there are fewer.
+    #[inline(always)]
+    pub fn load_evens_first(values: &[i8]) -> Self {
+        let values = Self::load_low(values).0;
+        Self(i8x16_shuffle::<0, 2, 4, 6, 1, 3, 5, 7, 8, 8, 8, 8, 8, 8, 8, 8>(values, values))
+    }
+
+    /// The first eight values in the low lanes, zeros above. Panics where there are fewer.
+    #[inline(always)]
+    pub fn load_low(values: &[i8]) -> Self {
+        let values: &[i8; 8] = head(values);
+        // SAFETY: the reference is valid for the 8 bytes read, at any alignment.
+        Self(unsafe { v128_load64_zero(values.as_ptr().cast()) })
+    }
+
+    /// Writes the first sixteen values. Panics where there are fewer.
+    #[inline(always)]
+    pub fn store(self, values: &mut [i8]) {
+        store(self.0, head_mut::<i8, 16>(values));
+    }
+
+    /// Lanes `0 0' 1 1' … 7 7'`.
+    #[inline(always)]
+    pub fn interleave_low(self, other: Self) -> Self {
+        Self(i8x16_shuffle::<0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23>(self.0, other.0))
+    }
+
+    /// Pairs of lanes `0 1 0' 1' … 6 7 6' 7'`.
+    #[inline(always)]
+    pub fn interleave_pairs_low(self, other: Self) -> Self {
+        Self(i16x8_shuffle::<0, 8, 1, 9, 2, 10, 3, 11>(self.0, other.0))
+    }
+
+    /// Pairs of lanes `8 9 8' 9' … 14 15 14' 15'`.
+    #[inline(always)]
+    pub fn interleave_pairs_high(self, other: Self) -> Self {
+        Self(i16x8_shuffle::<4, 12, 5, 13, 6, 14, 7, 15>(self.0, other.0))
+    }
 }
 
 /// Whether this machine computes [`I32x4::dot_i8_i7`] in one instruction (VPDPBUSD, SDOT). Where it takes three,
