@@ -47,7 +47,10 @@ export interface LoadOptions extends Omit<SourceOptions, "labels"> {
   weights?: Source;
   /** Names of the classes, or the address of a text file (a line each) or JSON array with them. */
   labels?: readonly string[] | string | URL;
-  /** Threads to use, 1 to 64, where the page is cross-origin isolated. Default 1. */
+  /**
+   * Threads to use, 1 to 64, where the page is cross-origin isolated. Default 1. The first load that wants more than one
+   * starts them for the page; a later one uses as many of those as it wants, and never more: `net.numThreads` tells.
+   */
   numThreads?: number;
   /** Take this build instead of the fastest that runs here. */
   variant?: Variant;

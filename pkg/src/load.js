@@ -117,6 +117,7 @@ export async function loadHere(options = {}) {
     all.then(resolve, reject).finally(() => signal?.removeEventListener("abort", stop));
   });
   if (names) rest.labels = names;
+  if (variant === "threads") rest.numThreads = numThreads ?? 1;
   return module.MobileNet.load(source, rest);
 }
 

@@ -13,7 +13,7 @@ pub mod network;
 mod plan;
 pub mod predictions;
 pub mod quantise;
-mod threads;
+pub mod threads;
 pub mod warm;
 
 pub use network::{Input, Network, Observer, Precision};

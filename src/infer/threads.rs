@@ -8,12 +8,20 @@
 
 use std::ops::Range;
 
-/// How many threads work on a layer.
+/// How many threads work on a layer of a network that is made now: the pool's, or as many as [`limit`] says.
 pub fn count() -> usize {
     #[cfg(feature = "threads")]
-    return rayon::current_num_threads();
+    return rayon::current_num_threads().min(pool::LIMIT.load(std::sync::atomic::Ordering::Relaxed));
     #[cfg(not(feature = "threads"))]
     1
+}
+
+/// Networks that are made from now on share their rows out over `threads` of the pool's threads at most; one or more.
+pub fn limit(threads: usize) {
+    #[cfg(feature = "threads")]
+    pool::LIMIT.store(threads.max(1), std::sync::atomic::Ordering::Relaxed);
+    #[cfg(not(feature = "threads"))]
+    let _ = threads;
 }
 
 /// Fills `output`, `line` values for each of `rows`, by `work`, which gets some of the rows, their part of the output
@@ -54,6 +62,9 @@ mod pool {
     /// Looks for work, without finding any, after which a thread may sleep: a millisecond or so.
     const PATIENCE: usize = 8192;
 
+    /// See [`limit`](super::limit).
+    pub static LIMIT: AtomicUsize = AtomicUsize::new(usize::MAX);
+
     /// Which of the pool's first 64 threads are awake, a bit each.
     static AWAKE: AtomicU64 = AtomicU64::new(0);
 
@@ -70,7 +81,10 @@ mod pool {
         }
         rayon::spawn_broadcast(move |context| {
             let bit = bit(context.index());
-            if Some(context.index()) != here && AWAKE.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
+            if context.index() < threads
+                && Some(context.index()) != here
+                && AWAKE.fetch_or(bit, Ordering::Relaxed) & bit == 0
+            {
                 work_until(|| false);
                 AWAKE.fetch_and(!bit, Ordering::Relaxed);
             }

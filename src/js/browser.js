@@ -189,14 +189,13 @@ export function lendReaders(fetch) {
 /** The address that a source leads to; empty for bytes. */
 const addressOf = (source) => (text(source) ? source : ({ URL: source?.href, Request: source?.url, Response: source?.url }[tag(source)] ?? ""));
 
-function join(parts) {
-  const bytes = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
+/** Zeros, or a sentence where there is no memory for them. */
+function room(length) {
+  try {
+    return new Uint8Array(length);
+  } catch {
+    return refuse(`weights: no memory is left for ${length} bytes`);
   }
-  return bytes;
 }
 
 /** Fetches what `source` leads to, hands its bytes to `arrival`, and gives the network that this makes of them. */
@@ -219,7 +218,8 @@ export async function fetchNetwork(source, options, arrival) {
     const cancel = () => reader.cancel().catch(() => {});
     // A part that never comes must not keep an aborted load waiting.
     signal?.addEventListener("abort", cancel);
-    const parts = [];
+    // An announced length is only a wish; memory is what the bytes that arrive ask for.
+    let bytes = room(Math.min(total, 2 ** 28));
     let length = 0;
     try {
       for (;;) {
@@ -229,8 +229,16 @@ export async function fetchNetwork(source, options, arrival) {
         });
         check(signal);
         if (done) break;
-        parts.push(value);
-        length += value.length;
+        if (!length) arrival.expect(value);
+        const end = length + value.length;
+        if (end > bytes.length) {
+          // By half, so that unannounced lengths do not copy each part.
+          const more = room(Math.max(end, Math.floor(bytes.length * 1.5)));
+          more.set(bytes.subarray(0, length));
+          bytes = more;
+        }
+        bytes.set(value, length);
+        length = end;
         loaded += value.length;
         onProgress?.({ loaded, total: total && Math.max(loaded - length + total, loaded) });
       }
@@ -241,7 +249,7 @@ export async function fetchNetwork(source, options, arrival) {
       signal?.removeEventListener("abort", cancel);
     }
     if (length < total) refuse(`weights: ${address} broke off after ${length} of ${total} bytes; try again`);
-    return { parts, address };
+    return { file: bytes.subarray(0, length), address };
   }
 
   async function fetched(input) {
@@ -268,16 +276,15 @@ export async function fetchNetwork(source, options, arrival) {
     if (!bytes) refuse(`weights must be an address, Request, Response, Blob, ArrayBuffer or Uint8Array, not ${describe(source)}`);
     loaded += bytes.length;
     onProgress?.({ loaded, total: loaded });
-    return { parts: [bytes], address: "" };
+    return { file: bytes, address: "" };
   }
 
   /** Checks, has foreign files turned into a native one, and builds the network. */
-  async function finish({ parts, address }) {
-    if (integrity != null) await verify(join(parts), integrity);
+  async function finish({ file, address }) {
+    if (integrity != null) await verify(file, integrity);
     // The bare class holds the readers itself; the package's is lent them.
-    const readers = arrival.put(parts, address) && (arrival.toNative ? arrival : await fetchReaders?.());
+    const readers = arrival.put(file, address) && (arrival.toNative ? arrival : await fetchReaders?.());
     if (readers) {
-      const file = join(parts);
       const telling = (call) => {
         try {
           return call();
@@ -294,8 +301,8 @@ export async function fetchNetwork(source, options, arrival) {
       };
       const names = telling(() => readers.beside(file));
       const beside = [];
-      for (const name of names) beside.push(join((await fetched(place(name))).parts));
-      arrival.put([telling(() => readers.toNative(file, names, beside, options))], address);
+      for (const name of names) beside.push((await fetched(place(name))).file);
+      arrival.put(telling(() => readers.toNative(file, names, beside, options)), address);
     }
     return arrival.finish();
   }
@@ -317,7 +324,7 @@ export async function fetchNetwork(source, options, arrival) {
     const arrived = await take();
     const network = await finish(arrived);
     // A full or forbidden cache is no reason to refuse a network that is there.
-    await store?.put(source, new Response(join(arrived.parts))).catch(() => {});
+    await store?.put(source, new Response(arrived.file)).catch(() => {});
     return network;
   } finally {
     arrival.free();
@@ -331,7 +338,9 @@ async function verify(bytes, integrity) {
   if (!bits) refuse(`integrity must be sha256-, sha384- or sha512- and a hash in base 64, not "${integrity}"`);
   const subtle = globalThis.crypto?.subtle;
   if (!subtle) refuse("integrity can only be checked on a page served over https or from localhost");
-  const digest = new Uint8Array(await subtle.digest(`SHA-${bits}`, bytes));
+  // What is shared with other threads is refused there.
+  const own = tag(bytes.buffer) === "SharedArrayBuffer" ? bytes.slice() : bytes;
+  const digest = new Uint8Array(await subtle.digest(`SHA-${bits}`, own));
   const plain = (hash) => hash.replace(/[?=].*/, "");
   const right = `sha${bits}-${plain(btoa(String.fromCharCode(...digest)))}`;
   if (items.some((item) => plain(item) === right)) return;

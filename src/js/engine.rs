@@ -7,7 +7,7 @@ use super::teach::Lessons;
 use super::value::Outcome;
 use crate::Result;
 use crate::image::{Options, Resizer, Target};
-use crate::infer::{Input, Network, Precision};
+use crate::infer::{Input, Network, Precision, threads};
 use crate::model::architecture::Normalisation;
 use crate::model::{Architecture, LayerKind, Weights};
 use wasm_bindgen::prelude::*;
@@ -50,8 +50,9 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Packs the weights; `None` leaves the precision as the file has it.
-    pub fn new(weights: Weights, precision: Option<Precision>) -> Result<Self> {
+    /// Packs the weights; `None` leaves the precision as the file has it, and takes all threads.
+    pub fn new(weights: Weights, precision: Option<Precision>, threads: Option<usize>) -> Result<Self> {
+        threads::limit(threads.unwrap_or(usize::MAX));
         let stored = if weights.is_int8() { Precision::Int8 } else { Precision::F32 };
         let mut weights = weights;
         let network = Network::taking(&mut weights, precision.unwrap_or(stored))?;

@@ -1,19 +1,18 @@
 //! A network from wherever JavaScript has its file.
 //!
 //! Goes in: an address, a `Request`, `Response`, `Blob`, buffer or bytes; `browser.js` fetches it, with progress, abort,
-//! integrity and cache, and puts its parts into an [`Arrival`]. Comes out: a [`MobileNet`], or an `Error` that names the
+//! integrity and cache, and shows it to an [`Arrival`]. Comes out: a [`MobileNet`], or an `Error` that names the
 //! address and what went wrong. Next: `engine`.
 //!
-//! A safetensors file that came in one piece stays outside of the wasm memory, which never shrinks, and is read tensor by
-//! tensor. The parts of others are copied in once all are there, and dropped as soon as the weights are read.
+//! A file stays outside of the wasm memory, which never shrinks: a network is read from it tensor by tensor.
 
 use super::MobileNet;
 use super::engine::Engine;
 use super::options::{self, NetworkOptions};
 use super::value::{Outcome, refuse};
-use crate::Error;
 use crate::formats::{self, File, Format};
 use crate::infer::{Precision, warm};
+use crate::{Error, Result, Weights};
 use js_sys::{Promise, Uint8Array};
 use std::cell::Cell;
 use wasm_bindgen::prelude::*;
@@ -30,51 +29,41 @@ extern "C" {
 /// The network that `source` leads to, as a promise.
 pub fn load(source: JsValue, given: &JsValue) -> Outcome<Promise> {
     let (options, fields) = options::source(given)?;
-    let arrival = Arrival { outside: None, bytes: Vec::new(), address: String::new(), options };
+    let arrival = Arrival { file: Uint8Array::default(), address: String::new(), options };
     Ok(fetch_network(source, fields.object(), arrival))
 }
 
 /// A file on its way in, and the address that it comes from; empty where it has none.
 #[wasm_bindgen(skip_typescript)]
 pub struct Arrival {
-    outside: Option<Uint8Array>,
-    bytes: Vec<u8>,
+    file: Uint8Array,
     address: String,
     options: NetworkOptions,
 }
 
 #[wasm_bindgen]
 impl Arrival {
-    /// Takes the file's bytes. Gives whether its format is one that the module of readers turns into the native one.
+    /// Runs the kernels that a file will want, once, when its first part is there: while the rest arrives, is read and
+    /// packed, the engine optimises them on another thread.
     #[wasm_bindgen(skip_typescript)]
-    pub fn put(&mut self, parts: Vec<Uint8Array>, address: String) -> Outcome<bool> {
-        self.address = address;
-        (self.outside, self.bytes) = (None, Vec::new());
-        if let Some(first) = parts.first() {
-            let start = first.subarray(0, 1 << 16).to_vec();
-            self.warm_up(&start);
-            if parts.len() == 1 && matches!(Format::detect(&start), Ok(Format::Safetensors)) {
-                self.outside = Some(first.clone());
-                return Ok(false);
-            }
+    pub fn expect(&self, beginning: &Uint8Array) {
+        thread_local! {
+            static DONE: Cell<[bool; 2]> = const { Cell::new([false; 2]) };
         }
-        let length = parts.iter().map(|part| part.length() as usize).sum();
-        // Asked for in vain first: what follows knows no way to refuse.
-        if Vec::<u8>::new().try_reserve_exact(length).is_err() {
-            return refuse(format!("weights: no memory is left for {length} bytes"));
+        let precision = self.options.precision.unwrap_or_else(|| stored(&first_bytes(beginning)));
+        let mut done = DONE.get();
+        if !std::mem::replace(&mut done[precision as usize], true) {
+            DONE.set(done);
+            let _ = warm::up(precision);
         }
-        if let [whole] = parts.as_slice() {
-            self.bytes = whole.to_vec();
-        } else {
-            self.bytes = vec![0; length];
-            let mut rest = &mut self.bytes[..];
-            for part in parts {
-                let (place, after) = rest.split_at_mut(part.length() as usize);
-                part.copy_to(place);
-                rest = after;
-            }
-        }
-        match Format::detect(&self.bytes) {
+    }
+
+    /// Takes the file. Gives whether its format is one that the module of readers turns into the native one.
+    #[wasm_bindgen(skip_typescript)]
+    pub fn put(&mut self, file: Uint8Array, address: String) -> Outcome<bool> {
+        self.expect(&file);
+        (self.file, self.address) = (file, address);
+        match Format::detect(&first_bytes(&self.file)) {
             Ok(format) => Ok(matches!(format, Format::Tflite | Format::Tfjs)),
             Err(error) => self.refuse(&error),
         }
@@ -83,61 +72,18 @@ impl Arrival {
     /// The network.
     #[wasm_bindgen(skip_typescript)]
     pub fn finish(&mut self) -> Outcome<MobileNet> {
-        let (bytes, options) = (std::mem::take(&mut self.bytes), &self.options.formats);
-        let read = match self.outside.take() {
-            Some(file) => {
-                formats::safetensors::read_from(&Outside(file), options).map(|reading| reading.weights)
-            }
-            None => formats::read(&bytes, options),
-        };
-        let weights = match read {
+        let file = std::mem::take(&mut self.file);
+        let weights = match read_bytes(&file, &self.options) {
             Ok(weights) => weights,
             Err(error) => return self.refuse(&error),
         };
-        drop(bytes);
-        MobileNet::hold(Engine::new(weights, self.options.precision)?)
-    }
-
-    /// Runs the kernels that the file will want, once: while its weights are read and packed, the engine optimises
-    /// them on another thread.
-    fn warm_up(&self, start: &[u8]) {
-        thread_local! {
-            static DONE: Cell<[bool; 2]> = const { Cell::new([false; 2]) };
-        }
-        // What the header of a native file says of its kernels, wherever it says it.
-        let in_bytes = start.windows(4).any(|four| four == b"\"I8\"");
-        let stored = if in_bytes { Precision::Int8 } else { Precision::F32 };
-        let precision = self.options.precision.unwrap_or(stored);
-        let mut done = DONE.get();
-        if !std::mem::replace(&mut done[precision as usize], true) {
-            DONE.set(done);
-            let _ = warm::up(precision);
-        }
+        MobileNet::hold(Engine::new(weights, self.options.precision, self.options.threads)?)
     }
 
     /// What is wrong with the file, with its address before it.
     fn refuse<T>(&self, problem: &Error) -> Outcome<T> {
         let from = if self.address.is_empty() { "" } else { " from " };
         refuse(format!("weights{from}{}: {problem}", self.address))
-    }
-}
-
-/// A file outside of the wasm memory.
-#[derive(Debug)]
-struct Outside(Uint8Array);
-
-impl File for Outside {
-    fn len(&self) -> usize {
-        self.0.length() as usize
-    }
-
-    fn read(&self, start: usize, room: &mut [u8]) -> bool {
-        // A buffer that was transferred to elsewhere has no bytes any more.
-        let there = start + room.len() <= self.len();
-        if there {
-            self.0.subarray(start as u32, (start + room.len()) as u32).copy_to(room);
-        }
-        there
     }
 }
 
@@ -161,4 +107,46 @@ impl Arrival {
         let reading = formats::read_source(&source, &self.options.formats)?;
         Ok(formats::safetensors::write(&reading.weights, formats::safetensors::Storage::F32)?)
     }
+}
+
+/// A file outside of the wasm memory.
+#[derive(Debug)]
+struct Outside<'a>(&'a Uint8Array);
+
+impl File for Outside<'_> {
+    fn len(&self) -> usize {
+        self.0.length() as usize
+    }
+
+    fn read(&self, start: usize, room: &mut [u8]) -> bool {
+        // A buffer that was transferred to elsewhere has no bytes any more.
+        let there = start + room.len() <= self.len();
+        if there {
+            self.0.subarray(start as u32, (start + room.len()) as u32).copy_to(room);
+        }
+        there
+    }
+}
+
+/// As many bytes as tell the format.
+fn first_bytes(bytes: &Uint8Array) -> Vec<u8> {
+    bytes.subarray(0, 1 << 16).to_vec()
+}
+
+/// What the header of a native file says of its kernels, wherever it says it.
+fn stored(beginning: &[u8]) -> Precision {
+    if beginning.windows(4).any(|four| four == b"\"I8\"") { Precision::Int8 } else { Precision::F32 }
+}
+
+/// The network of a file that stands alone.
+pub fn read_bytes(file: &Uint8Array, options: &NetworkOptions) -> Result<Weights> {
+    if Format::detect(&first_bytes(file))? == Format::Safetensors {
+        return Ok(formats::safetensors::read_from(&Outside(file), &options.formats)?.weights);
+    }
+    // Asked for once in vain: `to_vec` knows no way to refuse.
+    let length = file.length() as usize;
+    if Vec::<u8>::new().try_reserve_exact(length).is_err() {
+        return Err(Error::Argument(format!("no memory is left for {length} bytes")));
+    }
+    formats::read(&file.to_vec(), &options.formats)
 }

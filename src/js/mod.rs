@@ -19,7 +19,6 @@ mod teach;
 pub mod threads;
 mod value;
 
-use crate::formats;
 use crate::formats::{header::describe, json::Value};
 use crate::infer::heatmap::class_activation;
 use crate::infer::{Precision, predictions};
@@ -69,8 +68,8 @@ impl MobileNet {
                 value::describe(bytes)
             ));
         };
-        let weights = formats::read(&view.to_vec(), &wanted.formats)?;
-        Self::hold(Engine::new(weights, wanted.precision)?)
+        let weights = load::read_bytes(&view, &wanted)?;
+        Self::hold(Engine::new(weights, wanted.precision, wanted.threads)?)
     }
 
     /// A network from an address, a `Request`, `Response`, `Blob`, `ArrayBuffer` or `Uint8Array`.
@@ -220,11 +219,8 @@ impl MobileNet {
 
     /// Threads that share the work; 1 in the builds without them.
     #[wasm_bindgen(getter, js_name = numThreads)]
-    pub fn num_threads(&self) -> usize {
-        #[cfg(feature = "threads")]
-        return rayon::current_num_threads();
-        #[cfg(not(feature = "threads"))]
-        1
+    pub fn num_threads(&self) -> Outcome<usize> {
+        Ok(self.read()?.network.threads())
     }
 
     /// Bytes that the network holds.

@@ -22,7 +22,7 @@ macro_rules! frame {
 macro_rules! network {
     () => {
         "precision:f32|int8 labels:texts padding:same|symmetric activation:relu|relu6 epsilon:number \
-         normalisation:normalisation resolution:count"
+         normalisation:normalisation resolution:count numThreads:count"
     };
 }
 const FRAME: &str = frame!();
@@ -137,6 +137,8 @@ pub struct NetworkOptions {
     pub formats: formats::Options,
     /// `None`: as the file is.
     pub precision: Option<Precision>,
+    /// `None`: all that were started.
+    pub threads: Option<usize>,
 }
 
 /// `NetworkOptions` of `method`.
@@ -165,7 +167,8 @@ fn network_fields(fields: &Fields) -> NetworkOptions {
         labels: fields.array("labels").map(texts),
         ..formats::Options::default()
     };
-    NetworkOptions { formats, precision: fields.word("precision", &[Precision::F32, Precision::Int8]) }
+    let precision = fields.word("precision", &[Precision::F32, Precision::Int8]);
+    NetworkOptions { formats, precision, threads: fields.count("numThreads") }
 }
 
 fn three(fields: &Fields, key: &str) -> [f32; 3] {

@@ -122,6 +122,8 @@ export type Source = string | URL | Request | Response | Blob | ArrayBuffer | Ui
 export interface NetworkOptions {
   /** Default: as the file is. `"int8"` quantises a float file while it loads. */
   precision?: "f32" | "int8";
+  /** At most so many of the threads that were started. */
+  numThreads?: number;
   /** Names of the classes in order, where the file has none or other ones. */
   labels?: readonly string[];
   padding?: "same" | "symmetric";

@@ -60,3 +60,31 @@ for (const precision of ["f32", "int8"]) {
     }
   });
 }
+
+test("later loads use as many of the page's threads as they want", { skip: !existsSync(join(root, "pkg/threads")) && "the threads build is missing" }, async () => {
+  const page = await browser.newPage();
+  try {
+    await page.goto(`${server.url}bench/blank.html`);
+    const seen = await page.evaluate(async () => {
+      const { load } = await import("/pkg/index.js");
+      const { layersOf, modelFile } = await import("/bench/network.js");
+      const { bytes: weights } = modelFile(0.25, 64, layersOf(0.25, 64).layers);
+      const picture = { data: new Uint8ClampedArray(64 * 64 * 4).map((_, i) => (i * i) % 251), width: 64, height: 64 };
+      const seen = [];
+      for (const numThreads of [3, 2, 5, 1]) {
+        for (const precision of ["f32", "int8"]) {
+          const net = await load({ weights, precision, variant: "threads", numThreads });
+          seen.push({ precision, threads: net.numThreads, answer: JSON.stringify(net.classify(picture, 1000)) });
+          net.dispose();
+        }
+      }
+      return seen;
+    });
+    assert.deepEqual(seen.map(({ threads }) => threads), [3, 3, 2, 2, 3, 3, 1, 1]);
+    for (const precision of ["f32", "int8"]) {
+      assert.equal(new Set(seen.filter((one) => one.precision === precision).map(({ answer }) => answer)).size, 1);
+    }
+  } finally {
+    await page.close();
+  }
+});
