@@ -26,7 +26,7 @@ pub fn scale_columns(values: &mut [f32], factors: &[f64]) {
     }
 }
 
-/// `columns × rows` from `rows × columns`, in strips of [`TILE`] rows: a plain double loop would touch a new line of
+/// `columns × rows` from `rows × columns`, in strips of `TILE` rows: a plain double loop would touch a new line of
 /// memory for every element.
 pub fn transpose(input: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     let mut output = vec![0.0; rows * columns];
