@@ -2,9 +2,7 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
-use support::{Folder, archive, prints, refuses};
+use support::{Folder, archive, interrupted, prints, refuses};
 
 /// The command for a family so small that it takes seconds, and more options.
 fn small<'a>(data: &'a str, output: &'a str, more: &[&'a str]) -> Vec<&'a str> {
@@ -71,17 +69,7 @@ fn goes_on_where_it_was_interrupted() {
     let options = ["--epochs", "30", "--only", "table5"];
     prints(&small(&data, &whole, &options));
     let arguments = small(&data, &parts, &options);
-    let mut run = Command::new(env!("CARGO_BIN_EXE_mobilenet"))
-        .args(&arguments)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(run.stdout.take().unwrap()).lines().map(|line| line.unwrap());
-    assert!(lines.any(|line| line.contains("epoch 1/30")));
-    assert!(Command::new("kill").args(["-INT", &run.id().to_string()]).status().unwrap().success());
-    let rest: Vec<String> = lines.collect();
-    assert!(run.wait().unwrap().success());
+    let [_, rest] = interrupted(&arguments, "epoch 1/30");
     assert_eq!(rest.last().map(String::as_str), Some("stopped; the same command goes on"), "{rest:?}");
     let printed = prints(&arguments);
     assert!(!printed.contains("epoch 1/30 at") || printed.matches("epoch 1/30 at").count() == 1, "{printed}");

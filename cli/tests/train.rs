@@ -3,8 +3,6 @@
 mod support;
 
 use mobilenet::model::architecture::Convolution;
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
 use support::{Folder, archive, mobilenet, noisy as picture, prints, read, refuses};
 
 /// The command for a run so small that it takes a second, and more options.
@@ -71,22 +69,13 @@ fn goes_on_to_the_same_result_after_an_epoch_and_after_an_interruption() {
     assert_eq!(losses("whole"), losses("parts"));
     assert!(network("whole") == network("parts"));
 
-    if cfg!(unix) {
+    #[cfg(unix)]
+    {
         let (whole, parts) = (folder.text("long"), folder.text("cut"));
         prints(&small(&data, &whole, &["--epochs", "30"]));
         let arguments = small(&data, &parts, &["--epochs", "30"]);
-        let mut run = Command::new(env!("CARGO_BIN_EXE_mobilenet"))
-            .args(&arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(run.stdout.take().unwrap()).lines();
-        assert!(lines.next().unwrap().unwrap().contains("epoch 1/30"));
-        let id = run.id().to_string();
-        assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
-        let rest: Vec<String> = lines.map(|line| line.unwrap()).collect();
-        assert!(run.wait().unwrap().success());
+        let [before, rest] = support::interrupted(&arguments, "epoch 1/30");
+        assert_eq!(before.len(), 1, "{before:?}");
         assert!(rest.iter().any(|line| line.contains("go on with --resume")), "{rest:?}");
         prints(&[&arguments[..], &["--resume"]].concat());
         assert_eq!(losses("long"), losses("cut"));

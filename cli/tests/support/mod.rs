@@ -7,8 +7,9 @@
 use mobilenet::formats::safetensors::{Storage, write};
 use mobilenet::model::{Kernel, LayerKind, LayerWeights};
 use mobilenet::{Architecture, Weights};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 /// Labels of [`colours`].
 pub const LABELS: [&str; 4] = ["red thing, scarlet", "green thing", "blue thing", "grey thing"];
@@ -80,6 +81,28 @@ pub fn refuses(arguments: &[&str]) -> String {
     assert!(!output.status.success(), "{arguments:?} succeeded");
     assert!(!sentence.contains("panicked") && output.status.code().is_some(), "{arguments:?}: {sentence}");
     sentence
+}
+
+/// Runs the program and interrupts it, as Ctrl-C does, once it prints a line with `text`. It has to end well. Gives the
+/// lines up to that one, and those after it.
+#[cfg(unix)]
+pub fn interrupted(arguments: &[&str], text: &str) -> [Vec<String>; 2] {
+    let mut run = Command::new(env!("CARGO_BIN_EXE_mobilenet"))
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(run.stdout.take().unwrap()).lines().map(|line| line.unwrap());
+    let mut before: Vec<String> = Vec::new();
+    while !before.last().is_some_and(|line| line.contains(text)) {
+        before
+            .push(lines.next().unwrap_or_else(|| panic!("{arguments:?} never printed `{text}`: {before:?}")));
+    }
+    assert!(Command::new("kill").args(["-INT", &run.id().to_string()]).status().unwrap().success());
+    let rest = lines.collect();
+    assert!(run.wait().unwrap().success());
+    [before, rest]
 }
 
 /// A picture of one colour.
