@@ -5,7 +5,7 @@ use flate2::read::GzDecoder;
 use mobilenet::formats::{self, Options};
 use mobilenet::image::{Frame, Options as Look, Resizer, Target};
 use mobilenet::infer::{Input, Network, Precision};
-use mobilenet::train::head::{Course, HeadSettings};
+use mobilenet::train::head::{HeadSettings, train};
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -85,12 +85,8 @@ fn a_head_learns_fruit_and_vegetables_in_seconds() {
             classes.push(class);
         }
         let features = learn.0.len() / learn.1.len();
-        let settings = HeadSettings::default();
-        let mut course = Course::new(learn.0, features, learn.1, kinds.len(), settings).unwrap();
-        for _ in 0..settings.epochs {
-            course.pass().unwrap();
-        }
-        let (loss, accuracy) = course.finish().test(&test.0, &test.1);
+        let head = train(&learn.0, features, &learn.1, kinds.len(), HeadSettings::default()).unwrap();
+        let (loss, accuracy) = head.test(&test.0, &test.1);
         eprintln!(
             "{precision:?}: {:.1} % of {} test pictures, loss {loss:.3}",
             100.0 * accuracy,
