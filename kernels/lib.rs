@@ -1,5 +1,6 @@
-//! `src/kernels`, the letters it is written in and the loops that reading a file consists of, as a crate of their own: loops must be optimised for speed, and
-//! everything around them, where a build is to be small, for size; Cargo knows an optimisation level per crate only.
+//! `src/kernels`, the letters it is written in and the loops that reading a file consists of, as a crate of their own:
+//! loops must be optimised for speed, and everything around them, where a build is to be small, for size; Cargo knows an
+//! optimisation level per crate only.
 //!
 //! The files stand in their rooms in `src`, and `mobilenet` shows them under their names there.
 

@@ -111,21 +111,22 @@ impl Report<'_> {
             table.title
         );
         for ((member, outcome), printed) in &table.rows {
-            let cost = member.cost(self.classes);
+            let cost = self.cost(member);
             let accuracy = outcome.as_ref().map_or("not trained yet | –".into(), |outcome| {
                 format!("{:.1} % | {:.1} %", 100.0 * outcome.top1, 100.0 * outcome.top5)
             });
             let printed = printed.map_or("– | – | – | –".into(), |row| {
                 format!("{} | {} % | {} | {}", row.name, row.top1, row.mult_adds, row.parameters)
             });
-            text += &format!(
-                "| {} | {accuracy} | {:.2} | {:.3} | {printed} |\n",
-                member.name(),
-                cost.mult_adds as f64 / 1e6,
-                cost.parameters as f64 / 1e6
-            );
+            text += &format!("| {} | {accuracy} | {cost} | {printed} |\n", member.name());
         }
         text
+    }
+
+    /// Two cells: million Mult-Adds and million parameters.
+    fn cost(&self, member: &Member) -> String {
+        let cost = member.cost(self.classes);
+        format!("{:.2} | {:.3}", cost.mult_adds as f64 / 1e6, cost.parameters as f64 / 1e6)
     }
 
     /// The networks behind the figures.
@@ -135,7 +136,7 @@ impl Report<'_> {
              of training |\n|---|---|---|---|---|---|\n",
         );
         for (member, outcome) in &self.grid {
-            let cost = member.cost(self.classes);
+            let cost = self.cost(member);
             let (accuracy, seconds) = match outcome {
                 Some(outcome) => (
                     format!("{:.1} % | {:.1} %", 100.0 * outcome.top1, 100.0 * outcome.training_top1),
@@ -143,12 +144,7 @@ impl Report<'_> {
                 ),
                 None => ("not trained yet | –".into(), "–".into()),
             };
-            text += &format!(
-                "| {} | {accuracy} | {:.2} | {:.3} | {seconds} |\n",
-                member.name(),
-                cost.mult_adds as f64 / 1e6,
-                cost.parameters as f64 / 1e6
-            );
+            text += &format!("| {} | {accuracy} | {cost} | {seconds} |\n", member.name());
         }
         text
     }
