@@ -3,6 +3,8 @@
 //! Goes in: slices. Comes out: slices. They stand beside `shape`, for `formats` and `model` use them, and are compiled
 //! with the kernels, for speed. Next: `formats` transposes with them, `model` folds and checks.
 
+/// Memory that is filled here and may become a kernel's.
+pub use crate::kernels::aligned::zeros;
 use crate::kernels::simd::{self, F32x4};
 use std::array::from_fn;
 
@@ -29,7 +31,7 @@ pub fn scale_columns(values: &mut [f32], factors: &[f64]) {
 /// `columns × rows` from `rows × columns`, in strips of `TILE` rows: a plain double loop would touch a new line of
 /// memory for every element.
 pub fn transpose(input: &[f32], rows: usize, columns: usize) -> Vec<f32> {
-    let mut output = vec![0.0; rows * columns];
+    let mut output = zeros(rows * columns);
     let input = &input[..rows * columns];
     let (whole_rows, whole_columns) = (rows / TILE * TILE, columns / 4 * 4);
     for strip in (0..whole_rows).step_by(TILE) {

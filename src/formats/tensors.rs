@@ -5,7 +5,7 @@
 //! file's bytes. Next: `naming`.
 
 use crate::error::Listed;
-use crate::numbers::transpose;
+use crate::numbers::{transpose, zeros};
 use crate::{Error, Result};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -137,7 +137,7 @@ impl<'a> Tensor<'a> {
             Data::Later(dtype, place, file) => (dtype, place, file),
         };
         let read = if dtype == Dtype::F32 && cfg!(target_endian = "little") {
-            let mut values = vec![0.0_f32; place.len() / dtype.size()];
+            let mut values = zeros::<f32>(place.len() / dtype.size());
             file.read(place.start, bytemuck::cast_slice_mut(&mut values)).then_some(Read::F32(values))
         } else {
             let mut bytes = vec![0; place.len()];

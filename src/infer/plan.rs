@@ -3,6 +3,7 @@
 //! Goes in: the layers. Comes out: an [`Arena`] with room for the input, two maps that the layers take turns with,
 //! what passes between two kernels, and the three answers. Next: `float` splits it into slices at every run, and allocates nothing more.
 
+use crate::kernels::aligned::Aligned;
 use crate::model::Layer;
 use crate::shape::Map;
 use crate::{Error, Result};
@@ -12,9 +13,7 @@ const LINE: usize = 16;
 
 /// One allocation and where each slice of it lies. Every slice starts on a cache line.
 pub struct Arena {
-    memory: Vec<f32>,
-    /// Values before the first cache line.
-    start: usize,
+    memory: Aligned<f32>,
     lengths: Lengths,
 }
 
@@ -72,9 +71,7 @@ impl Arena {
         let total: usize = lengths.in_order().iter().map(|length| length.next_multiple_of(LINE)).sum();
         let mut memory = Vec::new();
         memory.try_reserve_exact(total + LINE).map_err(|_| refuse())?;
-        memory.resize(total + LINE, 0.0);
-        let start = memory.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
-        Ok(Self { memory, start, lengths })
+        Ok(Self { memory: Aligned::within(memory, total), lengths })
     }
 
     /// Bytes allocated.
@@ -84,7 +81,7 @@ impl Arena {
 
     /// The whole arena as slices.
     pub fn slices(&mut self) -> Slices<'_> {
-        let mut rest = &mut self.memory[self.start..];
+        let mut rest = &mut self.memory[..];
         let [input, even, odd, scratch, embedding, logits, probabilities] =
             self.lengths.in_order().map(|length| {
                 let (slice, after) = std::mem::take(&mut rest).split_at_mut(length.next_multiple_of(LINE));
@@ -97,7 +94,7 @@ impl Arena {
     fn slice(&self, index: usize) -> &[f32] {
         let lengths = self.lengths.in_order();
         let before: usize = lengths[..index].iter().map(|length| length.next_multiple_of(LINE)).sum();
-        &self.memory[self.start + before..][..lengths[index]]
+        &self.memory[before..][..lengths[index]]
     }
 
     /// One of the two maps.

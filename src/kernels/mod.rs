@@ -4,6 +4,7 @@
 //! next map. `reference` is the definition of correct, `f32` and `int8` are fast and tested against it, `simd` is the
 //! vocabulary that they are written in. Next: `infer` and `train` string them together.
 
+pub mod aligned;
 pub mod f32;
 pub mod int8;
 pub mod reference;

@@ -25,6 +25,7 @@
 //! Next: the following depthwise convolution, or the answers: the classifier is a pointwise with one pixel.
 
 use super::Bounds;
+use crate::kernels::aligned::Aligned;
 use crate::kernels::simd::F32x4;
 use crate::shape::Activation;
 use std::array::from_fn;
@@ -45,7 +46,7 @@ fn width(outputs: usize) -> usize {
 pub struct Packed {
     inputs: usize,
     outputs: usize,
-    panels: Vec<f32>,
+    panels: Aligned<f32>,
     bias: Vec<f32>,
 }
 
@@ -66,16 +67,17 @@ impl Packed {
     }
 }
 
-/// Packs `kernel` (`[inputs, outputs]`) and `bias` (`[outputs]`), in the memory of `kernel` where that is enough: mostly it
-/// is, and a whole network is packed without being held twice. The inputs follow from the lengths.
-pub fn pack(mut kernel: Vec<f32>, bias: &[f32]) -> Packed {
+/// Packs `kernel` (`[inputs, outputs]`) and `bias` (`[outputs]`), in the memory of `kernel` where that is enough: it mostly
+/// is where it came from [`zeros`](crate::kernels::aligned::zeros), and then a whole network is packed without being held
+/// twice. The inputs follow from the lengths.
+pub fn pack(kernel: Vec<f32>, bias: &[f32]) -> Packed {
     let outputs = bias.len();
     let inputs = kernel.len() / outputs.max(1);
     let whole = outputs / COLUMNS * COLUMNS;
     let last = if outputs > whole { width(outputs - whole) } else { 0 };
     let rows = kernel.clone();
-    kernel.resize((whole + last) * inputs, 0.0);
-    for (panel, first) in kernel.chunks_mut((COLUMNS * inputs).max(1)).zip((0..outputs).step_by(COLUMNS)) {
+    let mut panels = Aligned::within(kernel, (whole + last) * inputs);
+    for (panel, first) in panels.chunks_mut((COLUMNS * inputs).max(1)).zip((0..outputs).step_by(COLUMNS)) {
         let columns = first..outputs.min(first + COLUMNS);
         let rows = rows.chunks_exact(outputs).map(|row| &row[columns.clone()]);
         if columns.len() == COLUMNS {
@@ -92,7 +94,7 @@ pub fn pack(mut kernel: Vec<f32>, bias: &[f32]) -> Packed {
     }
     let mut bias = bias.to_vec();
     bias.resize(whole + last, 0.0);
-    Packed { inputs, outputs, panels: kernel, bias }
+    Packed { inputs, outputs, panels, bias }
 }
 
 /// The kernel that was packed, `[inputs, outputs]`.

@@ -7,13 +7,14 @@
 
 use super::panel::{self, Cell, Way};
 use super::{GROUP, stored};
+use crate::kernels::aligned::Aligned;
 use crate::kernels::simd::{F32x4, I32x4};
 
 /// Weights as [`forward`] reads them.
 #[derive(Clone, Debug)]
 pub struct Packed {
     inputs: usize,
-    weights: Vec<i8>,
+    weights: Aligned<i8>,
     /// Scale and bias of each output, filled up to whole groups.
     scale: Vec<f32>,
     bias: Vec<f32>,
@@ -35,7 +36,7 @@ pub fn levels(inputs: usize) -> f32 {
 pub fn pack(kernel: &[i8], scale: &[f32], bias: &[f32]) -> Packed {
     let outputs = bias.len();
     let inputs = kernel.len() / outputs;
-    let mut weights = vec![0; stored(inputs) * stored(outputs)];
+    let mut weights = Aligned::zeros(stored(inputs) * stored(outputs));
     for (block, weights) in weights.chunks_exact_mut(stored(inputs) * GROUP).enumerate() {
         panel::pack_weights::<i16>(kernel, outputs, block * GROUP, false, weights);
     }

@@ -15,6 +15,7 @@
 
 use super::panel::{self, Cell, PIXELS, Sums, Way};
 use super::{GROUP, stored};
+use crate::kernels::aligned::Aligned;
 use crate::kernels::simd::{self, F32x4, I32x4};
 
 /// Weights as [`forward`] reads them.
@@ -22,7 +23,7 @@ use crate::kernels::simd::{self, F32x4, I32x4};
 pub struct Packed {
     inputs: usize,
     outputs: usize,
-    weights: Vec<i8>,
+    weights: Aligned<i8>,
     blocks: Vec<Block>,
 }
 
@@ -46,7 +47,7 @@ impl Packed {
 pub fn pack<C: Cell>(kernel: &[i8], bias: &[i32], scale: &[f32]) -> Packed {
     let outputs = bias.len();
     let inputs = kernel.len() / outputs;
-    let mut weights = vec![0; stored(inputs) * stored(outputs)];
+    let mut weights = Aligned::zeros(stored(inputs) * stored(outputs));
     let one_instruction = simd::dot_i8_i7_is_one_instruction();
     let pack_block = |(block, weights): (usize, &mut [i8])| {
         let first = block * GROUP;
