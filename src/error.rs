@@ -1,73 +1,125 @@
-//! The one error of the crate. Every variant is a sentence that says what is wrong, where, and what to do.
+//! The one error of the crate: a sentence that says what is wrong, where, and what to do.
 
 use std::fmt;
 
-/// What can go wrong, as a sentence for a person.
-#[derive(Debug, thiserror::Error)]
+/// What an error is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Error {
+pub enum Kind {
     /// The bytes are no file of the format, or contradict themselves.
-    #[error("{format}: {problem}")]
-    Format {
-        /// Name of the format: `safetensors`, `TFLite`, …
-        format: &'static str,
-        /// What is wrong, where, and what to do.
-        problem: String,
-    },
+    Format,
     /// A tensor that the network needs is not in the file.
-    #[error("tensor `{name}` is missing; {hint}")]
-    MissingTensor {
-        /// The name looked for.
-        name: String,
-        /// What the file has instead, or what to do.
-        hint: String,
-    },
+    MissingTensor,
     /// A tensor has another shape than the network asks for.
-    #[error("tensor `{name}`: expected shape [{}], found [{}]", Listed(expected, ", "), Listed(found, ", "))]
-    Shape {
-        /// Its name in the file.
-        name: String,
-        /// The shape that the architecture asks for.
-        expected: Vec<usize>,
-        /// The shape in the file.
-        found: Vec<usize>,
-    },
+    Shape,
     /// A tensor holds NaN or infinity.
-    #[error("tensor `{name}`: value {index} is {}, and a network needs finite weights", Decimal((*value).into()))]
-    NotFinite {
-        /// Its name in the file.
-        name: String,
-        /// Position of the first bad value.
-        index: usize,
-        /// The value.
-        value: f32,
-    },
+    NotFinite,
     /// The architecture cannot be built.
-    #[error("architecture: {0}")]
-    Architecture(String),
+    Architecture,
     /// The file is a network, but not MobileNet v1.
-    #[error("not a MobileNet v1: {0}")]
-    NotMobileNet(String),
+    NotMobileNet,
     /// A frame cannot be read.
-    #[error("frame: {0}")]
-    Frame(String),
+    Frame,
     /// An argument is out of range.
-    #[error("{0}")]
-    Argument(String),
+    Argument,
     /// Training cannot go on.
-    #[error("training: {0}")]
-    Training(String),
+    Training,
 }
+
+/// What can go wrong, as a sentence for a person. As large as a pointer: every `?` passes it on, and what that takes is
+/// in the class's file a hundred times.
+pub struct Error(Box<(Kind, String)>);
 
 /// Result of the crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// Shorthand for [`Error::Format`].
-    pub fn format(format: &'static str, problem: impl Into<String>) -> Self {
-        Error::Format { format, problem: problem.into() }
+    #[cold]
+    #[inline(never)]
+    fn new(kind: Kind, before: &str, sentence: &str) -> Self {
+        Self(Box::new((kind, [before, sentence].concat())))
+    }
+
+    /// What it is about.
+    pub fn kind(&self) -> Kind {
+        self.0.0
+    }
+
+    /// [`Kind::Format`]: name of the format (`safetensors`, `TFLite`, …), and what is wrong, where, and what to do.
+    #[cold]
+    pub fn format(format: &'static str, problem: impl AsRef<str>) -> Self {
+        Self::new(Kind::Format, &[format, ": "].concat(), problem.as_ref())
+    }
+
+    /// [`Kind::MissingTensor`]: the name looked for, and what the file has instead, or what to do.
+    #[cold]
+    #[inline(never)]
+    pub fn missing_tensor(name: &str, hint: &str) -> Self {
+        Self::new(Kind::MissingTensor, "tensor `", &[name, "` is missing; ", hint].concat())
+    }
+
+    /// [`Kind::Shape`]: its name in the file, the shape that the architecture asks for, the one in the file.
+    #[cold]
+    #[inline(never)]
+    pub fn shape(name: &str, expected: &[usize], found: &[usize]) -> Self {
+        let (expected, found) = (Listed(expected, ", "), Listed(found, ", "));
+        let sentence = format!("{name}`: expected shape [{expected}], found [{found}]");
+        Self::new(Kind::Shape, "tensor `", &sentence)
+    }
+
+    /// [`Kind::NotFinite`]: its name in the file, position of the first bad value, the value.
+    #[cold]
+    #[inline(never)]
+    pub fn not_finite(name: &str, index: usize, value: f32) -> Self {
+        let value = Decimal(value.into());
+        let sentence = format!("{name}`: value {index} is {value}, and a network needs finite weights");
+        Self::new(Kind::NotFinite, "tensor `", &sentence)
+    }
+
+    /// [`Kind::Architecture`].
+    #[cold]
+    pub fn architecture(sentence: impl AsRef<str>) -> Self {
+        Self::new(Kind::Architecture, "architecture: ", sentence.as_ref())
+    }
+
+    /// [`Kind::NotMobileNet`].
+    #[cold]
+    pub fn not_mobilenet(sentence: impl AsRef<str>) -> Self {
+        Self::new(Kind::NotMobileNet, "not a MobileNet v1: ", sentence.as_ref())
+    }
+
+    /// [`Kind::Frame`].
+    #[cold]
+    pub fn frame(sentence: impl AsRef<str>) -> Self {
+        Self::new(Kind::Frame, "frame: ", sentence.as_ref())
+    }
+
+    /// [`Kind::Argument`].
+    #[cold]
+    pub fn argument(sentence: impl AsRef<str>) -> Self {
+        Self::new(Kind::Argument, "", sentence.as_ref())
+    }
+
+    /// [`Kind::Training`].
+    #[cold]
+    pub fn training(sentence: impl AsRef<str>) -> Self {
+        Self::new(Kind::Training, "training: ", sentence.as_ref())
     }
 }
+
+impl fmt::Display for Error {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        out.write_str(&self.0.1)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        write!(out, "{:?}: {self}", self.kind())
+    }
+}
+
+impl std::error::Error for Error {}
 
 /// A number as a sentence shows it: nine digits after the point at most. The standard library's exact printing is a
 /// tenth of the class's file.

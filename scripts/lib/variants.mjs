@@ -11,9 +11,10 @@ const offsets = "-Cllvm-args=-disable-lsr";
 
 // The package is compiled for size, its kernels alone for speed (Cargo.toml). The standard library is compiled along, for
 // size too and without the sentences of panics, which no input reaches: a fifth of the whole. A bare `wasm-pack build`
-// uses the precompiled library and keeps the sentences.
+// uses the precompiled library and keeps the sentences. What the standard library marks `#[inline]` is inlined where that
+// is smaller, not always; the kernels, compiled for speed, have a threshold of their own.
 const small = {
-  rustflags: ["-Zunstable-options", "-Cpanic=immediate-abort", "-Zlocation-detail=none"],
+  rustflags: ["-Zunstable-options", "-Cpanic=immediate-abort", "-Zlocation-detail=none", "-Cllvm-args=-inlinehint-threshold=50"],
   cargoArgs: ["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size"],
 };
 

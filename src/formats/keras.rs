@@ -231,7 +231,7 @@ fn by_number(datasets: Datasets, roles: Option<Vec<LayerRole>>, format: Format) 
             let name = format!("{}/{part}", role.canonical);
             let (shape, values) = variables.remove(&(group.clone(), number)).ok_or_else(|| {
                 let hint = format!("the file has no `{group}/vars/{number}` for layer `{}`", role.name);
-                Error::MissingTensor { name: name.clone(), hint }
+                Error::missing_tensor(&name, &hint)
             })?;
             let tensor = Tensor::new(&name, shape, Data::F32(values))?;
             tensors.insert(name, tensor)?;
@@ -240,7 +240,7 @@ fn by_number(datasets: Datasets, roles: Option<Vec<LayerRole>>, format: Format) 
     match variables.keys().min() {
         Some((group, number)) => {
             let problem = format!("{}: `{group}/vars/{number}` belongs to no layer of it", format.name());
-            Err(Error::NotMobileNet(problem))
+            Err(Error::not_mobilenet(problem))
         }
         None => Ok(tensors),
     }

@@ -78,113 +78,63 @@ impl Scheme {
 
     /// The name of a parameter, where the scheme has such a one.
     fn name(self, layer: &str, kind: LayerKind, part: Part) -> Option<String> {
-        let number = number(layer);
-        match self {
-            Scheme::Native => match part {
-                Part::Kernel => Some(format!("{layer}/kernel")),
-                Part::Scale => Some(format!("{layer}/scale")),
-                Part::Bias => Some(format!("{layer}/bias")),
-                _ => None,
-            },
-            Scheme::Keras => keras(layer, kind, part),
-            Scheme::Slim => slim(number, kind, part),
-            Scheme::Timm => timm(number, kind, part),
-            Scheme::HuggingFace => hugging_face(number, kind, part),
-            Scheme::Sequential => sequential(number, kind, part),
-        }
-    }
-}
-
-/// The number that a layer's name ends with, 0 where it has none: 12 of `conv_dw_12`.
-fn number(layer: &str) -> usize {
-    let digits = layer.bytes().rev().position(|byte| byte == b'_').unwrap_or_default();
-    layer[layer.len() - digits..].parse().unwrap_or_default()
-}
-
-fn keras(layer: &str, kind: LayerKind, part: Part) -> Option<String> {
-    Some(match part {
-        Part::Kernel if kind == LayerKind::Depthwise => format!("{layer}/depthwise_kernel"),
-        Part::Kernel => format!("{layer}/kernel"),
-        Part::Bias => format!("{layer}/bias"),
-        Part::Gamma => format!("{layer}_bn/gamma"),
-        Part::Beta => format!("{layer}_bn/beta"),
-        Part::Mean => format!("{layer}_bn/moving_mean"),
-        Part::Variance => format!("{layer}_bn/moving_variance"),
-        Part::Scale => return None,
-    })
-}
-
-fn slim(number: usize, kind: LayerKind, part: Part) -> Option<String> {
-    let layer = match kind {
-        LayerKind::Stem => "Conv2d_0".into(),
-        LayerKind::Depthwise => format!("Conv2d_{number}_depthwise"),
-        LayerKind::Pointwise => format!("Conv2d_{number}_pointwise"),
-        LayerKind::Classifier => "Logits/Conv2d_1c_1x1".into(),
-        LayerKind::Standard | LayerKind::Pool => return None,
-    };
-    let part = match part {
-        Part::Kernel if kind == LayerKind::Depthwise => "depthwise_weights",
-        Part::Kernel => "weights",
-        Part::Bias => "biases",
-        Part::Gamma => "BatchNorm/gamma",
-        Part::Beta => "BatchNorm/beta",
-        Part::Mean => "BatchNorm/moving_mean",
-        Part::Variance => "BatchNorm/moving_variance",
-        Part::Scale => return None,
-    };
-    Some(format!("MobilenetV1/{layer}/{part}"))
-}
-
-/// PyTorch's name of a parameter, for a convolution and the batch norm behind it.
-fn torch(convolution: &str, norm: &str, part: Part) -> Option<String> {
-    Some(match part {
-        Part::Kernel => format!("{convolution}.weight"),
-        Part::Bias => format!("{convolution}.bias"),
-        Part::Gamma => format!("{norm}.weight"),
-        Part::Beta => format!("{norm}.bias"),
-        Part::Mean => format!("{norm}.running_mean"),
-        Part::Variance => format!("{norm}.running_var"),
-        Part::Scale => return None,
-    })
-}
-
-fn timm(number: usize, kind: LayerKind, part: Part) -> Option<String> {
-    // Blocks of timm's stages: 1, 2, 2, 6 and 2 of them.
-    let (stage, index) = match number {
-        0 | 1 => (0, 0),
-        2 | 3 => (1, number - 2),
-        4 | 5 => (2, number - 4),
-        6..=11 => (3, number - 6),
-        _ => (4, number - 12),
-    };
-    let block = format!("blocks.{stage}.{index}");
-    match kind {
-        LayerKind::Stem => torch("conv_stem", "bn1", part),
-        LayerKind::Depthwise => torch(&format!("{block}.conv_dw"), &format!("{block}.bn1"), part),
-        LayerKind::Pointwise => torch(&format!("{block}.conv_pw"), &format!("{block}.bn2"), part),
-        LayerKind::Classifier => torch("classifier", "", part),
-        LayerKind::Standard | LayerKind::Pool => None,
-    }
-}
-
-fn hugging_face(number: usize, kind: LayerKind, part: Part) -> Option<String> {
-    let layer = match kind {
-        LayerKind::Stem => "mobilenet_v1.conv_stem".into(),
-        LayerKind::Depthwise => format!("mobilenet_v1.layer.{}", 2 * number - 2),
-        LayerKind::Pointwise => format!("mobilenet_v1.layer.{}", 2 * number - 1),
-        LayerKind::Classifier => return torch("classifier", "", part),
-        LayerKind::Standard | LayerKind::Pool => return None,
-    };
-    torch(&format!("{layer}.convolution"), &format!("{layer}.normalization"), part)
-}
-
-fn sequential(number: usize, kind: LayerKind, part: Part) -> Option<String> {
-    let block = format!("model.{number}");
-    match kind {
-        LayerKind::Stem | LayerKind::Depthwise => torch(&format!("{block}.0"), &format!("{block}.1"), part),
-        LayerKind::Pointwise => torch(&format!("{block}.3"), &format!("{block}.4"), part),
-        LayerKind::Classifier => torch("fc", "", part),
-        LayerKind::Standard | LayerKind::Pool => None,
+        use LayerKind::{Classifier, Depthwise, Pointwise, Pool, Standard, Stem};
+        let digits = layer.bytes().rev().position(|byte| byte == b'_').unwrap_or_default();
+        // The number that the layer's name ends with, 0 where it has none: 12 of `conv_dw_12`.
+        let number: usize = layer[layer.len() - digits..].parse().unwrap_or_default();
+        // A text, a number, and what follows in the convolution's name and in that of the batch norm behind it.
+        let (text, number, convolution, norm) = match (self, kind) {
+            (Scheme::Native | Scheme::Keras, _) => (layer, None, "", "_bn"),
+            (_, Standard | Pool) => return None,
+            (Scheme::Slim, Stem) => ("MobilenetV1/Conv2d_0", None, "", "/BatchNorm"),
+            (Scheme::Slim, Depthwise) => {
+                ("MobilenetV1/Conv2d_", Some(number), "_depthwise", "_depthwise/BatchNorm")
+            }
+            (Scheme::Slim, Pointwise) => {
+                ("MobilenetV1/Conv2d_", Some(number), "_pointwise", "_pointwise/BatchNorm")
+            }
+            (Scheme::Slim, Classifier) => ("MobilenetV1/Logits/Conv2d_1c_1x1", None, "", "/BatchNorm"),
+            (Scheme::Timm, Stem) => ("", None, "conv_stem", "bn1"),
+            (Scheme::Timm, Depthwise | Pointwise) => {
+                // The first block of each of timm's stages is 1, 2, 4, 6 and 12.
+                let (stage, first) = match number {
+                    0 | 1 => ("blocks.0.", 1),
+                    2 | 3 => ("blocks.1.", 2),
+                    4 | 5 => ("blocks.2.", 4),
+                    6..=11 => ("blocks.3.", 6),
+                    _ => ("blocks.4.", 12),
+                };
+                let (convolution, norm) =
+                    if kind == Depthwise { (".conv_dw", ".bn1") } else { (".conv_pw", ".bn2") };
+                (stage, Some(number.saturating_sub(first)), convolution, norm)
+            }
+            (Scheme::HuggingFace, Stem) => ("mobilenet_v1.conv_stem", None, ".convolution", ".normalization"),
+            (Scheme::HuggingFace, Depthwise | Pointwise) => {
+                let number = (2 * number).saturating_sub(if kind == Depthwise { 2 } else { 1 });
+                ("mobilenet_v1.layer.", Some(number), ".convolution", ".normalization")
+            }
+            (Scheme::Timm | Scheme::HuggingFace, Classifier) => ("classifier", None, "", ""),
+            (Scheme::Sequential, Stem | Depthwise) => ("model.", Some(number), ".0", ".1"),
+            (Scheme::Sequential, Pointwise) => ("model.", Some(number), ".3", ".4"),
+            (Scheme::Sequential, Classifier) => ("fc", None, "", ""),
+        };
+        // In the order of `PARTS`; empty where there is no such parameter.
+        let parts = match self {
+            Scheme::Native => ["/kernel", "/scale", "/bias", "", "", "", ""],
+            Scheme::Keras => ["/kernel", "", "/bias", "/gamma", "/beta", "/moving_mean", "/moving_variance"],
+            Scheme::Slim => {
+                ["/weights", "", "/biases", "/gamma", "/beta", "/moving_mean", "/moving_variance"]
+            }
+            _ => [".weight", "", ".bias", ".weight", ".bias", ".running_mean", ".running_var"],
+        };
+        let part_name = match (self, kind, part) {
+            (Scheme::Keras, Depthwise, Part::Kernel) => "/depthwise_kernel",
+            (Scheme::Slim, Depthwise, Part::Kernel) => "/depthwise_weights",
+            _ => parts[part as usize],
+        };
+        let behind = if part as usize > Part::Bias as usize { norm } else { convolution };
+        let number = number.map_or_else(String::new, |number| number.to_string());
+        (!part_name.is_empty()).then(|| [text, &number, behind, part_name].concat())
     }
 }
 
@@ -238,7 +188,7 @@ fn recognise(tensors: &Tensors) -> Result<Scheme> {
             0 => "it has no tensor at all".into(),
             _ => format!("it has {} and {rest} more", Listed(&shown, ", ")),
         };
-        Error::NotMobileNet(format!(
+        Error::not_mobilenet(format!(
             "no tensor is the first convolution (`conv1/kernel` in Keras, `conv_stem.weight` in timm); {has}"
         ))
     })
@@ -248,13 +198,13 @@ fn recognise(tensors: &Tensors) -> Result<Scheme> {
 fn rename_classifier(tensors: Tensors) -> Result<Tensors> {
     let kernel = |layer: &&&str| tensors.get(&format!("{layer}/kernel")).is_some();
     match KERAS_CLASSIFIERS.iter().find(kernel) {
-        None => Err(Error::MissingTensor {
-            name: "conv_preds/kernel".into(),
-            hint: format!(
+        None => Err(Error::missing_tensor(
+            "conv_preds/kernel",
+            &format!(
                 "the network has no classifier (saved with include_top=False?) called {}",
                 Listed(&KERAS_CLASSIFIERS, ", ")
             ),
-        }),
+        )),
         Some(&"conv_preds") => Ok(tensors),
         Some(&layer) => tensors.renamed(&|name| match name.strip_prefix(layer) {
             Some(part) if part.starts_with('/') => format!("conv_preds{part}"),
@@ -265,27 +215,33 @@ fn rename_classifier(tensors: Tensors) -> Result<Tensors> {
 
 /// Width, rounding, blocks and classes, from the names and shapes alone.
 fn found_architecture(tensors: &Tensors, scheme: Scheme) -> Result<Architecture> {
-    let has = |number: &usize| {
-        let name = scheme.name(&format!("conv_pw_{number}"), LayerKind::Pointwise, Part::Kernel);
-        name.is_some_and(|name| tensors.get(&name).is_some())
+    let name = |number: usize| {
+        let layer = format!("conv_pw_{number}");
+        scheme.name(&layer, LayerKind::Pointwise, Part::Kernel).unwrap_or(layer)
     };
-    let kept = |number: &usize| !SHALLOW_REMOVES.contains(&(number - 1));
-    let present: Vec<usize> = (1..=BLOCKS.len()).filter(has).collect();
-    let shallow = present == (1..=BLOCKS.len()).filter(kept).collect::<Vec<_>>();
-    if !shallow && let Some(missing) = (1..=BLOCKS.len()).find(|number| !has(number)) {
-        let layer = format!("conv_pw_{missing}");
-        let name = scheme.name(&layer, LayerKind::Pointwise, Part::Kernel).unwrap_or(layer);
-        let hint = format!("the file has {} of the 13 blocks of a MobileNet v1", present.len());
-        return Err(Error::MissingTensor { name, hint });
+    // Blocks, a bit each: those that are there, all, and those that a shallow network keeps.
+    let (mut present, mut all, mut kept) = (0_u32, 0, 0);
+    for block in 0..BLOCKS.len() {
+        let bit = 1 << block;
+        all |= bit;
+        kept |= if SHALLOW_REMOVES.contains(&block) { 0 } else { bit };
+        present |= if tensors.get(&name(block + 1)).is_some() { bit } else { 0 };
     }
-    let outputs = |layer: &str, kind| outputs_of(tensors, scheme, layer, kind);
-    let mut channels = vec![outputs("conv1", LayerKind::Stem)?];
-    for number in present {
-        channels.push(outputs(&format!("conv_pw_{number}"), LayerKind::Pointwise)?);
+    let shallow = present == kept;
+    if !shallow && present != all {
+        let found = present.count_ones();
+        let hint = format!("the file has {found} of the 13 blocks of a MobileNet v1");
+        return Err(Error::missing_tensor(&name(present.trailing_ones() as usize + 1), &hint));
+    }
+    let plain = Architecture { shallow, ..Architecture::default() };
+    let mut channels = vec![outputs_of(tensors, scheme, "conv1", LayerKind::Stem)?];
+    for (number, _) in plain.blocks() {
+        let layer = format!("conv_pw_{number}");
+        channels.push(outputs_of(tensors, scheme, &layer, LayerKind::Pointwise)?);
     }
     let (alpha, rounding) = Architecture::width_of(&channels)?;
-    let classes = outputs("conv_preds", LayerKind::Classifier)?;
-    Ok(Architecture { alpha, rounding, shallow, classes, ..Architecture::default() })
+    let classes = outputs_of(tensors, scheme, "conv_preds", LayerKind::Classifier)?;
+    Ok(Architecture { alpha, rounding, classes, ..plain })
 }
 
 /// Output channels of a layer, from its kernel's shape.
@@ -302,10 +258,7 @@ fn outputs_of(tensors: &Tensors, scheme: Scheme, layer: &str, kind: LayerKind) -
 }
 
 fn missing(name: &str) -> Error {
-    Error::MissingTensor {
-        name: name.into(),
-        hint: "every layer of a MobileNet v1 must be in the file".into(),
-    }
+    Error::missing_tensor(name, "every layer of a MobileNet v1 must be in the file")
 }
 
 /// Takes every layer of `architecture` out of `tensors`: names, then shapes, then values.
@@ -320,7 +273,11 @@ pub(super) fn assemble(
     for layer in &layers {
         check_shapes(&tensors, scheme, layer)?;
     }
-    layers.iter().map(|layer| layer_weights(&mut tensors, scheme, layer, architecture.epsilon)).collect()
+    let mut found = Vec::with_capacity(layers.len());
+    for layer in &layers {
+        found.push(Parts { tensors: &mut tensors, scheme, layer }.weights(architecture.epsilon)?);
+    }
+    Ok(found)
 }
 
 /// A tensor that no layer has means that this is another network.
@@ -332,7 +289,7 @@ fn refuse_strangers(tensors: &Tensors, scheme: Scheme, layers: &[Layer]) -> Resu
     let bookkeeping = |name: &str| IGNORED.iter().any(|word| contains(name.as_bytes(), word.as_bytes()));
     match tensors.names().find(|name| !known.iter().any(|known| known == name) && !bookkeeping(name)) {
         Some(stranger) => {
-            Err(Error::NotMobileNet(format!("tensor `{stranger}` belongs to no layer of MobileNet v1")))
+            Err(Error::not_mobilenet(format!("tensor `{stranger}` belongs to no layer of MobileNet v1")))
         }
         None => Ok(()),
     }
@@ -376,94 +333,103 @@ fn check_shapes(tensors: &Tensors, scheme: Scheme, layer: &Layer) -> Result<()> 
             _ => (vec![outputs], tensor.len() == outputs && same_but_for_ones(&tensor.shape, &[outputs])),
         };
         if !right {
-            return Err(Error::Shape { name, expected, found: tensor.shape.clone() });
+            return Err(Error::shape(&name, &expected, &tensor.shape));
         }
     }
     Ok(())
 }
 
-fn layer_weights(tensors: &mut Tensors, scheme: Scheme, layer: &Layer, epsilon: f64) -> Result<LayerWeights> {
-    let mut part = |part| {
-        let name = scheme.name(&layer.name, layer.kind, part).unwrap_or_default();
-        tensors.take(&name).map(|tensor| (name, tensor))
-    };
-    let Some((name, tensor)) = part(Part::Kernel) else {
-        let name = scheme.name(&layer.name, layer.kind, Part::Kernel).unwrap_or_default();
-        return Err(missing(&name));
-    };
-    let mut values = |wanted| part(wanted).map(|(name, tensor)| finite(&name, tensor)).transpose();
-    let bias = values(Part::Bias)?;
-    let name_of = |part| scheme.name(&layer.name, layer.kind, part).unwrap_or_default();
-    if tensor.dtype() == Dtype::I8 {
-        let scales = values(Part::Scale)?.ok_or_else(|| missing(&name_of(Part::Scale)))?;
-        let bias = bias.ok_or_else(|| missing(&name_of(Part::Bias)))?;
-        let kernel = Kernel::Int8 { values: tensor.into_i8(&name)?, scales };
-        return Ok(LayerWeights { name: layer.name.clone(), kernel, bias, range: None });
-    }
-    let mut kernel = read_kernel(&name, tensor, scheme, layer)?;
-    if scheme != Scheme::Native {
-        check_finite(&name, &kernel)?; // of a native file `Weights` does, under the same name
-    }
-    let (gamma, beta) = (values(Part::Gamma)?, values(Part::Beta)?);
-    let (mean, variance) = (values(Part::Mean)?, values(Part::Variance)?);
-    let bias = match (layer.has_batch_norm(), mean, variance) {
-        (true, Some(mean), Some(variance)) => {
-            let small = |value: &&f32| f64::from(**value) + epsilon <= 0.0;
-            if let Some(value) = variance.iter().find(small) {
-                let name = name_of(Part::Variance);
-                let problem = format!("tensor `{name}`: a variance is {}", Decimal((*value).into()));
-                return Err(Error::format("batch norm", problem));
-            }
-            let norm = BatchNorm {
-                gamma: gamma.as_deref(),
-                beta: beta.as_deref(),
-                mean: &mean,
-                variance: &variance,
-            };
-            fold(&mut kernel, bias.as_deref().unwrap_or(&[]), &norm, epsilon)
-        }
-        (true, Some(_), None) => return Err(missing(&name_of(Part::Variance))),
-        (true, None, Some(_)) => return Err(missing(&name_of(Part::Mean))),
-        _ => match (bias, gamma) {
-            (Some(bias), None) => bias,
-            // Moving averages are missing where scales are not.
-            (_, Some(_)) => return Err(missing(&name_of(Part::Mean))),
-            (None, None) if layer.has_batch_norm() && scheme != Scheme::Native => {
-                return Err(missing(&name_of(Part::Mean)));
-            }
-            (None, None) => return Err(missing(&name_of(Part::Bias))),
-        },
-    };
-    Ok(LayerWeights { name: layer.name.clone(), kernel: Kernel::F32(kernel), bias, range: None })
+/// The parameters of one layer, to be taken out of the file's tensors.
+struct Parts<'a, 'b> {
+    tensors: &'a mut Tensors<'b>,
+    scheme: Scheme,
+    layer: &'a Layer,
 }
 
-fn finite(name: &str, tensor: Tensor) -> Result<Vec<f32>> {
-    let values = tensor.into_f32(name)?;
-    check_finite(name, &values)?;
-    Ok(values)
+impl Parts<'_, '_> {
+    fn name(&self, part: Part) -> String {
+        self.scheme.name(&self.layer.name, self.layer.kind, part).unwrap_or_default()
+    }
+
+    fn missing(&self, part: Part) -> Error {
+        missing(&self.name(part))
+    }
+
+    /// The values of a parameter, where the file has it.
+    fn values(&mut self, part: Part) -> Result<Option<Vec<f32>>> {
+        let name = self.name(part);
+        let Some(tensor) = self.tensors.take(&name) else { return Ok(None) };
+        let values = tensor.into_f32(&name)?;
+        check_finite(&name, &values)?;
+        Ok(Some(values))
+    }
+
+    fn wanted(&mut self, part: Part) -> Result<Vec<f32>> {
+        self.values(part)?.ok_or_else(|| self.missing(part))
+    }
+
+    fn weights(mut self, epsilon: f64) -> Result<LayerWeights> {
+        let name = self.name(Part::Kernel);
+        let tensor = self.tensors.take(&name).ok_or_else(|| missing(&name))?;
+        let (kernel, bias) = if tensor.dtype() == Dtype::I8 {
+            let (bias, scales) = (self.wanted(Part::Bias)?, self.wanted(Part::Scale)?);
+            (Kernel::Int8 { values: tensor.into_i8(&name)?, scales }, bias)
+        } else {
+            let mut kernel = read_kernel(&name, tensor, self.scheme, self.layer)?;
+            if self.scheme != Scheme::Native {
+                check_finite(&name, &kernel)?; // of a native file `Weights` does, under the same name
+            }
+            let bias = self.folded(&mut kernel, epsilon)?;
+            (Kernel::F32(kernel), bias)
+        };
+        Ok(LayerWeights { name: self.layer.name.clone(), kernel, bias, range: None })
+    }
+
+    /// The bias, and batch norm, if there is one, folded into both.
+    fn folded(&mut self, kernel: &mut [f32], epsilon: f64) -> Result<Vec<f32>> {
+        let bias = self.values(Part::Bias)?;
+        let normed = self.layer.has_batch_norm() && self.scheme != Scheme::Native;
+        let (gamma, beta) = (self.values(Part::Gamma)?, self.values(Part::Beta)?);
+        let (mean, variance) = (self.values(Part::Mean)?, self.values(Part::Variance)?);
+        if !normed || (mean.is_none() && variance.is_none()) {
+            // Moving averages are missing where scales are not.
+            let lacking = gamma.is_some() || (normed && bias.is_none());
+            let absent = if lacking { Part::Mean } else { Part::Bias };
+            return bias.filter(|_| !lacking).ok_or_else(|| self.missing(absent));
+        }
+        let mean = mean.ok_or_else(|| self.missing(Part::Mean))?;
+        let variance = variance.ok_or_else(|| self.missing(Part::Variance))?;
+        if let Some(value) = variance.iter().find(|&&value| f64::from(value) + epsilon <= 0.0) {
+            let (name, value) = (self.name(Part::Variance), Decimal((*value).into()));
+            let problem = format!("tensor `{name}`: a variance is {value}");
+            return Err(Error::format("batch norm", problem));
+        }
+        let norm =
+            BatchNorm { gamma: gamma.as_deref(), beta: beta.as_deref(), mean: &mean, variance: &variance };
+        Ok(fold(kernel, bias.as_deref().unwrap_or(&[]), &norm, epsilon))
+    }
 }
 
 /// The kernel as floats, HWIO.
 fn read_kernel(name: &str, tensor: Tensor, scheme: Scheme, layer: &Layer) -> Result<Vec<f32>> {
     let [height, width, inputs, outputs] = layer.kernel_shape().unwrap_or_default();
+    let pixels = height * width;
     if !scheme.outputs_first() {
         return tensor.into_f32(name);
     }
-    match layer.kind {
+    if layer.kind == LayerKind::Depthwise {
         // C1HW → HWC1: the channels go innermost.
-        LayerKind::Depthwise => tensor.into_transposed_f32(name, inputs, height * width),
-        // OIHW → (I·H·W)O, and for a window the first axis is then taken apart: I·HW → HW·I, rows of O.
-        _ => {
-            let kernel = tensor.into_transposed_f32(name, outputs, inputs * height * width)?;
-            if height * width == 1 {
-                return Ok(kernel);
-            }
-            let row = |(pixel, input): (usize, usize)| {
-                let start = (input * height * width + pixel) * outputs;
-                &kernel[start..start + outputs]
-            };
-            let order = (0..height * width).flat_map(|pixel| (0..inputs).map(move |input| (pixel, input)));
-            Ok(order.flat_map(row).copied().collect())
-        }
+        return tensor.into_transposed_f32(name, inputs, pixels);
     }
+    // OIHW → (I·H·W)O, and for a window the first axis is then taken apart: I·HW → HW·I, rows of O.
+    let kernel = tensor.into_transposed_f32(name, outputs, inputs * pixels)?;
+    if pixels == 1 {
+        return Ok(kernel);
+    }
+    let mut window = Vec::with_capacity(kernel.len());
+    for row in 0..inputs * pixels {
+        let (pixel, input) = (row / inputs, row % inputs);
+        window.extend_from_slice(&kernel[(input * pixels + pixel) * outputs..][..outputs]);
+    }
+    Ok(window)
 }

@@ -74,7 +74,7 @@ fn understand((entry, tensors): (Option<String>, Tensors), options: &Options) ->
     }
 }
 
-fn refuse<T>(problem: impl Into<String>) -> Result<T> {
+fn refuse<T>(problem: impl AsRef<str>) -> Result<T> {
     Err(Error::format(FORMAT, problem))
 }
 
@@ -326,7 +326,7 @@ pub fn write(weights: &Weights, storage: Storage) -> Result<Vec<u8>> {
 
 fn check_fits_f16(name: &str, values: &[f32]) -> Result<()> {
     match values.iter().find(|&&value| !half::f16::from_f32(value).is_finite()) {
-        Some(value) => Err(Error::Argument(format!(
+        Some(value) => Err(Error::argument(format!(
             "tensor `{name}`: {} is beyond the range of float16; write float32 instead",
             Decimal((*value).into())
         ))),

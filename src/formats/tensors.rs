@@ -43,7 +43,7 @@ impl Dtype {
 }
 
 /// A file that lies elsewhere and is read part by part, so that it and the network are never held at once.
-pub trait File: std::fmt::Debug {
+pub trait File {
     /// Its bytes.
     fn len(&self) -> usize;
 
@@ -54,6 +54,12 @@ pub trait File: std::fmt::Debug {
 
     /// Fills `room` with the bytes from `start` on. False where the file has not so many any more.
     fn read(&self, start: usize, room: &mut [u8]) -> bool;
+}
+
+impl std::fmt::Debug for dyn File + '_ {
+    fn fmt(&self, out: &mut std::fmt::Formatter) -> std::fmt::Result {
+        out.write_str("File")
+    }
 }
 
 /// Elements of a tensor.
@@ -85,7 +91,7 @@ impl<'a> Tensor<'a> {
     /// Checks that the shape's product is the number of elements.
     ///
     /// # Errors
-    /// [`Error::Shape`] where they differ, [`Error::Format`] where the product overflows.
+    /// [`Kind::Shape`](crate::error::Kind::Shape) where they differ, [`Kind::Format`](crate::error::Kind::Format) where the product overflows.
     pub fn new(name: &str, shape: Vec<usize>, data: Data<'a>) -> Result<Self> {
         let elements = shape.iter().try_fold(1usize, |product, &axis| product.checked_mul(axis));
         let (dtype, bytes) = match &data {
@@ -103,7 +109,7 @@ impl<'a> Tensor<'a> {
         let given = bytes / dtype.size();
         match elements {
             Some(elements) if elements == given => Ok(Self { shape, data }),
-            Some(_) => Err(Error::Shape { name: name.into(), expected: shape, found: vec![given] }),
+            Some(_) => Err(Error::shape(name, &shape, &[given])),
             None => Err(Error::format(
                 "tensor",
                 format!("tensor `{name}`: shape [{}] overflows", Listed(&shape, ", ")),
@@ -167,11 +173,7 @@ impl<'a> Tensor<'a> {
     /// Where the elements are no floats, or not `rows · columns`.
     pub fn into_transposed_f32(self, name: &str, rows: usize, columns: usize) -> Result<Vec<f32>> {
         if rows.checked_mul(columns) != Some(self.len()) {
-            return Err(Error::Shape {
-                name: name.into(),
-                expected: vec![rows, columns],
-                found: self.shape.clone(),
-            });
+            return Err(Error::shape(name, &[rows, columns], &self.shape));
         }
         match self.read(name)? {
             Read::F32(values) => Ok(transpose(&values, rows, columns)),
@@ -306,7 +308,6 @@ mod tests {
     }
 
     /// A file whose end may be gone.
-    #[derive(Debug)]
     struct Elsewhere(Vec<u8>, usize);
 
     impl File for Elsewhere {

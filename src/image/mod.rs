@@ -32,12 +32,12 @@ impl<'a> Frame<'a> {
     /// Holds `data` as a picture of `width × height` pixels.
     ///
     /// # Errors
-    /// [`Error::Frame`] if a side is zero or if `data` is not exactly `width · height · 4` bytes.
+    /// [`Kind::Frame`](crate::error::Kind::Frame) if a side is zero or if `data` is not exactly `width · height · 4` bytes.
     pub fn new(data: &'a [u8], width: usize, height: usize) -> Result<Self> {
         check_size(width, height)?;
         let expected = width.checked_mul(height).and_then(|pixels| pixels.checked_mul(4));
         if expected != Some(data.len()) {
-            return Err(Error::Frame(format!(
+            return Err(Error::frame(format!(
                 "{} bytes were given for {width}×{height} pixels; RGBA takes width · height · 4 bytes",
                 data.len()
             )));
@@ -64,10 +64,10 @@ impl<'a> Frame<'a> {
 /// Refuses an empty picture.
 ///
 /// # Errors
-/// [`Error::Frame`] if a side is zero.
+/// [`Kind::Frame`](crate::error::Kind::Frame) if a side is zero.
 pub fn check_size(width: usize, height: usize) -> Result<()> {
     if width == 0 || height == 0 {
-        return Err(Error::Frame(format!(
+        return Err(Error::frame(format!(
             "it is {width}×{height} pixels large, so there is nothing to look at; wait until it has a picture"
         )));
     }
@@ -91,14 +91,14 @@ impl Region {
     /// Refuses what is empty, beyond the frame or not a number.
     ///
     /// # Errors
-    /// [`Error::Argument`] with the four edges.
+    /// [`Kind::Argument`](crate::error::Kind::Argument) with the four edges.
     pub fn validate(&self) -> Result<()> {
         let ordered = |low: f64, high: f64| (0.0..=1.0).contains(&low) && low < high && high <= 1.0;
         if ordered(self.left, self.right) && ordered(self.top, self.bottom) {
             return Ok(());
         }
         let [left, top, right, bottom] = [self.left, self.top, self.right, self.bottom].map(Decimal);
-        Err(Error::Argument(format!(
+        Err(Error::argument(format!(
             "region of interest: left {left}, top {top}, right {right}, bottom {bottom}; \
              the edges are fractions of the frame from 0 to 1, left below right and top below bottom"
         )))
@@ -123,7 +123,7 @@ impl Rotation {
     /// From degrees clockwise: any multiple of 90, negative ones too.
     ///
     /// # Errors
-    /// [`Error::Argument`] for any other angle.
+    /// [`Kind::Argument`](crate::error::Kind::Argument) for any other angle.
     pub fn from_degrees(degrees: f64) -> Result<Self> {
         let turns = degrees / 90.0;
         // A remainder of floats would be a kilobyte of the class's file.
@@ -132,7 +132,7 @@ impl Rotation {
             (1.0, true) => Ok(Rotation::Quarter),
             (2.0, true) => Ok(Rotation::Half),
             (3.0, true) => Ok(Rotation::ThreeQuarters),
-            _ => Err(Error::Argument(format!(
+            _ => Err(Error::argument(format!(
                 "rotation by {} degrees is not possible, only by multiples of 90",
                 Decimal(degrees)
             ))),

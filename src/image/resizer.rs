@@ -132,7 +132,7 @@ impl Resizer {
     /// and nothing else.
     ///
     /// # Errors
-    /// As [`Resizer::resize`]; and [`Error::Frame`] if `cut` has another size than the window's pixels.
+    /// As [`Resizer::resize`]; and [`Kind::Frame`](crate::error::Kind::Frame) if `cut` has another size than the window's pixels.
     pub fn resize_cut(
         &mut self,
         cut: &Frame,
@@ -144,7 +144,7 @@ impl Resizer {
     ) -> Result<()> {
         let seen = Window::new(size.0, size.1, options)?.pixels(size.0, size.1);
         if (cut.width(), cut.height()) != (seen.width, seen.height) {
-            return Err(Error::Frame(format!(
+            return Err(Error::frame(format!(
                 "the window is {}×{} pixels large, and {}×{} were given",
                 seen.width,
                 seen.height,
@@ -168,7 +168,7 @@ impl Resizer {
         mut target: Target,
     ) -> Result<()> {
         if side == 0 || target.len() != side * side * 3 {
-            return Err(Error::Argument(format!(
+            return Err(Error::argument(format!(
                 "the target holds {} values, and {side}×{side} pixels take {}",
                 target.len(),
                 side * side * 3

@@ -29,12 +29,11 @@ pub struct Heatmap {
 /// The map of a class, from the features (HWC, of shape `map`) and what the class's logit takes of each channel.
 ///
 /// # Errors
-/// [`Error::Shape`] if features and weights do not belong together.
+/// [`Kind::Shape`](crate::error::Kind::Shape) if features and weights do not belong together.
 pub fn class_activation(features: &[f32], map: Map, weights: &[f32]) -> Result<Heatmap> {
     let channels = map.channels;
     if features.len() != map.len() || weights.len() != channels || map.is_empty() {
-        let name = "conv_preds/kernel".into();
-        return Err(Error::Shape { name, expected: vec![channels], found: vec![weights.len()] });
+        return Err(Error::shape("conv_preds/kernel", &[channels], &[weights.len()]));
     }
     let speaks = |place: &[f32]| place.iter().zip(weights).map(|(feature, weight)| feature * weight).sum();
     let mut values: Vec<f32> = features.chunks_exact(channels).map(speaks).collect();

@@ -116,7 +116,7 @@ impl Int8Network {
     /// Packs the weights of `layers`. An error where the network has full convolutions, a layer without a range or
     /// a map larger than memory.
     pub fn new(mut source: Source, layers: &[Layer]) -> Result<Self> {
-        let lacking = || Error::Argument("a network in int8 needs a stem and a classifier".into());
+        let lacking = || Error::argument("a network in int8 needs a stem and a classifier");
         let mut wanted = layers.iter().filter(|layer| layer.kind != LayerKind::Pool).enumerate();
         let given = source.weights();
         let (Some((_, first)), Some(given_first)) = (wanted.next(), given.layers.first()) else {
@@ -131,7 +131,7 @@ impl Int8Network {
             }
             if depthwise.kind != LayerKind::Depthwise {
                 let name = &depthwise.name;
-                return Err(Error::Argument(format!(
+                return Err(Error::argument(format!(
                     "layer `{name}` is a full convolution, which int8 does not serve: run this network in f32"
                 )));
             }
@@ -361,7 +361,7 @@ impl Memory {
 }
 
 fn short_of_memory() -> Error {
-    Error::Argument("the network needs more memory than there is: take a lower resolution".into())
+    Error::argument("the network needs more memory than there is: take a lower resolution")
 }
 
 /// Bytes of a map as stored.
@@ -385,7 +385,7 @@ fn int8_kernel(layer: &LayerWeights) -> Result<(&[i8], &[f32])> {
         Kernel::Int8 { values, scales } => Ok((values, scales)),
         Kernel::F32(_) => {
             let name = &layer.name;
-            Err(Error::Argument(format!("layer `{name}` has no int8 kernel: quantise the network first")))
+            Err(Error::argument(format!("layer `{name}` has no int8 kernel: quantise the network first")))
         }
     }
 }
@@ -394,7 +394,7 @@ fn int8_kernel(layer: &LayerWeights) -> Result<(&[i8], &[f32])> {
 fn range(layer: &LayerWeights) -> Result<f32> {
     layer.range.filter(|&range| range > 0.0 && range.is_finite()).ok_or_else(|| {
         let name = &layer.name;
-        Error::Argument(format!("layer `{name}` has no range of activations: calibrate the network first"))
+        Error::argument(format!("layer `{name}` has no range of activations: calibrate the network first"))
     })
 }
 
@@ -406,7 +406,7 @@ fn pack_stem(
     given: &LayerWeights,
 ) -> Result<(stem::Packed, f64)> {
     if layer.kind != LayerKind::Stem {
-        return Err(Error::Argument(format!("layer `{}` is not a stem", layer.name)));
+        return Err(Error::argument(format!("layer `{}` is not a stem", layer.name)));
     }
     let outputs = given.bias.len();
     let normalisation = &architecture.normalisation;

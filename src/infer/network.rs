@@ -150,7 +150,7 @@ impl Network {
     pub fn classifier(&self, class: usize) -> Result<Vec<f32>> {
         let classes = self.architecture.classes;
         if class >= classes {
-            return Err(Error::Argument(format!("class {class} does not exist; there are {classes}")));
+            return Err(Error::argument(format!("class {class} does not exist; there are {classes}")));
         }
         Ok(match &self.body {
             Body::F32(body) => body.classifier(class),

@@ -55,7 +55,7 @@ impl Arena {
     pub fn new(input: Map, layers: &[Layer], scratch: usize) -> Result<Self> {
         let side = input.height;
         let refuse = || {
-            Error::Argument(format!(
+            Error::argument(format!(
                 "a network for {side} × {side} pixels needs more memory than there is: take a lower resolution"
             ))
         };

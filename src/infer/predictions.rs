@@ -48,9 +48,9 @@ impl Selection {
     /// Refuses what cannot be picked from `classes` classes.
     ///
     /// # Errors
-    /// [`Error::Argument`] that names the option, its value and its range.
+    /// [`Kind::Argument`](crate::error::Kind::Argument) that names the option, its value and its range.
     pub fn validate(&self, classes: usize) -> Result<()> {
-        let refuse = |sentence: String| Err(Error::Argument(sentence));
+        let refuse = |sentence: String| Err(Error::argument(sentence));
         if !(1..=classes).contains(&self.topk) {
             return refuse(format!(
                 "topk is {}, and this network has 1 to {classes} classes to give",
@@ -116,14 +116,14 @@ pub fn class_name(architecture: &Architecture, index: usize) -> String {
 /// Cosine of the angle between two embeddings: 1 alike, 0 unrelated or where one is all zeros.
 ///
 /// # Errors
-/// [`Error::Argument`] if their lengths differ or a value is not finite.
+/// [`Kind::Argument`](crate::error::Kind::Argument) if their lengths differ or a value is not finite.
 pub fn cosine_similarity(a: &[f32], b: &[f32]) -> Result<f64> {
     if a.len() != b.len() {
         let lengths = format!("the embeddings have {} and {} values", a.len(), b.len());
-        return Err(Error::Argument(format!("{lengths}; only embeddings of one network can be compared")));
+        return Err(Error::argument(format!("{lengths}; only embeddings of one network can be compared")));
     }
     if !a.iter().chain(b).all(|value| value.is_finite()) {
-        return Err(Error::Argument("an embedding has a value that is not a finite number".into()));
+        return Err(Error::argument("an embedding has a value that is not a finite number"));
     }
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>();
     let lengths = (dot(a, a) * dot(b, b)).sqrt();

@@ -128,7 +128,7 @@ impl<'a> Calibration<'a> {
         let network = Network::new(weights, Precision::F32)?;
         let layers = network.layers();
         if let Some(layer) = layers.iter().find(|layer| layer.kind == LayerKind::Standard) {
-            return Err(Error::Argument(format!(
+            return Err(Error::argument(format!(
                 "layer `{}` is a full convolution, which int8 does not serve: run this network in f32",
                 layer.name
             )));
@@ -142,10 +142,10 @@ impl<'a> Calibration<'a> {
         let wanted = self.weights.architecture.input().len();
         if frame.len() != wanted {
             let found = frame.len();
-            return Err(Error::Frame(format!("{found} bytes, and this network takes {wanted}")));
+            return Err(Error::frame(format!("{found} bytes, and this network takes {wanted}")));
         }
         let Input::F32(input) = self.network.input() else {
-            return Err(Error::Argument("calibration runs a network in f32".into()));
+            return Err(Error::argument("calibration runs a network in f32"));
         };
         normalise(&self.weights.architecture, frame, input);
         for pixel in input.chunks_exact(3) {
@@ -172,7 +172,7 @@ impl<'a> Calibration<'a> {
 
     fn with_ranges(&self, ranges: Ranges) -> Result<Weights> {
         if self.colours.1 == 0 {
-            return Err(Error::Argument("calibration has seen no picture: add one or more".into()));
+            return Err(Error::argument("calibration has seen no picture: add one or more"));
         }
         let architecture = &self.weights.architecture;
         let mut means: Vec<f64> = self.colours.0.iter().map(|sum| sum / self.colours.1 as f64).collect();

@@ -63,7 +63,7 @@ impl Grabber {
         if self.bytes.len() != length {
             self.bytes.clear();
             if self.bytes.try_reserve_exact(length).is_err() {
-                return Err(Error::Frame(format!("no memory is left for its {length} bytes")).into());
+                return Err(Error::frame(format!("no memory is left for its {length} bytes")).into());
             }
             self.bytes.resize(length, 0);
         }

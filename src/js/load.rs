@@ -110,7 +110,6 @@ impl Arrival {
 }
 
 /// A file outside of the wasm memory.
-#[derive(Debug)]
 struct Outside<'a>(&'a Uint8Array);
 
 impl File for Outside<'_> {
@@ -146,7 +145,7 @@ pub fn read_bytes(file: &Uint8Array, options: &NetworkOptions) -> Result<Weights
     // Asked for once in vain: `to_vec` knows no way to refuse.
     let length = file.length() as usize;
     if Vec::<u8>::new().try_reserve_exact(length).is_err() {
-        return Err(Error::Argument(format!("no memory is left for {length} bytes")));
+        return Err(Error::argument(format!("no memory is left for {length} bytes")));
     }
     formats::read(&file.to_vec(), &options.formats)
 }

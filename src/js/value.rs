@@ -31,7 +31,7 @@ impl From<Error> for JsValue {
 
 /// An argument that cannot be, as something to throw.
 pub fn refuse<T>(sentence: String) -> Outcome<T> {
-    Err(Error::Argument(sentence).into())
+    Err(Error::argument(sentence).into())
 }
 
 /// The fields of an options object, each already known to be what its schema says.

@@ -258,7 +258,7 @@ impl Layer {
 impl Architecture {
     /// Refuses what cannot be built: the sentence names the field, its value and its range.
     pub fn validate(&self) -> Result<()> {
-        let refuse = |sentence: String| Err(Error::Architecture(sentence));
+        let refuse = |sentence: String| Err(Error::architecture(sentence));
         if !(self.alpha > 0.0 && self.alpha <= 16.0) {
             return refuse(format!("alpha is {}, and must be above 0 and at most 16", Decimal(self.alpha)));
         }
@@ -355,12 +355,12 @@ impl Architecture {
     /// them): the roundest number that gives all of them, [`Rounding::Truncate`] where both roundings would do.
     ///
     /// # Errors
-    /// [`Error::NotMobileNet`] names the first layer that falls out of line.
+    /// [`Kind::NotMobileNet`](crate::error::Kind::NotMobileNet) names the first layer that falls out of line.
     pub fn width_of(channels: &[usize]) -> Result<(f64, Rounding)> {
         let shallow = channels.len() == BLOCKS.len() + 1 - SHALLOW_REMOVES.len();
         if !shallow && channels.len() != BLOCKS.len() + 1 {
             let blocks = channels.len().saturating_sub(1);
-            return Err(Error::NotMobileNet(format!("it has {blocks} blocks, and a MobileNet v1 has 13")));
+            return Err(Error::not_mobilenet(format!("it has {blocks} blocks, and a MobileNet v1 has 13")));
         }
         let plain = Architecture { shallow, ..Architecture::default() };
         let asked = plain.channels();
@@ -369,7 +369,7 @@ impl Architecture {
                 return Ok((alpha, rounding));
             }
         }
-        Err(Error::NotMobileNet(plain.out_of_line(&asked, channels)))
+        Err(Error::not_mobilenet(plain.out_of_line(&asked, channels)))
     }
 
     /// The sentence for channels that no width gives: what most layers agree on, and the first that does not.

@@ -98,16 +98,14 @@ impl Weights {
         let wanted: Vec<Layer> =
             architecture.layers().into_iter().filter(|layer| layer.kind != LayerKind::Pool).collect();
         for (index, layer) in wanted.iter().enumerate() {
-            let given = layers.get(index).filter(|given| given.name == layer.name).ok_or_else(|| {
-                Error::MissingTensor {
-                    name: format!("{}/kernel", layer.name),
-                    hint: "the architecture asks for this layer here".into(),
-                }
-            })?;
+            let Some(given) = layers.get(index).filter(|given| given.name == layer.name) else {
+                let name = format!("{}/kernel", layer.name);
+                return Err(Error::missing_tensor(&name, "the architecture asks for this layer here"));
+            };
             check_layer(layer, given)?;
         }
         if let Some(extra) = layers.get(wanted.len()) {
-            return Err(Error::NotMobileNet(format!("layer `{}` comes after the classifier", extra.name)));
+            return Err(Error::not_mobilenet(format!("layer `{}` comes after the classifier", extra.name)));
         }
         Ok(Self { architecture, layers, provenance: Provenance::default(), steps: Vec::new() })
     }
@@ -120,32 +118,31 @@ impl Weights {
 
 fn check_layer(layer: &Layer, given: &LayerWeights) -> Result<()> {
     let shape = layer.kernel_shape().unwrap_or_default();
-    let outputs = layer.shape.output.channels;
-    let kernel = format!("{}/kernel", layer.name);
-    if given.kernel.len() != shape.iter().product::<usize>() {
-        return Err(Error::Shape { name: kernel, expected: shape.to_vec(), found: vec![given.kernel.len()] });
+    let outputs = [layer.shape.output.channels];
+    let (floats, scales) = match &given.kernel {
+        Kernel::F32(values) => (values.as_slice(), None),
+        Kernel::Int8 { scales, .. } => (&[][..], Some(scales)),
+    };
+    check_part(&layer.name, "kernel", &shape, given.kernel.len(), floats)?;
+    if let Some(scales) = scales {
+        check_part(&layer.name, "scale", &outputs, scales.len(), scales)?;
     }
-    match &given.kernel {
-        Kernel::F32(values) => check_finite(&kernel, values)?,
-        Kernel::Int8 { scales, .. } => {
-            if scales.len() != outputs {
-                let name = format!("{}/scale", layer.name);
-                return Err(Error::Shape { name, expected: vec![outputs], found: vec![scales.len()] });
-            }
-            check_finite(&format!("{}/scale", layer.name), scales)?;
-        }
+    check_part(&layer.name, "bias", &outputs, given.bias.len(), &given.bias)
+}
+
+/// Refuses `found` elements where the shape takes another number, and values that are not finite.
+fn check_part(layer: &str, part: &str, shape: &[usize], found: usize, values: &[f32]) -> Result<()> {
+    let name = [layer, "/", part].concat();
+    if found != shape.iter().product::<usize>() {
+        return Err(Error::shape(&name, shape, &[found]));
     }
-    let bias = format!("{}/bias", layer.name);
-    if given.bias.len() != outputs {
-        return Err(Error::Shape { name: bias, expected: vec![outputs], found: vec![given.bias.len()] });
-    }
-    check_finite(&bias, &given.bias)
+    check_finite(&name, values)
 }
 
 /// Refuses the first NaN or infinity by name and position.
 pub fn check_finite(name: &str, values: &[f32]) -> Result<()> {
     match first_not_finite(values) {
-        Some(index) => Err(Error::NotFinite { name: name.into(), index, value: values[index] }),
+        Some(index) => Err(Error::not_finite(name, index, values[index])),
         None => Ok(()),
     }
 }

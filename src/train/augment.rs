@@ -39,16 +39,16 @@ impl Augmentation {
     pub fn validate(&self) -> Result<()> {
         if !(self.area > 0.0 && self.area <= 1.0) {
             let area = self.area;
-            return Err(Error::Training(format!(
+            return Err(Error::training(format!(
                 "the least crop is {area} of the area, and must be above 0 to 1"
             )));
         }
         if !(0.0..1.0).contains(&self.jitter) {
             let jitter = self.jitter;
-            return Err(Error::Training(format!("colour jitter is {jitter}, and must be 0 to below 1")));
+            return Err(Error::training(format!("colour jitter is {jitter}, and must be 0 to below 1")));
         }
         if !(0.0..=10.0).contains(&self.mixup) {
-            return Err(Error::Training(format!("mixup is {}, and must be 0 to 10", self.mixup)));
+            return Err(Error::training(format!("mixup is {}, and must be 0 to 10", self.mixup)));
         }
         Ok(())
     }

@@ -45,7 +45,7 @@ pub fn write(trainer: &Trainer, note: &str) -> Result<Vec<u8>> {
         note: note.into(),
     };
     let refuse =
-        |error: &dyn std::fmt::Display| Error::Training(format!("the checkpoint cannot be written: {error}"));
+        |error: &dyn std::fmt::Display| Error::training(format!("the checkpoint cannot be written: {error}"));
     let header = serde_json::to_string(&header).map_err(|error| refuse(&error))?;
     let bytes = lists.map(|list| list.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
     let mut views = Vec::new();
@@ -85,7 +85,7 @@ pub fn read(bytes: &[u8], expected: &Architecture, settings: Settings) -> Result
         let words = view.data().as_chunks::<4>().0;
         let list: Vec<f32> = words.iter().map(|word| f32::from_le_bytes(*word)).collect();
         if let Some(index) = list.iter().position(|value| !value.is_finite()) {
-            return Err(Error::NotFinite { name: name.into(), index, value: list[index] });
+            return Err(Error::not_finite(name, index, list[index]));
         }
         lists.push(list);
     }

@@ -174,9 +174,7 @@ impl Course {
         (self.head.loss, self.head.accuracy) = (loss / count, right as f64 / count);
         self.passes += 1;
         if !loss.is_finite() {
-            return Err(Error::Training(
-                "the head's loss is not finite; take a smaller learning rate".into(),
-            ));
+            return Err(Error::training("the head's loss is not finite; take a smaller learning rate"));
         }
         Ok(())
     }
@@ -228,7 +226,7 @@ fn check(
     classes: usize,
     settings: HeadSettings,
 ) -> Result<()> {
-    let refuse = |sentence: String| Err(Error::Training(sentence));
+    let refuse = |sentence: String| Err(Error::training(sentence));
     if features == 0 || embeddings.len() != features * classes_of.len() {
         let (values, examples) = (embeddings.len(), classes_of.len());
         return refuse(format!("{values} values are no {examples} embeddings of {features} features"));

@@ -44,7 +44,7 @@ impl Optimiser {
         if fine {
             return Ok(());
         }
-        Err(Error::Training(format!(
+        Err(Error::training(format!(
             "{self:?} cannot train: decay and momentum are 0 to below 1, epsilon above 0"
         )))
     }

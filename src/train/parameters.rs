@@ -180,7 +180,7 @@ impl Parameters {
     /// take the bias over, and moving averages are such that inference gives what the folded network gives.
     pub fn from_weights(layout: &Layout, weights: &Weights) -> Result<Self> {
         if weights.layers.len() != layout.layers.len() {
-            return Err(Error::Training("the weights belong to another architecture".into()));
+            return Err(Error::training("the weights belong to another architecture"));
         }
         let mut parameters = Self::initial(layout, 0);
         let moving = (1.0 - layout.architecture.epsilon) as f32;
@@ -190,11 +190,8 @@ impl Parameters {
         for ((layer, ranges), given) in layout.layers.iter().zip(&weights.layers) {
             let kernel = given.kernel.to_f32();
             if kernel.len() != ranges.kernel.len() || given.bias.len() != ranges.beta.len() {
-                return Err(Error::Shape {
-                    name: format!("{}/kernel", layer.name),
-                    expected: layer.kernel_shape().unwrap_or_default().to_vec(),
-                    found: vec![kernel.len()],
-                });
+                let name = format!("{}/kernel", layer.name);
+                return Err(Error::shape(&name, &layer.kernel_shape().unwrap_or_default(), &[kernel.len()]));
             }
             parameters.trained[ranges.kernel.clone()].copy_from_slice(&kernel);
             parameters.trained[ranges.beta.clone()].copy_from_slice(&given.bias);

@@ -82,7 +82,7 @@ impl Replica {
     /// Room for up to `capacity` pictures at once.
     pub fn new(layout: &Layout, capacity: usize) -> Result<Self> {
         if capacity == 0 {
-            return Err(Error::Training("a batch needs at least one picture per worker".into()));
+            return Err(Error::training("a batch needs at least one picture per worker"));
         }
         let (low, high) = layout.architecture.activation.bounds();
         let mut stages = Vec::new();
@@ -104,7 +104,7 @@ impl Replica {
             });
         }
         let Some((classifier, classifier_ranges)) = layout.layers.last() else {
-            return Err(Error::Training("the architecture has no layers".into()));
+            return Err(Error::training("the architecture has no layers"));
         };
         let (features, classes) = (classifier.shape.input.channels, classifier.shape.output.channels);
         let largest = stages.iter().map(|stage| stage.y.len()).max().unwrap_or(0);
@@ -159,7 +159,7 @@ impl Replica {
         let count = self.count(images)?;
         let classes = self.layout.architecture.classes;
         if targets.len() != count * classes {
-            return Err(Error::Training(format!(
+            return Err(Error::training(format!(
                 "{} targets are given for {count} pictures of {classes} classes",
                 targets.len()
             )));
@@ -196,7 +196,7 @@ impl Replica {
         let size = self.layout.architecture.input().len();
         let count = images.len() / size;
         if count == 0 || count > self.capacity || images.len() != count * size {
-            return Err(Error::Training(format!(
+            return Err(Error::training(format!(
                 "{} values are no batch of 1 to {} pictures of {size} values",
                 images.len(),
                 self.capacity

@@ -50,12 +50,12 @@ impl Settings {
             ("dropout", self.dropout),
         ] {
             if !(0.0..1.0).contains(&value) {
-                return Err(Error::Training(format!("{name} is {value}, and must be 0 to below 1")));
+                return Err(Error::training(format!("{name} is {value}, and must be 0 to below 1")));
             }
         }
         if !(0.0..=1.0).contains(&self.weight_decay) {
             let decay = self.weight_decay;
-            return Err(Error::Training(format!("weight decay is {decay}, and must be 0 to 1")));
+            return Err(Error::training(format!("weight decay is {decay}, and must be 0 to 1")));
         }
         Ok(())
     }
@@ -64,7 +64,7 @@ impl Settings {
 impl Error {
     /// What is no number any more at a step, and what to do.
     pub(super) fn diverged(what: &str, step: u64) -> Self {
-        Error::Training(format!(
+        Error::training(format!(
             "{what} is not finite at step {step}; take a smaller learning rate or a longer warm-up, and go on from \
              the last checkpoint"
         ))
@@ -102,7 +102,7 @@ impl Trainer {
         settings.validate()?;
         let length = layout.trained_len();
         if (parameters.trained.len(), parameters.moving.len()) != (length, layout.moving_len()) {
-            return Err(Error::Training("the parameters belong to another architecture".into()));
+            return Err(Error::training("the parameters belong to another architecture"));
         }
         Ok(Self {
             average: parameters.clone(),
@@ -127,7 +127,7 @@ impl Trainer {
         let mut total = Outcome::default();
         shares.iter().for_each(|(_, outcome)| total += *outcome);
         if total.count == 0 {
-            return Err(Error::Training("a step needs at least one picture".into()));
+            return Err(Error::training("a step needs at least one picture"));
         }
         if !total.loss.is_finite() {
             return Err(Error::diverged("the loss", self.steps + 1));

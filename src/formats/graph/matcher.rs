@@ -31,12 +31,12 @@ fn step((least, most): (f32, f32)) -> Option<f32> {
 /// Matches `network` with the table.
 ///
 /// # Errors
-/// [`Error::NotMobileNet`] with the first node that differs; others where the file contradicts itself.
+/// [`Kind::NotMobileNet`](crate::error::Kind::NotMobileNet) with the first node that differs; others where the file contradicts itself.
 pub fn read(network: Network, caller: &Options) -> Result<Reading> {
     let Network { format, nodes, broken, size, channels_first, mut said, habit, provenance, bytes } = network;
     let resolution = match size {
         Some([height, width]) if height != width => {
-            return Err(Error::NotMobileNet(format!("the input is {height}×{width}, and must be square")));
+            return Err(Error::not_mobilenet(format!("the input is {height}×{width}, and must be square")));
         }
         Some([side, _]) => Some(side),
         None => None,
@@ -103,7 +103,7 @@ struct Walk<'a> {
 }
 
 fn differs(node: &Node, what: &str, expected: &str) -> Error {
-    Error::NotMobileNet(format!("node `{}` ({}) {what}; expected {expected}", node.name, node.kind))
+    Error::not_mobilenet(format!("node `{}` ({}) {what}; expected {expected}", node.name, node.kind))
 }
 
 impl<'a> Walk<'a> {
@@ -111,7 +111,7 @@ impl<'a> Walk<'a> {
     fn next(&mut self, expected: &str) -> Result<Node<'a>> {
         self.nodes.next().ok_or_else(|| {
             let why = self.broken.as_deref().unwrap_or("the graph ends");
-            Error::NotMobileNet(format!("{why}; expected {expected}"))
+            Error::not_mobilenet(format!("{why}; expected {expected}"))
         })
     }
 
@@ -384,7 +384,7 @@ impl<'a> Walk<'a> {
             (Some(node), _) => {
                 Err(differs(&node, "comes after the classifier", "the end, or a softmax and the end"))
             }
-            (None, Some(why)) => Err(Error::NotMobileNet(format!("{why} after the classifier"))),
+            (None, Some(why)) => Err(Error::not_mobilenet(format!("{why} after the classifier"))),
             (None, None) => Ok(softmax),
         }
     }

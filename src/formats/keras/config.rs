@@ -79,7 +79,7 @@ impl Config {
     /// Reads the JSON.
     ///
     /// # Errors
-    /// [`Error::NotMobileNet`] with the first layer that differs; [`Error::Format`] where it is no configuration.
+    /// [`Kind::NotMobileNet`](crate::error::Kind::NotMobileNet) with the first layer that differs; [`Kind::Format`](crate::error::Kind::Format) where it is no configuration.
     pub fn parse(json: &[u8]) -> Result<Self> {
         let refuse = |problem: String| Error::format("Keras configuration", problem);
         let model: Value = serde_json::from_slice(json).map_err(|error| refuse(error.to_string()))?;
@@ -92,7 +92,7 @@ impl Config {
     pub fn check_against(&self, caller: &Options) -> Result<()> {
         let resolution = caller.resolution.or(self.options.resolution).unwrap_or(224);
         if self.padded_after && !resolution.is_multiple_of(32) {
-            return Err(Error::NotMobileNet(format!(
+            return Err(Error::not_mobilenet(format!(
                 "it pads zeros below and to the right only, which at {resolution} pixels is neither SAME nor \
                  symmetric; choose a multiple of 32"
             )));
@@ -122,7 +122,7 @@ impl Walk {
 
     fn layer(&mut self, class: &str, config: &Value) -> Result<()> {
         let name = config["name"].as_str().unwrap_or("?").to_string();
-        let differs = |what: String| Error::NotMobileNet(format!("layer `{name}` ({class}) {what}"));
+        let differs = |what: String| Error::not_mobilenet(format!("layer `{name}` ({class}) {what}"));
         match class {
             "InputLayer" => self.input(config).map_err(differs),
             "Rescaling" => self.rescaling(config).map_err(differs),
@@ -315,7 +315,7 @@ impl Walk {
             let found = &self.strides;
             let problem =
                 format!("its 3×3 convolutions have strides {found:?}, and MobileNet v1's are 2 and {full:?}");
-            return Err(Error::NotMobileNet(problem));
+            return Err(Error::not_mobilenet(problem));
         }
         if blocks == shallow {
             for role in &mut self.roles {

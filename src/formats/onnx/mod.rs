@@ -22,7 +22,7 @@ const DEEPEST: usize = 4;
 /// Reads an ONNX file.
 ///
 /// # Errors
-/// [`Error::NotMobileNet`] with the first node that differs; [`Error::Format`] where the file is damaged or a file
+/// [`Kind::NotMobileNet`](crate::error::Kind::NotMobileNet) with the first node that differs; [`Kind::Format`](crate::error::Kind::Format) where the file is damaged or a file
 /// beside it is missing.
 pub fn read(source: &Source, caller: &Options) -> Result<Reading> {
     let model = Model::parse(source.bytes)?;
@@ -33,7 +33,7 @@ pub fn read(source: &Source, caller: &Options) -> Result<Reading> {
 /// Names of the files of external data, each once.
 ///
 /// # Errors
-/// [`Error::Format`] where the file is damaged.
+/// [`Kind::Format`](crate::error::Kind::Format) where the file is damaged.
 pub fn beside(bytes: &[u8]) -> Result<Vec<String>> {
     let model = Model::parse(bytes)?;
     let in_nodes =
@@ -109,7 +109,7 @@ impl<'m, 'a> File<'m, 'a> {
                     .collect();
                 let sentence =
                     format!("the input has lengths [{}], expected a batch of pictures", lengths.join(", "));
-                return Err(Error::NotMobileNet(sentence));
+                return Err(Error::not_mobilenet(sentence));
             }
         };
         let beside: usize = self.source.beside.iter().map(|(_, bytes)| bytes.len()).sum();

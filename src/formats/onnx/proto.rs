@@ -84,7 +84,7 @@ fn fields<'a>(mut bytes: &'a [u8], mut each: impl FnMut(u32, Value<'a>) -> Resul
 /// Adds to a list of limited length.
 fn push<T>(list: &mut Vec<T>, value: T, most: usize) -> Result<()> {
     if list.len() >= most {
-        return Err(Error::NotMobileNet(format!("a list has more than {most} entries")));
+        return Err(Error::not_mobilenet(format!("a list has more than {most} entries")));
     }
     list.push(value);
     Ok(())

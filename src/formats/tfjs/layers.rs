@@ -320,10 +320,7 @@ impl Layer<'_> {
         if depthwise && kernel.is_none() {
             kernel = weight("kernel")?; // Keras 3
         }
-        let kernel = kernel.ok_or_else(|| Error::MissingTensor {
-            name: format!("{}/{part}", self.label()),
-            hint: "the layer is in model.json, and its weights are not in the manifest".into(),
-        })?;
+        let kernel = kernel.ok_or_else(|| self.missing(part))?;
         let bias = if config.use_bias.unwrap_or(true) { weight("bias")? } else { None };
         let dense = layout == Layout::Io;
         let pads = match &config.padding {
@@ -340,18 +337,18 @@ impl Layer<'_> {
         Ok(Op::Convolution(Convolution { kernel, layout, groups, bias, stride, dilation, pads }))
     }
 
+    fn missing(&self, part: &str) -> Error {
+        let name = format!("{}/{part}", self.label());
+        Error::missing_tensor(&name, "the layer is in model.json, and its weights are not in the manifest")
+    }
+
     fn batch_norm<'a>(&self, weight: &impl Fn(&str) -> Result<Option<Constant<'a>>>) -> Result<Op<'a>> {
         let last = match self.config.axis {
             None => true,
             Some(Axis::One(axis) | Axis::List([axis])) => axis == 3 || axis == -1,
             Some(Axis::Other(_)) => false,
         };
-        let statistics = |part: &str| {
-            weight(part)?.ok_or_else(|| Error::MissingTensor {
-                name: format!("{}/{part}", self.label()),
-                hint: "the layer is in model.json, and its weights are not in the manifest".into(),
-            })
-        };
+        let statistics = |part: &str| weight(part)?.ok_or_else(|| self.missing(part));
         if !last {
             return Ok(Op::Other);
         }

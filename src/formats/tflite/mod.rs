@@ -34,7 +34,7 @@ const MOST_NAME: usize = 120;
 /// Reads a TFLite file.
 ///
 /// # Errors
-/// [`Error::NotMobileNet`] with the first node that differs; [`Error::Format`] where the file is damaged.
+/// [`Kind::NotMobileNet`](crate::error::Kind::NotMobileNet) with the first node that differs; [`Kind::Format`](crate::error::Kind::Format) where the file is damaged.
 pub fn read(source: &Source, caller: &Options) -> Result<Reading> {
     matcher::read(Model::open(source.bytes)?.network()?, caller)
 }
@@ -91,7 +91,7 @@ impl<'a> Model<'a> {
         let tables = subgraph.tables(graph::OPERATORS)?;
         if tables.len() > MOST_NODES {
             let problem = format!("{} operators, and a MobileNet has about a hundred", tables.len());
-            return Err(Error::NotMobileNet(problem));
+            return Err(Error::not_mobilenet(problem));
         }
         let codes = root.tables(model::OPERATOR_CODES)?;
         let operators: Vec<_> = tables
@@ -260,7 +260,7 @@ impl<'a> Model<'a> {
             [_, _, _, 3] => fixed(1).zip(fixed(2)),
             [_, 3, _, _] => fixed(2).zip(fixed(3)),
             _ => {
-                return Err(Error::NotMobileNet(format!(
+                return Err(Error::not_mobilenet(format!(
                     "the input has shape {shape:?}, expected [1, rows, columns, 3]"
                 )));
             }
