@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Size of one feature map, stored row by row with channels innermost (HWC).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Map {
     /// Rows.
     pub height: usize,
@@ -63,7 +63,7 @@ impl Padding {
 }
 
 /// Geometry of one convolution: stem, depthwise, standard (3×3) or pointwise (1×1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ConvShape {
     /// Map that goes in.
     pub input: Map,

@@ -4,11 +4,11 @@
 //! their defaults, unknown ones are refused in an architecture, where they would change the answers. Next: `safetensors`.
 
 use super::json::Value;
-use crate::Architecture;
 use crate::error::Listed;
 use crate::model::architecture::{ChannelOrder, Convolution, Normalisation, Rounding};
 use crate::model::weights::Provenance;
 use crate::shape::{Activation, Padding};
+use crate::{Architecture, Error, Result};
 
 /// What the native file says of its tensors.
 #[derive(Clone, Debug)]
@@ -38,9 +38,6 @@ const CONVOLUTIONS: Words<Convolution, 2> =
     (["separable", "standard"], [Convolution::Separable, Convolution::Standard]);
 const ORDERS: Words<ChannelOrder, 2> = (["rgb", "bgr"], [ChannelOrder::Rgb, ChannelOrder::Bgr]);
 
-/// Sentences of this file, without what stands before them.
-type Outcome<T> = Result<T, String>;
-
 /// An object whose fields are asked for one by one.
 struct Fields<'a>(&'a Value);
 
@@ -52,7 +49,7 @@ impl<'a> Fields<'a> {
         wanted: &str,
         room: &mut T,
         read: impl FnOnce(&'a Value) -> Option<T>,
-    ) -> Outcome<()> {
+    ) -> Result<()> {
         match self.0.get(key) {
             None => Ok(()),
             Some(value) => match read(value) {
@@ -60,31 +57,31 @@ impl<'a> Fields<'a> {
                     *room = read;
                     Ok(())
                 }
-                None => Err(format!("`{key}` must be {wanted}")),
+                None => Err(Error::argument(format!("`{key}` must be {wanted}"))),
             },
         }
     }
 
-    fn number(&self, key: &str, room: &mut f64) -> Outcome<()> {
+    fn number(&self, key: &str, room: &mut f64) -> Result<()> {
         self.set(key, "a number", room, Value::number)
     }
 
-    fn count(&self, key: &str, room: &mut usize) -> Outcome<()> {
+    fn count(&self, key: &str, room: &mut usize) -> Result<()> {
         self.set(key, "a whole number", room, Value::count)
     }
 
-    fn truth(&self, key: &str, room: &mut bool) -> Outcome<()> {
+    fn truth(&self, key: &str, room: &mut bool) -> Result<()> {
         self.set(key, "true or false", room, |value| match value {
             Value::Bool(truth) => Some(*truth),
             _ => None,
         })
     }
 
-    fn text(&self, key: &str, room: &mut String) -> Outcome<()> {
+    fn text(&self, key: &str, room: &mut String) -> Result<()> {
         self.set(key, "a text", room, |value| value.text().map(String::from))
     }
 
-    fn three(&self, key: &str, room: &mut [f32; 3]) -> Outcome<()> {
+    fn three(&self, key: &str, room: &mut [f32; 3]) -> Result<()> {
         self.set(key, "three numbers", room, |value| match value.list()? {
             [a, b, c] => Some([a.number()? as f32, b.number()? as f32, c.number()? as f32]),
             _ => None,
@@ -96,7 +93,7 @@ impl<'a> Fields<'a> {
         key: &str,
         (words, meanings): &Words<T, N>,
         room: &mut T,
-    ) -> Outcome<()> {
+    ) -> Result<()> {
         if let Some(index) = self.index(key, words)? {
             *room = meanings[index];
         }
@@ -104,10 +101,10 @@ impl<'a> Fields<'a> {
     }
 
     /// Which of the words a field is, where there is one.
-    fn index(&self, key: &str, words: &[&str]) -> Outcome<Option<usize>> {
+    fn index(&self, key: &str, words: &[&str]) -> Result<Option<usize>> {
         let Some(value) = self.0.get(key) else { return Ok(None) };
         match words.iter().position(|word| Some(*word) == value.text()) {
-            None => Err(format!("`{key}` must be {}", Listed(words, " or "))),
+            None => Err(Error::argument(format!("`{key}` must be {}", Listed(words, " or ")))),
             found => Ok(found),
         }
     }
@@ -118,12 +115,12 @@ impl Header {
     ///
     /// # Errors
     /// Which field is wrong, and what it must be.
-    pub fn read(value: &Value) -> Outcome<Self> {
+    pub fn read(value: &Value) -> Result<Self> {
         let fields = Fields(value);
         let mut version = 0;
         fields.count("version", &mut version)?;
         let Some(described) = value.get("architecture").filter(|_| version > 0) else {
-            return Err("there is no `version` or no `architecture`".into());
+            return Err(Error::argument("there is no `version` or no `architecture`"));
         };
         let mut ranges = Vec::new();
         fields.set("ranges", "numbers by layer", &mut ranges, |value| {
@@ -169,14 +166,14 @@ impl Header {
     }
 }
 
-fn architecture(value: &Value) -> Outcome<Architecture> {
+fn architecture(value: &Value) -> Result<Architecture> {
     let mut read = Architecture::default();
     let names: Vec<String> = describe(&read).into_iter().map(|(name, _)| name).collect();
-    let fields = value.object().ok_or("`architecture` must be an object")?;
+    let fields = value.object().ok_or_else(|| Error::argument("`architecture` must be an object"))?;
     if let Some((name, _)) = fields.iter().find(|(name, _)| name != "labels" && !names.contains(name)) {
-        return Err(format!(
+        return Err(Error::argument(format!(
             "`architecture` has an unknown field `{name}`; this program may be too old for it"
-        ));
+        )));
     }
     let fields = Fields(value);
     fields.number("alpha", &mut read.alpha)?;

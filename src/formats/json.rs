@@ -133,6 +133,21 @@ impl Value {
         (count as f64 == number).then_some(count)
     }
 
+    /// A field that is a list of whole numbers.
+    pub fn counts(&self, key: &str) -> Option<Vec<usize>> {
+        let items = self.get(key)?.list()?;
+        let mut counts = Vec::with_capacity(items.len());
+        for item in items {
+            counts.push(item.count()?);
+        }
+        Some(counts)
+    }
+
+    /// A list of whole numbers.
+    pub fn numbers(counts: &[usize]) -> Self {
+        Value::List(counts.iter().map(|&count| Value::Number(count as f64)).collect())
+    }
+
     /// The items, if it is a list.
     pub fn list(&self) -> Option<&[Value]> {
         if let Value::List(items) = self { Some(items) } else { None }

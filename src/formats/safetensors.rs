@@ -11,8 +11,9 @@ use super::naming::{self, Scheme};
 use super::options::settle;
 use super::{Data, Dtype, File, Format, Options, Reading, Source, Tensor, Tensors};
 use crate::error::{Decimal, Listed};
-use crate::model::Kernel;
+use crate::model::{Kernel, LayerWeights};
 use crate::{Error, Result, Weights};
+use std::borrow::Cow;
 use std::ops::Range;
 
 const FORMAT: &str = "safetensors";
@@ -57,7 +58,7 @@ pub fn read_from(file: &dyn File, options: &Options) -> Result<Reading> {
         if file.read(0, &mut bytes) {
             Ok(bytes)
         } else {
-            refuse("its bytes were taken away while it was read")
+            Err(refuse("its bytes were taken away while it was read"))
         }
     };
     let mut head = first(8)?;
@@ -74,8 +75,8 @@ fn understand((entry, tensors): (Option<String>, Tensors), options: &Options) ->
     }
 }
 
-fn refuse<T>(problem: impl AsRef<str>) -> Result<T> {
-    Err(Error::format(FORMAT, problem))
+fn refuse(problem: impl AsRef<str>) -> Error {
+    Error::format(FORMAT, problem)
 }
 
 /// The native entry, if there is one, and every tensor. What the format asks for is checked before any byte of a
@@ -89,63 +90,80 @@ fn parse<'a>(
 ) -> Result<(Option<String>, Tensors<'a>)> {
     const CUT: &str = "the file is cut off or was only partly downloaded";
     let Some((length, rest)) = head.split_first_chunk::<8>() else {
-        return refuse(format!("the file is shorter than its header; {CUT}"));
+        return Err(refuse(format!("the file is shorter than its header; {CUT}")));
     };
     let length = u64::from_le_bytes(*length);
     if length > MAX_HEADER && length <= total as u64 {
-        return refuse(format!("its header has {length} bytes, a MobileNet's at most {MAX_HEADER}"));
+        return Err(refuse(format!("its header has {length} bytes, a MobileNet's at most {MAX_HEADER}")));
     }
     let Some(text) = usize::try_from(length).ok().and_then(|length| rest.get(..length)) else {
-        return refuse(format!("its header would end after the file; {CUT}"));
+        return Err(refuse(format!("its header would end after the file; {CUT}")));
     };
-    let Ok(text) = std::str::from_utf8(text) else { return refuse("its header is no text") };
-    let header = match Value::parse(text) {
-        Ok(Value::Object(header)) => header,
-        Ok(_) => return refuse("its header is no JSON object"),
-        Err(problem) => return refuse(format!("its header is damaged: {problem}")),
-    };
+    let before = 8 + text.len();
+    let behind = total - before;
+    let text = std::str::from_utf8(text).map_err(|_| refuse("its header is no text"))?;
+    let header = Value::parse(text).map_err(|problem| refuse(format!("its header is damaged: {problem}")))?;
+    let fields = header.object().ok_or_else(|| refuse("its header is no JSON object"))?;
     let mut entry = None;
-    let mut places = Vec::with_capacity(header.len());
-    for (name, value) in header {
+    let mut places = Vec::with_capacity(fields.len());
+    for (name, value) in fields {
         if name == "__metadata__" {
             entry = value.get(ENTRY).and_then(Value::text).map(String::from);
             continue;
         }
-        match Place::read(&value) {
-            Some(place) => places.push((place.start, place.end, name, place)),
-            None => return refuse(format!("tensor `{name}`: its entry in the header is damaged")),
+        match Place::read(name, value) {
+            Some(place) => places.push(place),
+            None => return Err(refuse(format!("tensor `{name}`: its entry in the header is damaged"))),
         }
     }
-    let before = 8 + text.len();
-    let behind = total - before;
-    places.sort_unstable_by_key(|&(start, end, ..)| (start, end));
+    places.sort_unstable_by_key(|place| (place.start, place.end));
     let (mut tensors, mut at) = (Tensors::default(), 0);
-    for (start, end, name, place) in places {
+    for Place { name, dtype, size, shape, start, end } in places {
         if start != at || end > behind {
             let advice = if end > behind { CUT } else { "tensors must follow each other without gaps" };
-            return refuse(format!("tensor `{name}`: bytes {start} to {end} cannot be its own; {advice}"));
+            let problem = format!("tensor `{name}`: bytes {start} to {end} cannot be its own; {advice}");
+            return Err(refuse(problem));
         }
-        if place.bytes() != Some(end - start) {
-            let Place { shape, .. } = place;
-            return refuse(format!(
-                "tensor `{name}`: {} bytes are not what shape [{}] takes",
-                end - start,
-                Listed(&shape, ", ")
-            ));
+        let bytes = end - start;
+        if shape.iter().try_fold(size, |bytes, &axis| bytes.checked_mul(axis)) != Some(bytes) {
+            let shape = Listed(&shape, ", ");
+            let problem = format!("tensor `{name}`: {bytes} bytes are not what shape [{shape}] takes");
+            return Err(refuse(problem));
         }
-        let data = data(place.dtype, before + start..before + end);
-        let tensor = Tensor::new(&name, place.shape, data)?;
+        let tensor = Tensor::new(name, shape, data(dtype, before + start..before + end))?;
         tensors.insert(name, tensor)?;
         at = end;
     }
     if at != behind {
-        return refuse(format!("its tensors end after {at} bytes, the file after {behind}"));
+        return Err(refuse(format!("its tensors end after {at} bytes, the file after {behind}")));
     }
     Ok((entry, tensors))
 }
 
+/// Types of elements, as a header calls them, and their bytes.
+const DTYPES: [(&str, Dtype, usize); 17] = [
+    ("F32", Dtype::F32, 4),
+    ("F16", Dtype::F16, 2),
+    ("BF16", Dtype::Bf16, 2),
+    ("F64", Dtype::F64, 8),
+    ("I8", Dtype::I8, 1),
+    ("U8", Dtype::U8, 1),
+    ("BOOL", Dtype::Other, 1),
+    ("F8_E4M3", Dtype::Other, 1),
+    ("F8_E5M2", Dtype::Other, 1),
+    ("F8_E8M0", Dtype::Other, 1),
+    ("I16", Dtype::Other, 2),
+    ("U16", Dtype::Other, 2),
+    ("I32", Dtype::Other, 4),
+    ("U32", Dtype::Other, 4),
+    ("I64", Dtype::Other, 8),
+    ("U64", Dtype::Other, 8),
+    ("C64", Dtype::Other, 8),
+];
+
 /// Where a tensor lies behind the header, and as what.
-struct Place {
+struct Place<'a> {
+    name: &'a str,
     dtype: Dtype,
     /// Bytes of an element.
     size: usize,
@@ -154,47 +172,29 @@ struct Place {
     end: usize,
 }
 
-impl Place {
+impl<'a> Place<'a> {
     /// The header's entry of a tensor.
-    fn read(entry: &Value) -> Option<Self> {
-        let (dtype, size) = match entry.get("dtype")?.text()? {
-            "F32" => (Dtype::F32, 4),
-            "F16" => (Dtype::F16, 2),
-            "BF16" => (Dtype::Bf16, 2),
-            "F64" => (Dtype::F64, 8),
-            "I8" => (Dtype::I8, 1),
-            "U8" => (Dtype::U8, 1),
-            "BOOL" | "F8_E4M3" | "F8_E5M2" | "F8_E8M0" => (Dtype::Other, 1),
-            "I16" | "U16" => (Dtype::Other, 2),
-            "I32" | "U32" => (Dtype::Other, 4),
-            "I64" | "U64" | "C64" => (Dtype::Other, 8),
-            _ => return None,
-        };
-        let counts = |key| entry.get(key)?.list()?.iter().map(Value::count).collect::<Option<Vec<usize>>>();
-        let shape = counts("shape")?;
-        match counts("data_offsets")?[..] {
-            [start, end] if start <= end => Some(Self { dtype, size, shape, start, end }),
+    fn read(name: &'a str, entry: &Value) -> Option<Self> {
+        let word = entry.get("dtype")?.text()?;
+        let &(_, dtype, size) = DTYPES.iter().find(|(name, ..)| *name == word)?;
+        let shape = entry.counts("shape")?;
+        match entry.counts("data_offsets")?[..] {
+            [start, end] if start <= end => Some(Self { name, dtype, size, shape, start, end }),
             _ => None,
         }
-    }
-
-    /// Bytes that the shape takes.
-    fn bytes(&self) -> Option<usize> {
-        self.shape.iter().try_fold(self.size, |bytes, &axis| bytes.checked_mul(axis))
     }
 }
 
 fn read_native(header: &str, tensors: Tensors, options: &Options) -> Result<Reading> {
-    let header = match Value::parse(header).and_then(|value| Header::read(&value)) {
-        Ok(header) => header,
-        Err(problem) => return refuse(format!("metadata entry `{ENTRY}`: {problem}")),
-    };
+    let value = Value::parse(header).map_err(Error::argument);
+    let header = value
+        .and_then(|value| Header::read(&value))
+        .map_err(|problem| refuse(format!("metadata entry `{ENTRY}`: {problem}")))?;
     if header.version > VERSION {
-        let problem = format!(
-            "the file has version {} of the native format and this program reads up to {VERSION}; update it",
-            header.version
-        );
-        return Err(Error::format(FORMAT, problem));
+        let version = header.version;
+        return Err(refuse(format!(
+            "the file has version {version} of the native format and this program reads up to {VERSION}; update it"
+        )));
     }
     let said = Options {
         padding: Some(header.architecture.padding),
@@ -210,13 +210,14 @@ fn read_native(header: &str, tensors: Tensors, options: &Options) -> Result<Read
     let properties = settle(&mut architecture, said, options, Options::default());
     let mut layers = naming::assemble(tensors, Scheme::Native, &architecture)?;
     for layer in &mut layers {
-        let range = header.ranges.iter().find(|(name, _)| *name == layer.name);
-        layer.range = range.map(|(_, range)| *range);
-        if let Some(range) = layer.range.filter(|range| !(range.is_finite() && *range > 0.0)) {
-            let (name, range) = (&layer.name, Decimal(range.into()));
-            let problem = format!("the range of `{name}` is {range}, and must be above 0");
-            return Err(Error::format(FORMAT, problem));
+        let Some((name, range)) = header.ranges.iter().find(|(name, _)| *name == layer.name) else {
+            continue;
+        };
+        if !(range.is_finite() && *range > 0.0) {
+            let range = Decimal((*range).into());
+            return Err(refuse(format!("the range of `{name}` is {range}, and must be above 0")));
         }
+        layer.range = Some(*range);
     }
     let mut weights = Weights::new(architecture, layers)?;
     weights.provenance = header.provenance;
@@ -224,41 +225,34 @@ fn read_native(header: &str, tensors: Tensors, options: &Options) -> Result<Read
     let fits = header.steps.is_empty() || header.steps.len() == layers;
     if !fits || !header.steps.iter().all(|step| step.is_finite() && *step > 0.0) {
         let found = header.steps.len();
-        let problem = format!("its steps must be {layers} numbers above 0, one a layer, and are {found}");
-        return Err(Error::format(FORMAT, problem));
+        return Err(refuse(format!(
+            "its steps must be {layers} numbers above 0, one a layer, and are {found}"
+        )));
     }
     weights.steps = header.steps;
     Ok(Reading { weights, format: Format::Safetensors, properties })
 }
 
-/// Values on their way into the file.
-enum Outgoing<'a> {
-    F32(&'a [f32]),
-    F16(&'a [f32]),
-    I8(&'a [i8]),
+/// A tensor on its way into the file.
+struct Outgoing<'a> {
+    name: String,
+    dtype: &'static str,
+    shape: Value,
+    bytes: Cow<'a, [u8]>,
 }
 
-impl Outgoing<'_> {
-    /// Their type's name, and their bytes.
-    fn kind(&self) -> (&'static str, usize) {
-        match self {
-            Outgoing::F32(values) => ("F32", 4 * values.len()),
-            Outgoing::F16(values) => ("F16", 2 * values.len()),
-            Outgoing::I8(values) => ("I8", values.len()),
-        }
+impl<'a> Outgoing<'a> {
+    fn new(layer: &str, part: &str, dtype: &'static str, shape: &[usize], bytes: Cow<'a, [u8]>) -> Self {
+        Self { name: [layer, "/", part].concat(), dtype, shape: Value::numbers(shape), bytes }
     }
 
-    fn append(&self, file: &mut Vec<u8>) {
-        match self {
-            Outgoing::F32(values) => {
-                values.iter().for_each(|value| file.extend_from_slice(&value.to_le_bytes()));
-            }
-            Outgoing::F16(values) => {
-                let half = |value: f32| half::f16::from_f32(value).to_le_bytes();
-                values.iter().for_each(|&value| file.extend_from_slice(&half(value)));
-            }
-            Outgoing::I8(values) => values.iter().for_each(|&value| file.push(value as u8)),
-        }
+    fn floats(layer: &str, part: &str, shape: &[usize], values: &'a [f32]) -> Self {
+        let bytes = if cfg!(target_endian = "little") {
+            bytemuck::cast_slice(values).into()
+        } else {
+            values.iter().flat_map(|value| value.to_le_bytes()).collect()
+        };
+        Self::new(layer, part, "F32", shape, bytes)
     }
 }
 
@@ -275,61 +269,65 @@ pub fn write(weights: &Weights, storage: Storage) -> Result<Vec<u8>> {
         steps: weights.steps.clone(),
         provenance: weights.provenance.clone(),
     };
-    // Wide elements first, so that every tensor begins where its elements may begin in memory.
-    let [mut fours, mut twos, mut ones] = [(); 3].map(|()| Vec::new());
+    let mut outgoing = Vec::new();
     let shapes = weights.architecture.layers().into_iter().filter_map(|layer| layer.kernel_shape());
-    for (layer, shape) in weights.layers.iter().zip(shapes) {
-        let name = |part: &str| format!("{}/{part}", layer.name);
-        let shape = shape.to_vec();
-        match &layer.kernel {
+    for (LayerWeights { name, kernel, bias, .. }, shape) in weights.layers.iter().zip(shapes) {
+        match kernel {
             Kernel::Int8 { values, scales } => {
-                ones.push((name("kernel"), shape, Outgoing::I8(values)));
-                fours.push((name("scale"), vec![scales.len()], Outgoing::F32(scales)));
+                let bytes = bytemuck::cast_slice(values).into();
+                outgoing.push(Outgoing::new(name, "kernel", "I8", &shape, bytes));
+                outgoing.push(Outgoing::floats(name, "scale", &[scales.len()], scales));
             }
             Kernel::F32(values) if storage == Storage::F16 => {
-                check_fits_f16(&name("kernel"), values)?;
-                twos.push((name("kernel"), shape, Outgoing::F16(values)));
+                let bytes = halved(name, values)?.into();
+                outgoing.push(Outgoing::new(name, "kernel", "F16", &shape, bytes));
             }
-            Kernel::F32(values) => fours.push((name("kernel"), shape, Outgoing::F32(values))),
+            Kernel::F32(values) => outgoing.push(Outgoing::floats(name, "kernel", &shape, values)),
         }
-        fours.push((name("bias"), vec![layer.bias.len()], Outgoing::F32(&layer.bias)));
+        outgoing.push(Outgoing::floats(name, "bias", &[bias.len()], bias));
     }
-    fours.append(&mut twos);
-    fours.append(&mut ones);
-    let outgoing = fours;
-    let native = (ENTRY.to_owned(), Value::Text(header.describe().print()));
-    let mut fields = vec![("__metadata__".to_owned(), Value::Object(vec![native]))];
-    let mut end = 0;
-    let numbers =
-        |counts: &[usize]| Value::List(counts.iter().map(|&count| Value::Number(count as f64)).collect());
-    for (name, shape, values) in &outgoing {
-        let (kind, bytes) = values.kind();
-        let entry = [
-            ("dtype", Value::Text(kind.into())),
-            ("shape", numbers(shape)),
-            ("data_offsets", numbers(&[end, end + bytes])),
-        ];
-        let entry = entry.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-        fields.push((name.clone(), Value::Object(entry)));
-        end += bytes;
+    let native = Value::Object(vec![(ENTRY.into(), Value::Text(header.describe().print()))]);
+    let mut fields = vec![("__metadata__".into(), native)];
+    let (mut bytes, mut end) = (Vec::with_capacity(outgoing.len()), 0);
+    // Wide elements first, so that every tensor begins where its elements may begin in memory.
+    for wanted in ["F32", "F16", "I8"] {
+        for tensor in outgoing.iter().filter(|tensor| tensor.dtype == wanted) {
+            let start = end;
+            end += tensor.bytes.len();
+            let entry = vec![
+                ("dtype".into(), Value::Text(wanted.into())),
+                ("shape".into(), tensor.shape.clone()),
+                ("data_offsets".into(), Value::numbers(&[start, end])),
+            ];
+            fields.push((tensor.name.clone(), Value::Object(entry)));
+            bytes.push(&tensor.bytes);
+        }
     }
     let mut text = Value::Object(fields).print();
     while !text.len().is_multiple_of(8) {
         text.push(' ');
     }
     let mut file = Vec::with_capacity(8 + text.len() + end);
-    file.extend((text.len() as u64).to_le_bytes());
-    file.extend(text.as_bytes());
-    outgoing.iter().for_each(|(_, _, values)| values.append(&mut file));
+    file.extend_from_slice(&(text.len() as u64).to_le_bytes());
+    file.extend_from_slice(text.as_bytes());
+    for bytes in bytes {
+        file.extend_from_slice(bytes);
+    }
     Ok(file)
 }
 
-fn check_fits_f16(name: &str, values: &[f32]) -> Result<()> {
-    match values.iter().find(|&&value| !half::f16::from_f32(value).is_finite()) {
-        Some(value) => Err(Error::argument(format!(
-            "tensor `{name}`: {} is beyond the range of float16; write float32 instead",
-            Decimal((*value).into())
-        ))),
-        None => Ok(()),
+/// The values as float16.
+fn halved(layer: &str, values: &[f32]) -> Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(2 * values.len());
+    for &value in values {
+        let half = half::f16::from_f32(value);
+        if !half.is_finite() {
+            return Err(Error::argument(format!(
+                "tensor `{layer}/kernel`: {} is beyond the range of float16; write float32 instead",
+                Decimal(value.into())
+            )));
+        }
+        bytes.extend_from_slice(&half.to_le_bytes());
     }
+    Ok(bytes)
 }

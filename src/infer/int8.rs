@@ -50,6 +50,7 @@ impl Block {
 }
 
 /// All that a run writes, allocated once.
+#[derive(Default)]
 struct Memory {
     input: Vec<u8>,
     maps: [Vec<u8>; 2],
@@ -63,6 +64,7 @@ struct Memory {
 }
 
 /// A network in 8-bit integers. The layers it runs are handed to each call, so that they are kept in one place.
+#[derive(Default)]
 pub struct Int8Network {
     stem: (ConvShape, stem::Packed),
     blocks: Vec<Block>,
@@ -82,24 +84,31 @@ pub(super) fn step(range: f32, worst: f64) -> f64 {
 /// The largest real output of a layer before its activation, up or down, whatever the input; `largest` bounds the
 /// input, which is never negative where `signed` is false.
 pub(super) fn worst(kernel: &[f32], bias: &[f32], largest: f64, signed: bool) -> f64 {
-    let ends = |channel: usize| {
-        let weights = kernel[channel..].iter().step_by(bias.len()).map(|&weight| f64::from(weight));
-        let up: f64 = weights.clone().filter(|&weight| weight > 0.0 || signed).map(f64::abs).sum();
-        let down: f64 = weights.filter(|&weight| weight < 0.0 || signed).map(f64::abs).sum();
-        let bias = f64::from(bias[channel]);
-        (up * largest + bias).max(down * largest - bias)
-    };
-    (0..bias.len()).map(ends).fold(0.0, f64::max)
+    let (mut worst, outputs) = (0.0_f64, bias.len());
+    for (channel, &bias) in bias.iter().enumerate() {
+        let (mut up, mut down) = (0.0, 0.0);
+        for &weight in kernel[channel..].iter().step_by(outputs) {
+            let size = f64::from(weight.abs());
+            up += if weight > 0.0 || signed { size } else { 0.0 };
+            down += if weight < 0.0 || signed { size } else { 0.0 };
+        }
+        let bias = f64::from(bias);
+        worst = worst.max(up * largest + bias).max(down * largest - bias);
+    }
+    worst
 }
 
 /// As [`worst`] of an input that is never negative, for weights in bytes.
 fn worst_of_bytes(layer: &LayerWeights, largest: f64) -> Result<f64> {
     let (values, scales) = int8_kernel(layer)?;
-    let ends = |(([up, down], scale), bias): (([i32; 2], &f32), &f32)| {
-        let [up, down] = [up, -down].map(|sum| f64::from(sum) * f64::from(*scale) * largest);
-        (up + f64::from(*bias)).max(down - f64::from(*bias))
-    };
-    Ok(reach(values, scales.len()).into_iter().zip(scales).zip(&layer.bias).map(ends).fold(0.0, f64::max))
+    let mut worst = 0.0_f64;
+    for (([up, down], &scale), &bias) in reach(values, scales.len()).into_iter().zip(scales).zip(&layer.bias)
+    {
+        let real = |sum: i32| f64::from(sum) * f64::from(scale) * largest;
+        let bias = f64::from(bias);
+        worst = worst.max(real(up) + bias).max(real(-down) - bias);
+    }
+    Ok(worst)
 }
 
 /// The largest size of a normalised colour.
@@ -115,47 +124,44 @@ pub(super) fn largest_colour(architecture: &Architecture) -> f64 {
 impl Int8Network {
     /// Packs the weights of `layers`. An error where the network has full convolutions, a layer without a range or
     /// a map larger than memory.
-    pub fn new(mut source: Source, layers: &[Layer]) -> Result<Self> {
-        let lacking = || Error::argument("a network in int8 needs a stem and a classifier");
-        let mut wanted = layers.iter().filter(|layer| layer.kind != LayerKind::Pool).enumerate();
-        let given = source.weights();
-        let (Some((_, first)), Some(given_first)) = (wanted.next(), given.layers.first()) else {
-            return Err(lacking());
-        };
-        let (stem, mut step) = pack_stem(&given.architecture, first, given_first)?;
-        let mut steps = vec![step as f32];
-        let mut blocks = Vec::new();
-        while let Some((index, depthwise)) = wanted.next() {
-            if depthwise.kind == LayerKind::Classifier {
-                break;
+    pub fn new(mut source: Source, layers: &[Layer]) -> Result<Box<Self>> {
+        // Where something is refused, one network is let go of, not the parts that are there by then.
+        let mut network = Box::new(Self { threads: threads::count(), ..Self::default() });
+        let (mut step, mut before) = (0.0, None);
+        let layers = layers.iter().filter(|layer| layer.kind != LayerKind::Pool);
+        for (index, layer) in layers.enumerate() {
+            let Some(given) = source.weights().layers.get(index) else {
+                return Err(Error::argument("a network in int8 needs a stem and a classifier"));
+            };
+            match layer.kind {
+                LayerKind::Stem => {
+                    let packed = pack_stem(&source.weights().architecture, given, &mut step)?;
+                    network.stem = (layer.shape, packed);
+                }
+                LayerKind::Depthwise => before = Some((layer.shape, pack_depthwise(given, &mut step)?)),
+                LayerKind::Classifier => {
+                    let (kernel, scales) = int8_kernel(given)?;
+                    network.classifier = classifier::pack(kernel, scales, &given.bias);
+                    network.memory.logits = room(given.bias.len())?;
+                    source.done(index);
+                    break;
+                }
+                _ => {
+                    let Some(depthwise) = before.take() else {
+                        let name = &layer.name;
+                        return Err(Error::argument(format!(
+                            "layer `{name}` is a full convolution, which int8 does not serve: run this network in f32"
+                        )));
+                    };
+                    let pointwise = (layer.shape, pack_pointwise(given, &mut step)?);
+                    source.done(index);
+                    network.blocks.push(Block { rows: band(depthwise.0.output), depthwise, pointwise });
+                }
             }
-            if depthwise.kind != LayerKind::Depthwise {
-                let name = &depthwise.name;
-                return Err(Error::argument(format!(
-                    "layer `{name}` is a full convolution, which int8 does not serve: run this network in f32"
-                )));
-            }
-            let [given, given_next, ..] = &source.weights().layers[index..] else { break };
-            let (packed_depthwise, between) = pack_depthwise(given, step)?;
-            let Some((index, pointwise)) = wanted.next() else { break };
-            let (packed_pointwise, after) = pack_pointwise(given_next, between)?;
-            source.done(index);
-            step = after;
-            steps.extend([between as f32, after as f32]);
-            blocks.push(Block {
-                depthwise: (depthwise.shape, packed_depthwise),
-                rows: band(depthwise.shape.output),
-                pointwise: (pointwise.shape, packed_pointwise),
-            });
+            network.steps.push(step as f32);
         }
-        let last = source.weights().layers.last().ok_or_else(lacking)?;
-        let classes = last.bias.len();
-        let (kernel, scales) = int8_kernel(last)?;
-        let classifier = classifier::pack(kernel, scales, &last.bias);
-        source.done(source.weights().layers.len() - 1);
-        let threads = threads::count();
-        let memory = Memory::new(first.shape, &blocks, classes, threads)?;
-        Ok(Self { stem: (first.shape, stem), blocks, classifier, steps, memory, threads })
+        network.lay_out()?;
+        Ok(network)
     }
 
     /// See [`Network::restore`](super::Network::restore): the pointwise kernels and the classifier's; the others are
@@ -328,10 +334,11 @@ fn run_stem(
 /// Rows that the stem computes at a time.
 const STEM_ROWS: usize = 4;
 
-impl Memory {
-    fn new(stem: ConvShape, blocks: &[Block], classes: usize, threads: usize) -> Result<Self> {
-        let mut panel = 0;
-        let mut last = stem.output;
+impl Int8Network {
+    /// Takes the memory that a run wants.
+    fn lay_out(&mut self) -> Result<()> {
+        let Self { stem: (stem, _), blocks, threads, memory, .. } = self;
+        let (mut last, mut panel) = (stem.output, 0);
         let mut largest = map_len(last)?;
         for block in blocks {
             let Map { width, channels, .. } = block.depthwise.0.output;
@@ -339,19 +346,19 @@ impl Memory {
             last = block.pointwise.0.output;
             largest = largest.max(map_len(last)?);
         }
-        Ok(Self {
-            input: room(stem.input.len())?,
-            maps: [room(largest)?, room(largest)?],
-            panel: room(threads.saturating_mul(panel))?,
-            stem: room(threads.saturating_mul(stem::room_len(&stem, STEM_ROWS)))?,
-            features: room(last.len())?,
-            embedding: room(last.channels)?,
-            fine_embedding: room(stored(last.channels))?,
-            logits: room(classes)?,
-            probabilities: room(classes)?,
-        })
+        memory.input = room(stem.input.len())?;
+        memory.maps = [room(largest)?, room(largest)?];
+        memory.panel = room(threads.saturating_mul(panel))?;
+        memory.stem = room(threads.saturating_mul(stem::room_len(stem, STEM_ROWS)))?;
+        memory.features = room(last.len())?;
+        memory.embedding = room(last.channels)?;
+        memory.fine_embedding = room(stored(last.channels))?;
+        memory.probabilities = room(memory.logits.len())?;
+        Ok(())
     }
+}
 
+impl Memory {
     fn bytes(&self) -> usize {
         let bytes = self.input.len() + 2 * self.maps[0].len();
         let shorts = self.stem.len() + self.fine_embedding.len();
@@ -398,16 +405,9 @@ fn range(layer: &LayerWeights) -> Result<f32> {
     })
 }
 
-/// The stem, and the step of its output. Its weights gain bits where bytes of colour want them: normalisation and
+/// The stem. `after` becomes the step of its output. Its weights gain bits where bytes of colour want them: normalisation and
 /// the order of the colours are folded in.
-fn pack_stem(
-    architecture: &Architecture,
-    layer: &Layer,
-    given: &LayerWeights,
-) -> Result<(stem::Packed, f64)> {
-    if layer.kind != LayerKind::Stem {
-        return Err(Error::argument(format!("layer `{}` is not a stem", layer.name)));
-    }
+fn pack_stem(architecture: &Architecture, given: &LayerWeights, after: &mut f64) -> Result<stem::Packed> {
     let outputs = given.bias.len();
     let normalisation = &architecture.normalisation;
     let reals = given.kernel.to_f32();
@@ -438,11 +438,13 @@ fn pack_stem(
         scale[output] = (fine / step) as f32;
     }
     let mean = [0, 1, 2].map(|colour| normalisation.mean[position(colour)]);
-    Ok((stem::pack(&kernel, &bias, &scale, mean), step))
+    *after = step;
+    Ok(stem::pack(&kernel, &bias, &scale, mean))
 }
 
-/// A depthwise convolution after a map of steps `before`, and the step of its output.
-fn pack_depthwise(given: &LayerWeights, before: f64) -> Result<(depthwise::Packed, f64)> {
+/// A depthwise convolution after a map of steps `steps`, which become those of its output.
+fn pack_depthwise(given: &LayerWeights, steps: &mut f64) -> Result<depthwise::Packed> {
+    let before = *steps;
     let (values, scales) = int8_kernel(given)?;
     let channels = given.bias.len();
     let largest = before * f64::from(LEVELS);
@@ -459,7 +461,8 @@ fn pack_depthwise(given: &LayerWeights, before: f64) -> Result<(depthwise::Packe
         let exact = (fitted.scale * before / after * f64::from(1 << 15)).round_ties_even();
         factor[channel] = exact.clamp(0.0, i16::MAX.into()) as i16;
     }
-    Ok((depthwise::pack(&kernel, &bias, &factor), after))
+    *steps = after;
+    Ok(depthwise::pack(&kernel, &bias, &factor))
 }
 
 /// A channel's depthwise weights whose sums fit 16 bits.
@@ -483,17 +486,17 @@ fn fit(weights: [i8; 9], scale: f64, bias: f64, before: f64) -> Fitted {
     }
 }
 
-/// A pointwise convolution after a panel of steps `before`, and the step of its output.
-fn pack_pointwise(given: &LayerWeights, before: f64) -> Result<(pointwise::Packed, f64)> {
+/// A pointwise convolution after a panel of steps `steps`, which become those of its output.
+fn pack_pointwise(given: &LayerWeights, steps: &mut f64) -> Result<pointwise::Packed> {
     let (values, scales) = int8_kernel(given)?;
-    let largest = before * f64::from(LEVELS);
-    let after = step(range(given)?, worst_of_bytes(given, largest)?);
-    let units = scales.iter().map(|&scale| f64::from(scale) * before);
-    let bias: Vec<i32> = units
-        .clone()
-        .zip(&given.bias)
-        .map(|(unit, &bias)| (f64::from(bias) / unit).round_ties_even().clamp(-1e9, 1e9) as i32)
-        .collect();
-    let scale: Vec<f32> = units.map(|unit| (unit / after) as f32).collect();
-    Ok((fast::pack_pointwise(values, &bias, &scale), after))
+    let before = *steps;
+    let after = step(range(given)?, worst_of_bytes(given, before * f64::from(LEVELS))?);
+    let (mut bias, mut scale) = (Vec::with_capacity(scales.len()), Vec::with_capacity(scales.len()));
+    for (&unit, &given) in scales.iter().zip(&given.bias) {
+        let unit = f64::from(unit) * before;
+        bias.push((f64::from(given) / unit).round_ties_even().clamp(-1e9, 1e9) as i32);
+        scale.push((unit / after) as f32);
+    }
+    *steps = after;
+    Ok(fast::pack_pointwise(values, &bias, &scale))
 }

@@ -6,7 +6,7 @@
 
 use super::float::FloatNetwork;
 use super::int8::Int8Network;
-use super::quantise::{is_quantised, quantise};
+use super::quantise::{calibrate, is_quantised};
 use crate::model::{Architecture, Kernel, Layer, Weights};
 use crate::shape::Map;
 use crate::{Error, Result};
@@ -91,11 +91,11 @@ enum Body {
 impl Network {
     /// Packs the weights for the kernels and lays out the memory. Int8 weights are multiplied out where floats are
     /// asked for (and activations rounded to the maker's steps where there were some, see [`Weights::steps`]), float
-    /// weights [quantised](super::quantise) where integers are. An error where memory is short, or
+    /// weights [quantised](super::quantise::quantise) where integers are. An error where memory is short, or
     /// where a network of full convolutions is asked for in int8.
     pub fn new(weights: &Weights, precision: Precision) -> Result<Self> {
         if precision == Precision::Int8 && !is_quantised(weights) {
-            return Self::from(Source::Given(&mut quantise(weights)?), precision);
+            return Self::from(Source::Given(&mut calibrate(weights)?), precision);
         }
         Self::from(Source::Lent(weights), precision)
     }
@@ -105,7 +105,7 @@ impl Network {
     /// are asked for.
     pub fn taking(weights: &mut Weights, precision: Precision) -> Result<Self> {
         if precision == Precision::Int8 && !is_quantised(weights) {
-            *weights = quantise(weights)?;
+            *weights = calibrate(weights)?;
         }
         Self::from(Source::Given(weights), precision)
     }
@@ -115,7 +115,7 @@ impl Network {
         let layers = architecture.layers();
         let body = match precision {
             Precision::F32 => Body::F32(FloatNetwork::new(source, &layers)?),
-            Precision::Int8 => Body::Int8(Box::new(Int8Network::new(source, &layers)?)),
+            Precision::Int8 => Body::Int8(Int8Network::new(source, &layers)?),
         };
         Ok(Self { architecture, layers, body })
     }

@@ -45,7 +45,8 @@ impl Seen {
         Self { counts: vec![0; BINS], top, peak: 0.0, sums: vec![0.0; channels], pixels: 0 }
     }
 
-    fn add(&mut self, values: &[f32]) {
+    /// Takes note of a layer's output, and of how often each value occurs where a range is to be chosen by that.
+    fn add(&mut self, values: &[f32], ranges: Ranges) {
         for pixel in values.chunks_exact(self.sums.len()) {
             for (sum, &value) in self.sums.iter_mut().zip(pixel) {
                 *sum += f64::from(value);
@@ -54,6 +55,9 @@ impl Seen {
         self.pixels += (values.len() / self.sums.len()) as u64;
         let largest = values.iter().copied().fold(0.0_f32, f32::max);
         self.peak = self.peak.max(largest);
+        if ranges == Ranges::Widest {
+            return;
+        }
         while largest > self.top && largest.is_finite() {
             self.widen();
         }
@@ -139,6 +143,10 @@ impl<'a> Calibration<'a> {
 
     /// Runs the network on a frame of `resolution² × 3` bytes, red first, and takes note.
     pub fn add(&mut self, frame: &[u8]) -> Result<()> {
+        self.watch(frame, Ranges::Chosen)
+    }
+
+    fn watch(&mut self, frame: &[u8], ranges: Ranges) -> Result<()> {
         let wanted = self.weights.architecture.input().len();
         if frame.len() != wanted {
             let found = frame.len();
@@ -159,7 +167,7 @@ impl<'a> Calibration<'a> {
             if layer.has_batch_norm()
                 && let Some(seen) = seen.next()
             {
-                seen.add(values);
+                seen.add(values, ranges);
             }
         });
         Ok(())
@@ -187,7 +195,7 @@ impl<'a> Calibration<'a> {
                 (Ranges::Widest, Activation::Relu6) => 6.0,
                 (Ranges::Widest, _) => seen.largest(),
             });
-            let quantised = layer_in_int8(layer, given, range, before, &means);
+            let quantised = layer_in_int8(layer.kind, given, range, before, &means);
             before = f64::from(quantised.range.unwrap_or_default()) / f64::from(LEVELS);
             means = seen.map_or(Vec::new(), |seen| seen.means().collect());
             layers.push(quantised);
@@ -210,22 +218,21 @@ pub fn quantise(weights: &Weights) -> Result<Weights> {
     if is_quantised(weights) {
         return Ok(weights.clone());
     }
+    calibrate(weights)
+}
+
+/// As [`quantise`], of weights that are not quantised.
+pub(super) fn calibrate(weights: &Weights) -> Result<Weights> {
     let mut calibration = Calibration::new(weights)?;
     for seed in 0..MADE_UP {
-        calibration.add(&made_up(weights.architecture.resolution, seed))?;
+        calibration.watch(&made_up(weights.architecture.resolution, seed), Ranges::Widest)?;
     }
     calibration.with_ranges(Ranges::Widest)
 }
 
 /// A classifier that was learnt on the embeddings of an int8 network, as bytes like the layers before it.
 pub fn quantise_classifier(given: &LayerWeights) -> LayerWeights {
-    let (kernel, outputs) = (given.kernel.to_f32(), given.bias.len());
-    let of_output = |output: usize| kernel[output..].iter().step_by(outputs).map(|&weight| f64::from(weight));
-    let scales: Vec<f32> =
-        (0..outputs).map(|output| finest(&of_output(output).collect::<Vec<_>>()) as f32).collect();
-    let byte = |(index, &weight): (usize, &f32)| rounded(weight.into(), scales[index % outputs].into());
-    let values = kernel.iter().enumerate().map(byte).collect();
-    LayerWeights { kernel: Kernel::Int8 { values, scales }, ..given.clone() }
+    layer_in_int8(LayerKind::Classifier, given, None, 0.0, &[])
 }
 
 /// Bytes of colour as the network takes them.
@@ -272,7 +279,7 @@ fn made_up(side: usize, seed: u64) -> Vec<u8> {
 
 /// One layer in int8. `before` is the step of its input, `means` the mean of each of its input channels.
 fn layer_in_int8(
-    layer: &Layer,
+    kind: LayerKind,
     given: &LayerWeights,
     range: Option<f32>,
     before: f64,
@@ -280,14 +287,14 @@ fn layer_in_int8(
 ) -> LayerWeights {
     let kernel = given.kernel.to_f32();
     let largest = before * f64::from(LEVELS);
-    let signed = layer.kind == LayerKind::Stem;
+    let signed = kind == LayerKind::Stem;
     let steps = range.map(|range| step(range, worst(&kernel, &given.bias, largest, signed)));
     let outputs = given.bias.len();
     let (mut values, mut scales, mut bias) = (vec![0; kernel.len()], vec![0.0; outputs], given.bias.clone());
     for output in 0..outputs {
         let weights: Vec<f64> =
             kernel[output..].iter().step_by(outputs).map(|&weight| weight.into()).collect();
-        let scale = match layer.kind {
+        let scale = match kind {
             LayerKind::Depthwise => {
                 depthwise_scale(&weights, f64::from(bias[output]), before, steps.unwrap_or(1.0))
             }
@@ -295,21 +302,22 @@ fn layer_in_int8(
             _ => finest(&weights),
         };
         scales[output] = scale as f32;
+        let scale = f64::from(scales[output]);
         let mut shift = 0.0;
-        let mut bytes: Vec<i8> =
-            weights.iter().map(|&weight| rounded(weight, scales[output].into())).collect();
-        if layer.kind == LayerKind::Depthwise {
-            level(&weights, scales[output].into(), &mut bytes);
+        let mut bytes = vec![0; weights.len()];
+        round(&weights, scale, &mut bytes);
+        if kind == LayerKind::Depthwise {
+            level(&weights, scale, &mut bytes);
         }
         for (index, &weight) in weights.iter().enumerate() {
             let value = bytes[index];
             values[index * outputs + output] = value;
             // A depthwise channel sees itself alone, everything else all channels of each tap in turn.
-            let mean = match layer.kind {
+            let mean = match kind {
                 LayerKind::Depthwise => means.get(output),
                 _ => means.get(index % means.len().max(1)),
             };
-            let error = weight - f64::from(value) * f64::from(scales[output]);
+            let error = weight - f64::from(value) * scale;
             shift += error * mean.copied().unwrap_or_default();
         }
         bias[output] = (f64::from(bias[output]) + shift) as f32;
@@ -318,8 +326,11 @@ fn layer_in_int8(
     LayerWeights { name: given.name.clone(), kernel: Kernel::Int8 { values, scales }, bias, range }
 }
 
-fn rounded(weight: f64, scale: f64) -> i8 {
-    (weight / scale).round_ties_even().clamp(-127.0, 127.0) as i8
+/// The weights in bytes, as many as there is room for.
+fn round(weights: &[f64], scale: f64, bytes: &mut [i8]) {
+    for (byte, weight) in bytes.iter_mut().zip(weights) {
+        *byte = (weight / scale).round_ties_even().clamp(-127.0, 127.0) as i8;
+    }
 }
 
 /// Rounds some weights the other way, so that the sum of all errors is less than half a step: neighbouring pixels
@@ -352,9 +363,7 @@ fn pointwise_scale(weights: &[f64]) -> f64 {
     let fits = |scale: f64| {
         weights.chunks(GROUP).all(|group| {
             let mut eight = [0; GROUP];
-            for (value, &weight) in eight.iter_mut().zip(group) {
-                *value = rounded(weight, f64::from(scale as f32));
-            }
+            round(group, f64::from(scale as f32), &mut eight);
             panel::fits_pairs(eight)
         })
     };
@@ -372,9 +381,7 @@ fn depthwise_scale(weights: &[f64], bias: f64, before: f64, after: f64) -> f64 {
     let fits = |scale: f64| {
         let units = (bias / (scale * before)).round_ties_even();
         let mut nine = [0; 9];
-        for (value, &weight) in nine.iter_mut().zip(weights) {
-            *value = rounded(weight, f64::from(scale as f32));
-        }
+        round(weights, f64::from(scale as f32), &mut nine);
         level(weights, f64::from(scale as f32), &mut nine);
         units.abs() < f64::from(i16::MAX) - 64.0 && depthwise::fits(nine, units as i16)
     };

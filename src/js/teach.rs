@@ -62,17 +62,17 @@ impl Lessons {
     }
 }
 
-/// Examples to learn and examples kept back, and how to learn them.
+/// What is learnt, and the examples kept back.
 struct Plan {
     labels: Vec<String>,
-    features: usize,
-    learn: (Vec<f32>, Vec<usize>),
+    examples: usize,
     test: (Vec<f32>, Vec<usize>),
-    settings: HeadSettings,
+    epochs: usize,
 }
 
 impl Plan {
-    fn new(engine: &Engine, fields: &Fields) -> Outcome<Self> {
+    /// The plan, and the course over the examples that are to be learnt.
+    fn new(engine: &Engine, fields: &Fields) -> Outcome<(Self, Course)> {
         let usual = HeadSettings::default();
         let split = fields.number("validationSplit").unwrap_or(0.15);
         if !(0.0..1.0).contains(&split) {
@@ -95,22 +95,19 @@ impl Plan {
         let features = engine.network.embedding().len();
         let (mut learn, mut test) = ((Vec::new(), Vec::new()), (Vec::new(), Vec::new()));
         for (class, (_, embeddings)) in shown.iter().enumerate() {
-            let mut examples: Vec<&[f32]> = embeddings.chunks_exact(features).collect();
+            let mut examples: Vec<usize> = (0..embeddings.len() / features).collect();
             Random::new(&[settings.seed, class as u64]).shuffle(&mut examples);
             let back = ((examples.len() as f64 * split) as usize).min(examples.len() - 1);
             for (index, example) in examples.into_iter().enumerate() {
                 let (list, classes) = if index < back { &mut test } else { &mut learn };
-                list.extend_from_slice(example);
+                list.extend_from_slice(&embeddings[example * features..][..features]);
                 classes.push(class);
             }
         }
-        Ok(Self {
-            labels: shown.iter().map(|(label, _)| label.clone()).collect(),
-            features,
-            learn,
-            test,
-            settings,
-        })
+        let labels: Vec<String> = shown.iter().map(|(label, _)| label.clone()).collect();
+        let examples = learn.1.len() + test.1.len();
+        let course = Course::new(learn.0, features, learn.1, labels.len(), settings)?;
+        Ok((Self { labels, examples, test, epochs: settings.epochs }, course))
     }
 }
 
@@ -127,7 +124,7 @@ impl Lesson {
     /// How many passes there are to be.
     #[wasm_bindgen(getter, skip_typescript)]
     pub fn epochs(&self) -> usize {
-        self.plan.settings.epochs
+        self.plan.epochs
     }
 
     /// One pass over the examples.
@@ -157,9 +154,9 @@ impl Lesson {
     pub fn finish(&mut self) -> Outcome<Object> {
         let head = self.course.finish();
         let report = self.measure(&head);
-        let Plan { labels, settings, learn, test, .. } = &self.plan;
-        set(&report, "epochs", settings.epochs as u32);
-        set(&report, "examples", (learn.1.len() + test.1.len()) as u32);
+        let Plan { labels, epochs, examples, .. } = &self.plan;
+        set(&report, "epochs", *epochs as u32);
+        set(&report, "examples", *examples as u32);
         set(&report, "labels", labels.iter().map(JsValue::from).collect::<Array>());
         let mut engine = self.net.engine()?;
         let architecture = Architecture {
@@ -237,9 +234,7 @@ impl MobileNet {
 
     fn lesson(&self, options: &JsValue) -> Outcome<Promise> {
         let fields = Fields::read("train", options, TRAIN)?;
-        let plan = Plan::new(&*self.read()?, &fields)?;
-        let (embeddings, classes) = plan.learn.clone();
-        let course = Course::new(embeddings, plan.features, classes, plan.labels.len(), plan.settings)?;
+        let (plan, course) = Plan::new(&*self.read()?, &fields)?;
         let net = MobileNet { engine: self.engine.clone() };
         Ok(run_course(Lesson { net, plan, course }, fields.object()))
     }

@@ -65,15 +65,24 @@ impl Rounding {
             low = low.max(from / asked as f64);
             high = high.min(to / asked as f64);
         }
-        let fits = |alpha: &f64| {
-            *alpha > 0.0
-                && asked.iter().zip(found).all(|(&asked, &found)| self.channels(asked, *alpha) == found)
-        };
-        // The ends of the intervals are rounded, so the two decimals after the first are tried as well.
-        (0..=9).map(|digits| 10f64.powi(digits)).find_map(|scale| {
-            let first = (low * scale).floor().max(0.0);
-            (0..3).map(|step| (first + f64::from(step)) / scale).filter(|alpha| *alpha <= high).find(fits)
-        })
+        let mut scale = 1.0;
+        for _digits in 0..=9 {
+            let mut tried = (low * scale).floor();
+            // The ends of the intervals are rounded, so the two decimals after the first are tried as well.
+            for _ in 0..3 {
+                let alpha = tried / scale;
+                let mut pairs = asked.iter().zip(found);
+                if alpha > 0.0
+                    && alpha <= high
+                    && pairs.all(|(&asked, &found)| self.channels(asked, alpha) == found)
+                {
+                    return Some(alpha);
+                }
+                tried += 1.0;
+            }
+            scale *= 10.0;
+        }
+        None
     }
 
     /// The exact widths, from and up to, that are rounded to `channels`. `None` where nothing is.
@@ -291,18 +300,18 @@ impl Architecture {
 
     /// Channels of the stem and of every block of this network, in order: 14 of them, 9 where it is shallow.
     pub fn channels(&self) -> Vec<usize> {
-        let blocks = self.blocks().map(|(_, (_, channels))| channels);
-        std::iter::once(STEM_CHANNELS)
-            .chain(blocks)
-            .map(|channels| self.rounding.channels(channels, self.alpha))
-            .collect()
+        let mut list = vec![self.rounding.channels(STEM_CHANNELS, self.alpha)];
+        for (_, (_, channels)) in self.blocks() {
+            list.push(self.rounding.channels(channels, self.alpha));
+        }
+        list
     }
 
     /// The table's lines of this network: number (from 1, gaps where shallow), stride and channels at alpha 1.
     pub fn blocks(&self) -> impl Iterator<Item = (usize, (usize, usize))> {
         let shallow = self.shallow;
-        let kept = move |(block, _): &(usize, _)| !(shallow && SHALLOW_REMOVES.contains(block));
-        BLOCKS.into_iter().enumerate().filter(kept).map(|(block, line)| (block + 1, line))
+        let kept = move |block: &usize| !(shallow && SHALLOW_REMOVES.contains(block));
+        (0..BLOCKS.len()).filter(kept).map(|block| (block + 1, BLOCKS[block]))
     }
 
     /// The input: `resolution × resolution × 3`.
@@ -374,20 +383,26 @@ impl Architecture {
 
     /// The sentence for channels that no width gives: what most layers agree on, and the first that does not.
     fn out_of_line(&self, asked: &[usize], channels: &[usize]) -> String {
-        let agreeing = |alpha: f64| {
-            let agrees =
-                |(&asked, &found): (&usize, &usize)| Rounding::Truncate.channels(asked, alpha) == found;
-            asked.iter().zip(channels).filter(|&pair| agrees(pair)).count()
-        };
-        let widths = asked.iter().zip(channels).map(|(&asked, &found)| found as f64 / asked as f64);
-        let alpha = widths.max_by_key(|&alpha| agreeing(alpha)).unwrap_or(1.0);
-        let names = std::iter::once("conv1".to_string())
-            .chain(self.blocks().map(|(number, _)| format!("conv_pw_{number}")));
-        for ((name, &asked), &found) in names.zip(asked).zip(channels) {
-            let wanted = Rounding::Truncate.channels(asked, alpha);
+        let pairs = || asked.iter().copied().zip(channels.iter().copied());
+        let gives = |alpha, asked| Rounding::Truncate.channels(asked, alpha);
+        let (mut alpha, mut most) = (1.0, 0);
+        for (asked, found) in pairs() {
+            let width = found as f64 / asked as f64;
+            let agreeing = pairs().filter(|&(asked, found)| gives(width, asked) == found).count();
+            if agreeing >= most {
+                (alpha, most) = (width, agreeing);
+            }
+        }
+        let mut blocks = self.blocks();
+        let mut name = "conv1".to_string();
+        for (asked, found) in pairs() {
+            let wanted = gives(alpha, asked);
             if wanted != found {
                 let alpha = Decimal(alpha);
                 return format!("`{name}` has {found} channels where width {alpha} gives {wanted}");
+            }
+            if let Some((number, _)) = blocks.next() {
+                name = format!("conv_pw_{number}");
             }
         }
         format!("no width multiplier gives the channels [{}]", Listed(channels, ", "))

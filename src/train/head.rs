@@ -110,9 +110,13 @@ impl Course {
         for embedding in embeddings.chunks_exact(features) {
             mean.iter_mut().zip(embedding).for_each(|(sum, value)| *sum += f64::from(*value) / count);
         }
-        let square = |(value, mean): (&f32, &f64)| (f64::from(*value) - mean).powi(2);
-        let norm = |embedding: &[f32]| embedding.iter().zip(&mean).map(square).sum::<f64>();
-        let spread = (embeddings.chunks_exact(features).map(norm).sum::<f64>() / count).sqrt();
+        let mut squares = 0.0;
+        for embedding in embeddings.chunks_exact(features) {
+            for (&value, mean) in embedding.iter().zip(&mean) {
+                squares += (f64::from(value) - mean).powi(2);
+            }
+        }
+        let spread = (squares / count).sqrt();
         let scale = if spread > 0.0 { (NORM / spread) as f32 } else { 1.0 };
         let mean: Vec<f32> = mean.into_iter().map(|value| value as f32).collect();
         let mut embeddings = embeddings;

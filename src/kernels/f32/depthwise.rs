@@ -47,6 +47,7 @@ impl Packed {
 }
 
 /// Packs `kernel` (`[3, 3, channels]`) and `bias` (`[channels]`).
+#[inline]
 pub fn pack(kernel: &[f32], bias: &[f32]) -> Packed {
     let channels = bias.len();
     let mut groups = vec![0.0; channels.div_ceil(LANES) * GROUP];
@@ -63,6 +64,7 @@ pub fn pack(kernel: &[f32], bias: &[f32]) -> Packed {
 }
 
 /// The kernel that was packed, `[3, 3, channels]`.
+#[inline]
 pub fn unpack(packed: &Packed) -> Vec<f32> {
     let channels = packed.channels;
     let mut kernel = vec![0.0; 9 * channels];

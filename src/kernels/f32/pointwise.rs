@@ -98,6 +98,7 @@ pub fn pack(kernel: Vec<f32>, bias: &[f32]) -> Packed {
 }
 
 /// The kernel that was packed, `[inputs, outputs]`.
+#[inline]
 pub fn unpack(packed: &Packed) -> Vec<f32> {
     let Packed { inputs, outputs, .. } = *packed;
     let mut kernel = vec![0.0; inputs * outputs];
@@ -112,6 +113,7 @@ pub fn unpack(packed: &Packed) -> Vec<f32> {
 }
 
 /// What one output takes of each input.
+#[inline]
 pub fn column(packed: &Packed, output: usize) -> Vec<f32> {
     let first = output / COLUMNS * COLUMNS;
     let rows = packed.panels[first * packed.inputs..].chunks_exact(width(packed.outputs - first));

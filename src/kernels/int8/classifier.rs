@@ -11,7 +11,7 @@ use crate::kernels::aligned::Aligned;
 use crate::kernels::simd::{F32x4, I32x4};
 
 /// Weights as [`forward`] reads them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Packed {
     inputs: usize,
     weights: Aligned<i8>,
@@ -49,12 +49,14 @@ pub fn pack(kernel: &[i8], scale: &[f32], bias: &[f32]) -> Packed {
 }
 
 /// The kernel that was packed, `[inputs][outputs]`.
+#[inline]
 pub fn unpack(packed: &Packed, inputs: usize, outputs: usize) -> Vec<i8> {
     let weight = |input, output| panel::weight::<i16>(&packed.weights, inputs, input, output, false);
     (0..inputs).flat_map(|input| (0..outputs).map(move |output| weight(input, output))).collect()
 }
 
 /// What one output takes of each of `inputs` values of the embedding.
+#[inline]
 pub fn column(packed: &Packed, inputs: usize, output: usize) -> Vec<f32> {
     let weight = |input| f32::from(panel::weight::<i16>(&packed.weights, inputs, input, output, false));
     (0..inputs).map(|input| weight(input) * packed.scale[output]).collect()

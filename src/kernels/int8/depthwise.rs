@@ -47,6 +47,7 @@ pub fn fits(weights: [i8; 9], bias: i16) -> bool {
 
 /// Packs `kernel` (`[3][3][channels]`), `bias` (in units of a sum) and `factor` (2¹⁵ths of an output step in a unit
 /// of a sum, not negative). [`fits`] holds for every channel.
+#[inline]
 pub fn pack(kernel: &[i8], bias: &[i16], factor: &[i16]) -> Packed {
     let channels = bias.len();
     let mut values = vec![0; stored(channels) * ROWS];

@@ -74,7 +74,8 @@ pub fn reach(kernel: &[i8], outputs: usize) -> Vec<[i32; 2]> {
 }
 
 /// The kernels over this build's own [cells](panel::Fast). A generic function is compiled where it is called, which
-/// may be for size; these are compiled here.
+/// may be for size; these are compiled here. (What is marked `#[inline]` is compiled where it is called too: nobody waits
+/// for it.)
 pub mod fast {
     use super::{depthwise, panel::Fast, pointwise};
     use crate::shape::ConvShape;
@@ -97,6 +98,7 @@ pub mod fast {
     }
 
     /// [`pointwise::unpack`].
+    #[inline]
     pub fn unpack_pointwise(packed: &pointwise::Packed, inputs: usize, outputs: usize) -> Vec<i8> {
         pointwise::unpack::<Fast>(packed, inputs, outputs)
     }

@@ -25,7 +25,7 @@ const PAIRS: usize = 5;
 const BLOCK: usize = 3 * PAIRS * 2 * GROUP;
 
 /// Weights as [`forward`] reads them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Packed {
     mean: [i16; 3],
     weights: Vec<i16>,
@@ -49,6 +49,7 @@ pub fn fine_mean(mean: f32) -> i16 {
 /// Packs `kernel` (`[3][3][3][outputs]`, red first, in units of which no output's sizes sum to more than
 /// [`LARGEST_WEIGHTS`]), `bias` (in units of a sum, at most 2³⁰), `scale` (output steps in a unit of a sum) and the
 /// colours' `mean`, 0 to 255. No sum may reach [`LARGEST`](super::LARGEST) steps.
+#[inline]
 pub fn pack(kernel: &[i16], bias: &[i32], scale: &[f32], mean: [f32; 3]) -> Packed {
     let outputs = bias.len();
     let at = |output: usize| {
