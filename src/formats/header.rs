@@ -11,7 +11,7 @@ use crate::shape::{Activation, Padding};
 use crate::{Architecture, Error, Result};
 
 /// What the native file says of its tensors.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Header {
     /// Version of the code that wrote it.
     pub version: u32,
@@ -116,29 +116,40 @@ impl Header {
     /// # Errors
     /// Which field is wrong, and what it must be.
     pub fn read(value: &Value) -> Result<Self> {
+        // One thing to let go of where something is refused.
+        let mut header = Self::default();
+        header.fill(value)?;
+        Ok(header)
+    }
+
+    fn fill(&mut self, value: &Value) -> Result<()> {
         let fields = Fields(value);
         let mut version = 0;
         fields.count("version", &mut version)?;
         let Some(described) = value.get("architecture").filter(|_| version > 0) else {
             return Err(Error::argument("there is no `version` or no `architecture`"));
         };
-        let mut ranges = Vec::new();
-        fields.set("ranges", "numbers by layer", &mut ranges, |value| {
-            let range = |(name, range): &(String, Value)| Some((name.clone(), range.number()? as f32));
-            value.object()?.iter().map(range).collect()
+        self.version = u32::try_from(version).unwrap_or(u32::MAX);
+        fields.set("ranges", "numbers by layer", &mut self.ranges, |value| {
+            let mut ranges = Vec::new();
+            for (name, range) in value.object()? {
+                ranges.push((name.clone(), range.number()? as f32));
+            }
+            Some(ranges)
         })?;
-        let mut steps = Vec::new();
-        fields.set("steps", "a list of numbers", &mut steps, |value| {
-            value.list()?.iter().map(|step| step.number().map(|step| step as f32)).collect()
+        fields.set("steps", "a list of numbers", &mut self.steps, |value| {
+            let mut steps = Vec::new();
+            for step in value.list()? {
+                steps.push(step.number()? as f32);
+            }
+            Some(steps)
         })?;
-        let mut provenance = Provenance::default();
         if let Some(value) = value.get("provenance") {
             let fields = Fields(value);
-            fields.text("description", &mut provenance.description)?;
-            fields.text("licence", &mut provenance.licence)?;
+            fields.text("description", &mut self.provenance.description)?;
+            fields.text("licence", &mut self.provenance.licence)?;
         }
-        let version = u32::try_from(version).unwrap_or(u32::MAX);
-        Ok(Self { version, architecture: architecture(described)?, ranges, steps, provenance })
+        architecture(described, &mut self.architecture)
     }
 
     /// The header as JSON.
@@ -166,11 +177,11 @@ impl Header {
     }
 }
 
-fn architecture(value: &Value) -> Result<Architecture> {
-    let mut read = Architecture::default();
-    let names: Vec<String> = describe(&read).into_iter().map(|(name, _)| name).collect();
+fn architecture(value: &Value, read: &mut Architecture) -> Result<()> {
+    let known = describe(read);
     let fields = value.object().ok_or_else(|| Error::argument("`architecture` must be an object"))?;
-    if let Some((name, _)) = fields.iter().find(|(name, _)| name != "labels" && !names.contains(name)) {
+    let strange = |name: &String| name != "labels" && !known.iter().any(|(known, _)| known == name);
+    if let Some((name, _)) = fields.iter().find(|(name, _)| strange(name)) {
         return Err(Error::argument(format!(
             "`architecture` has an unknown field `{name}`; this program may be too old for it"
         )));
@@ -187,7 +198,11 @@ fn architecture(value: &Value) -> Result<Architecture> {
     fields.word("convolution", &CONVOLUTIONS, &mut read.convolution)?;
     fields.truth("shallow", &mut read.shallow)?;
     fields.set("labels", "a list of texts", &mut read.labels, |value| {
-        value.list()?.iter().map(|label| label.text().map(String::from)).collect()
+        let mut labels = Vec::new();
+        for label in value.list()? {
+            labels.push(label.text()?.into());
+        }
+        Some(labels)
     })?;
     if let Some(value) = value.get("normalisation") {
         let fields = Fields(value);
@@ -195,7 +210,7 @@ fn architecture(value: &Value) -> Result<Architecture> {
         fields.three("deviation", &mut read.normalisation.deviation)?;
         fields.word("order", &ORDERS, &mut read.normalisation.order)?;
     }
-    Ok(read)
+    Ok(())
 }
 
 /// An architecture as the fields of an object, without its labels.

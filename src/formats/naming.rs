@@ -113,10 +113,10 @@ impl Scheme {
                 let number = (2 * number).saturating_sub(if kind == Depthwise { 2 } else { 1 });
                 ("mobilenet_v1.layer.", Some(number), ".convolution", ".normalization")
             }
-            (Scheme::Timm | Scheme::HuggingFace, Classifier) => ("classifier", None, "", ""),
+            (Scheme::Timm | Scheme::HuggingFace, Classifier) => ("", None, "classifier", ""),
             (Scheme::Sequential, Stem | Depthwise) => ("model.", Some(number), ".0", ".1"),
             (Scheme::Sequential, Pointwise) => ("model.", Some(number), ".3", ".4"),
-            (Scheme::Sequential, Classifier) => ("fc", None, "", ""),
+            (Scheme::Sequential, Classifier) => ("", None, "fc", ""),
         };
         // In the order of `PARTS`; empty where there is no such parameter.
         let parts = match self {
@@ -267,8 +267,7 @@ pub(super) fn assemble(
     scheme: Scheme,
     architecture: &Architecture,
 ) -> Result<Vec<LayerWeights>> {
-    let mut layers = architecture.layers();
-    layers.retain(|layer| layer.kind != LayerKind::Pool);
+    let layers = architecture.layers_with_weights();
     refuse_strangers(&tensors, scheme, &layers)?;
     for layer in &layers {
         check_shapes(&tensors, scheme, layer)?;
@@ -387,26 +386,34 @@ impl Parts<'_, '_> {
 
     /// The bias, and batch norm, if there is one, folded into both.
     fn folded(&mut self, kernel: &mut [f32], epsilon: f64) -> Result<Vec<f32>> {
-        let bias = self.values(Part::Bias)?;
+        // In one array, which is let go of as one wherever something is missing.
+        let mut found = [const { None }; 5];
+        let parts = [Part::Bias, Part::Gamma, Part::Beta, Part::Mean, Part::Variance];
+        for (values, part) in found.iter_mut().zip(parts) {
+            *values = self.values(part)?;
+        }
         let normed = self.layer.has_batch_norm() && self.scheme != Scheme::Native;
-        let (gamma, beta) = (self.values(Part::Gamma)?, self.values(Part::Beta)?);
-        let (mean, variance) = (self.values(Part::Mean)?, self.values(Part::Variance)?);
-        if !normed || (mean.is_none() && variance.is_none()) {
+        let [bias, gamma, beta, mean, variance] = found.each_mut().map(Option::as_deref_mut);
+        let absent = match (mean, variance) {
+            (Some(mean), Some(variance)) if normed => {
+                if let Some(&value) = variance.iter().find(|&&value| f64::from(value) + epsilon <= 0.0) {
+                    let (name, value) = (self.name(Part::Variance), Decimal(value.into()));
+                    let problem = format!("tensor `{name}`: a variance is {value}");
+                    return Err(Error::format("batch norm", problem));
+                }
+                let norm = BatchNorm { gamma: gamma.as_deref(), beta: beta.as_deref(), mean, variance };
+                return Ok(fold(kernel, bias.as_deref().unwrap_or(&[]), &norm, epsilon));
+            }
+            (Some(_), None) if normed => Part::Variance,
+            (None, Some(_)) if normed => Part::Mean,
             // Moving averages are missing where scales are not.
-            let lacking = gamma.is_some() || (normed && bias.is_none());
-            let absent = if lacking { Part::Mean } else { Part::Bias };
-            return bias.filter(|_| !lacking).ok_or_else(|| self.missing(absent));
-        }
-        let mean = mean.ok_or_else(|| self.missing(Part::Mean))?;
-        let variance = variance.ok_or_else(|| self.missing(Part::Variance))?;
-        if let Some(value) = variance.iter().find(|&&value| f64::from(value) + epsilon <= 0.0) {
-            let (name, value) = (self.name(Part::Variance), Decimal((*value).into()));
-            let problem = format!("tensor `{name}`: a variance is {value}");
-            return Err(Error::format("batch norm", problem));
-        }
-        let norm =
-            BatchNorm { gamma: gamma.as_deref(), beta: beta.as_deref(), mean: &mean, variance: &variance };
-        Ok(fold(kernel, bias.as_deref().unwrap_or(&[]), &norm, epsilon))
+            _ if gamma.is_some() || (normed && bias.is_none()) => Part::Mean,
+            _ => match bias {
+                Some(bias) => return Ok(bias.to_vec()),
+                None => Part::Bias,
+            },
+        };
+        Err(self.missing(absent))
     }
 }
 

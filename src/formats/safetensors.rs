@@ -196,6 +196,20 @@ fn read_native(header: &str, tensors: Tensors, options: &Options) -> Result<Read
             "the file has version {version} of the native format and this program reads up to {VERSION}; update it"
         )));
     }
+    header.architecture.validate()?;
+    if let Some((name, range)) = header.ranges.iter().find(|(_, range)| !(range.is_finite() && *range > 0.0))
+    {
+        let range = Decimal((*range).into());
+        return Err(refuse(format!("the range of `{name}` is {range}, and must be above 0")));
+    }
+    let layers = header.architecture.layers().len();
+    let fits = header.steps.is_empty() || header.steps.len() == layers;
+    if !fits || !header.steps.iter().all(|step| step.is_finite() && *step > 0.0) {
+        let found = header.steps.len();
+        return Err(refuse(format!(
+            "its steps must be {layers} numbers above 0, one a layer, and are {found}"
+        )));
+    }
     let said = Options {
         padding: Some(header.architecture.padding),
         activation: Some(header.architecture.activation),
@@ -206,30 +220,14 @@ fn read_native(header: &str, tensors: Tensors, options: &Options) -> Result<Read
         labels: Some(header.architecture.labels.clone()).filter(|labels| !labels.is_empty()),
     };
     let mut architecture = header.architecture;
-    architecture.validate()?;
     let properties = settle(&mut architecture, said, options, Options::default());
     let mut layers = naming::assemble(tensors, Scheme::Native, &architecture)?;
     for layer in &mut layers {
-        let Some((name, range)) = header.ranges.iter().find(|(name, _)| *name == layer.name) else {
-            continue;
-        };
-        if !(range.is_finite() && *range > 0.0) {
-            let range = Decimal((*range).into());
-            return Err(refuse(format!("the range of `{name}` is {range}, and must be above 0")));
-        }
-        layer.range = Some(*range);
+        let range = header.ranges.iter().find(|(name, _)| *name == layer.name);
+        layer.range = range.map(|(_, range)| *range);
     }
     let mut weights = Weights::new(architecture, layers)?;
-    weights.provenance = header.provenance;
-    let layers = weights.architecture.layers().len();
-    let fits = header.steps.is_empty() || header.steps.len() == layers;
-    if !fits || !header.steps.iter().all(|step| step.is_finite() && *step > 0.0) {
-        let found = header.steps.len();
-        return Err(refuse(format!(
-            "its steps must be {layers} numbers above 0, one a layer, and are {found}"
-        )));
-    }
-    weights.steps = header.steps;
+    (weights.provenance, weights.steps) = (header.provenance, header.steps);
     Ok(Reading { weights, format: Format::Safetensors, properties })
 }
 
@@ -270,8 +268,9 @@ pub fn write(weights: &Weights, storage: Storage) -> Result<Vec<u8>> {
         provenance: weights.provenance.clone(),
     };
     let mut outgoing = Vec::new();
-    let shapes = weights.architecture.layers().into_iter().filter_map(|layer| layer.kernel_shape());
-    for (LayerWeights { name, kernel, bias, .. }, shape) in weights.layers.iter().zip(shapes) {
+    let layers = weights.architecture.layers_with_weights();
+    for (LayerWeights { name, kernel, bias, .. }, layer) in weights.layers.iter().zip(layers) {
+        let shape = layer.kernel_shape().unwrap_or_default();
         match kernel {
             Kernel::Int8 { values, scales } => {
                 let bytes = bytemuck::cast_slice(values).into();

@@ -5,7 +5,7 @@
 //! Goes in: a [`Precision`]. Comes out: nothing but time spent, in the kernels that a network of this precision runs in.
 
 use super::network::{Network, Precision};
-use crate::model::{Kernel, LayerKind, LayerWeights};
+use crate::model::{Kernel, LayerWeights};
 use crate::{Architecture, Result, Weights};
 
 /// As wide and large as it takes for every loop that matters to run for long enough, packing too.
@@ -15,22 +15,17 @@ const SIZE: (f64, usize) = (0.5, 64);
 pub fn up(precision: Precision) -> Result<()> {
     let (alpha, resolution) = SIZE;
     let architecture = Architecture { alpha, resolution, classes: 16, ..Architecture::default() };
-    let layers = architecture.layers().into_iter().filter(|layer| layer.kind != LayerKind::Pool);
-    let zeros = |length: usize, outputs: usize| match precision {
-        Precision::F32 => Kernel::F32(vec![0.0; length]),
-        Precision::Int8 => Kernel::Int8 { values: vec![0; length], scales: vec![1.0; outputs] },
-    };
-    let layers = layers.map(|layer| {
+    let mut layers = Vec::new();
+    for layer in architecture.layers_with_weights() {
         let outputs = layer.shape.output.channels;
         let length = layer.kernel_shape().unwrap_or_default().iter().product();
-        LayerWeights {
-            name: layer.name,
-            kernel: zeros(length, outputs),
-            bias: vec![0.0; outputs],
-            range: Some(6.0),
-        }
-    });
-    let weights = Weights::new(architecture.clone(), layers.collect())?;
+        let kernel = match precision {
+            Precision::F32 => Kernel::F32(vec![0.0; length]),
+            Precision::Int8 => Kernel::Int8 { values: vec![0; length], scales: vec![1.0; outputs] },
+        };
+        layers.push(LayerWeights { name: layer.name, kernel, bias: vec![0.0; outputs], range: Some(6.0) });
+    }
+    let weights = Weights::new(architecture, layers)?;
     Network::new(&weights, precision)?.run();
     Ok(())
 }

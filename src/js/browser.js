@@ -90,6 +90,16 @@ export function readOptions(method, given, schema) {
   return read;
 }
 
+/**
+ * Puts the numbers among the fields that `paths` names (`fit`, `normalisation.mean.0`) into `room`: 0 or 1 for false or true,
+ * NaN for what is absent.
+ */
+export function numbersOf(fields, paths, room) {
+  for (const [index, path] of paths.split(" ").entries()) {
+    room[index] = Number(path.split(".").reduce((value, key) => value?.[key], fields));
+  }
+}
+
 /** An object with these numbers under these names. */
 export const named = (names, values) => Object.fromEntries(Array.from(values, (value, index) => [names.split(" ")[index], value]));
 

@@ -3,7 +3,7 @@
 //! Goes in: what the caller gave, and the network's architecture where names of classes are allowed. Comes out: the
 //! options of `image`, `infer` and `formats`.
 
-use super::value::{Fields, Outcome, as_count, describe, refuse};
+use super::value::{Fields, Outcome, as_count, count, describe, given, refuse, word};
 use crate::error::Decimal;
 use crate::formats;
 use crate::image::{self, Fit, Region, Rotation};
@@ -43,26 +43,27 @@ pub fn frame(method: &str, value: &JsValue) -> Outcome<image::Options> {
 }
 
 fn frame_fields(fields: &Fields) -> Outcome<image::Options> {
-    let region = match fields.within("regionOfInterest") {
-        None => None,
-        Some(edges) => {
-            let edge = |key, absent| edges.number(key).unwrap_or(absent);
-            let (left, top) = (edge("left", 0.0), edge("top", 0.0));
-            let region = Region { left, top, right: edge("right", 1.0), bottom: edge("bottom", 1.0) };
-            region.validate()?;
-            Some(region)
-        }
-    };
-    let rotation = match fields.number("rotationDegrees") {
+    let mut numbers = [0.0; 7];
+    fields.numbers(
+        "regionOfInterest.left regionOfInterest.top regionOfInterest.right regionOfInterest.bottom \
+         rotationDegrees flipped fit",
+        &mut numbers,
+    );
+    let [left, top, right, bottom, degrees, flipped, fit] = numbers;
+    let mut region = None;
+    if numbers[..4].iter().any(|&edge| given(edge).is_some()) {
+        let edge = |number, absent| given(number).unwrap_or(absent);
+        let (left, top) = (edge(left, 0.0), edge(top, 0.0));
+        let given = Region { left, top, right: edge(right, 1.0), bottom: edge(bottom, 1.0) };
+        given.validate()?;
+        region = Some(given);
+    }
+    let rotation = match given(degrees) {
         None => Rotation::None,
         Some(degrees) => Rotation::from_degrees(degrees)?,
     };
-    Ok(image::Options {
-        region,
-        rotation,
-        mirror: fields.boolean("flipped").unwrap_or_default(),
-        fit: fields.word("fit", &[Fit::Cover, Fit::Contain, Fit::Stretch]).unwrap_or_default(),
-    })
+    let fit = word(fit, &[Fit::Cover, Fit::Contain, Fit::Stretch]).unwrap_or_default();
+    Ok(image::Options { region, rotation, mirror: flipped == 1.0, fit })
 }
 
 /// The second argument of `classify`: a number of classes, or `ClassifyOptions`.
@@ -87,9 +88,12 @@ pub fn classify(value: &JsValue, architecture: &Architecture) -> Outcome<(image:
         (None, Some(deny)) => Filter::Deny(class_indices("deny", &deny, architecture)?),
         (Some(_), Some(_)) => return refuse("classify: give allow or deny, not both".into()),
     };
+    let mut numbers = [0.0; 2];
+    fields.numbers("topk scoreThreshold", &mut numbers);
+    let [topk, threshold] = numbers;
     let selection = Selection {
-        topk: fields.count("topk").unwrap_or(usual),
-        threshold: fields.number("scoreThreshold").unwrap_or_default() as f32,
+        topk: count(topk).unwrap_or(usual),
+        threshold: given(threshold).unwrap_or_default() as f32,
         filter,
     };
     selection.validate(classes)?;
@@ -154,24 +158,29 @@ pub fn source(value: &JsValue) -> Outcome<(NetworkOptions, Fields)> {
 
 fn network_fields(fields: &Fields) -> NetworkOptions {
     let texts = |values: Vec<JsValue>| values.iter().filter_map(JsValue::as_string).collect();
+    let mut numbers = [0.0; 13];
+    fields.numbers(
+        "precision padding activation epsilon resolution numThreads normalisation.order \
+         normalisation.mean.0 normalisation.mean.1 normalisation.mean.2 \
+         normalisation.deviation.0 normalisation.deviation.1 normalisation.deviation.2",
+        &mut numbers,
+    );
+    let [precision, padding, activation, epsilon, resolution, threads, order, colours @ ..] = numbers;
+    let [a, b, c, d, e, f] = colours.map(|number| number as f32);
     let formats = formats::Options {
-        padding: fields.word("padding", &[Padding::Same, Padding::Symmetric]),
-        activation: fields.word("activation", &[Activation::Relu, Activation::Relu6]),
-        epsilon: fields.number("epsilon"),
-        normalisation: fields.within("normalisation").map(|parts| Normalisation {
-            mean: three(&parts, "mean"),
-            deviation: three(&parts, "deviation"),
-            order: parts.word("order", &[ChannelOrder::Rgb, ChannelOrder::Bgr]).unwrap_or_default(),
+        padding: word(padding, &[Padding::Same, Padding::Symmetric]),
+        activation: word(activation, &[Activation::Relu, Activation::Relu6]),
+        epsilon: given(epsilon),
+        // Where one of its numbers was given, all were.
+        normalisation: (!a.is_nan()).then(|| Normalisation {
+            mean: [a, b, c],
+            deviation: [d, e, f],
+            order: word(order, &[ChannelOrder::Rgb, ChannelOrder::Bgr]).unwrap_or_default(),
         }),
-        resolution: fields.count("resolution"),
+        resolution: count(resolution),
         labels: fields.array("labels").map(texts),
         ..formats::Options::default()
     };
-    let precision = fields.word("precision", &[Precision::F32, Precision::Int8]);
-    NetworkOptions { formats, precision, threads: fields.count("numThreads") }
-}
-
-fn three(fields: &Fields, key: &str) -> [f32; 3] {
-    let numbers = fields.array(key).unwrap_or_default();
-    [0, 1, 2].map(|index| numbers.get(index).and_then(JsValue::as_f64).unwrap_or_default() as f32)
+    let precision = word(precision, &[Precision::F32, Precision::Int8]);
+    NetworkOptions { formats, precision, threads: count(threads) }
 }

@@ -6,7 +6,7 @@
 use super::MobileNet;
 use super::engine::Engine;
 use super::options::{self, TRAIN};
-use super::value::{Fields, Outcome, describe, named, refuse, set};
+use super::value::{Fields, Outcome, count, describe, given, named, refuse, set};
 use crate::error::Decimal;
 use crate::formats::safetensors::{Storage, write};
 use crate::infer::quantise::quantise_classifier;
@@ -74,15 +74,18 @@ impl Plan {
     /// The plan, and the course over the examples that are to be learnt.
     fn new(engine: &Engine, fields: &Fields) -> Outcome<(Self, Course)> {
         let usual = HeadSettings::default();
-        let split = fields.number("validationSplit").unwrap_or(0.15);
+        let mut numbers = [0.0; 5];
+        fields.numbers("validationSplit epochs batchSize learningRate seed", &mut numbers);
+        let [split, epochs, batch, rate, seed] = numbers;
+        let split = given(split).unwrap_or(0.15);
         if !(0.0..1.0).contains(&split) {
             return refuse(format!("train: validationSplit must be 0 to below 1, not {}", Decimal(split)));
         }
         let settings = HeadSettings {
-            epochs: fields.count("epochs").unwrap_or(usual.epochs),
-            batch: fields.count("batchSize").unwrap_or(usual.batch),
-            rate: fields.number("learningRate").map_or(usual.rate, |rate| rate as f32),
-            seed: fields.count("seed").unwrap_or(0) as u64,
+            epochs: count(epochs).unwrap_or(usual.epochs),
+            batch: count(batch).unwrap_or(usual.batch),
+            rate: given(rate).map_or(usual.rate, |rate| rate as f32),
+            seed: count(seed).unwrap_or(0) as u64,
             ..usual
         };
         let shown = &engine.lessons.shown;

@@ -18,6 +18,8 @@ extern "C" {
     pub fn message(thrown: &JsValue) -> String;
     /// An object with these numbers under these names, which stand in one text.
     pub fn named(names: &str, values: &[f64]) -> Object;
+    #[wasm_bindgen(js_name = numbersOf)]
+    fn numbers_of(fields: &JsValue, paths: &str, room: &mut [f64]);
     #[wasm_bindgen(catch, js_name = readOptions)]
     fn read_options(method: &str, given: &JsValue, schema: &str) -> Outcome<JsValue>;
 }
@@ -52,24 +54,10 @@ impl Fields {
         Reflect::get(&self.0, &key.into()).unwrap_or_default()
     }
 
-    /// A `number`.
-    pub fn number(&self, key: &str) -> Option<f64> {
-        self.get(key).as_f64()
-    }
-
-    /// A `count`.
-    pub fn count(&self, key: &str) -> Option<usize> {
-        self.number(key).map(|number| number as usize)
-    }
-
-    /// A `boolean`.
-    pub fn boolean(&self, key: &str) -> Option<bool> {
-        self.get(key).as_bool()
-    }
-
-    /// One of a few words, as what it stands for.
-    pub fn word<T: Copy>(&self, key: &str, meanings: &[T]) -> Option<T> {
-        meanings.get(self.count(key)?).copied()
+    /// Fills `room` with the fields that `paths` names (`fit normalisation.mean.0`): numbers, 0 or 1 for a `boolean`, the
+    /// index of a word, NaN for what is absent.
+    pub fn numbers(&self, paths: &str, room: &mut [f64]) {
+        numbers_of(&self.0, paths, room);
     }
 
     /// An `array`'s items.
@@ -78,16 +66,25 @@ impl Fields {
         (!value.is_undefined()).then(|| value.unchecked_into::<Array>().to_vec())
     }
 
-    /// The fields of an object within.
-    pub fn within(&self, key: &str) -> Option<Self> {
-        let value = self.get(key);
-        (!value.is_undefined()).then_some(Self(value))
-    }
-
     /// All of them as one object.
     pub fn object(&self) -> &JsValue {
         &self.0
     }
+}
+
+/// A number that was given.
+pub fn given(number: f64) -> Option<f64> {
+    (!number.is_nan()).then_some(number)
+}
+
+/// A `count` that was given.
+pub fn count(number: f64) -> Option<usize> {
+    given(number).map(|number| number as usize)
+}
+
+/// One of a few words that was given, as what it stands for.
+pub fn word<T: Copy>(number: f64, meanings: &[T]) -> Option<T> {
+    meanings.get(count(number)?).copied()
 }
 
 /// A whole number from 0 to 2³², if the value is one.

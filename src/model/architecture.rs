@@ -360,6 +360,14 @@ impl Architecture {
         layers
     }
 
+    /// The same without the pool, which has no parameters.
+    pub fn layers_with_weights(&self) -> Vec<Layer> {
+        let mut layers = self.layers();
+        // The classifier takes its place.
+        layers.swap_remove(layers.len() - 2);
+        layers
+    }
+
     /// Alpha and rounding of a network whose stem and blocks have these channels (as [`Architecture::channels`] lists
     /// them): the roundest number that gives all of them, [`Rounding::Truncate`] where both roundings would do.
     ///

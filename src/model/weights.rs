@@ -4,7 +4,7 @@
 //! `infer` packs, `formats` writes and `train` starts from. Whoever holds one may rely on every shape and on
 //! every value being finite.
 
-use super::architecture::{Architecture, Layer, LayerKind};
+use super::architecture::{Architecture, Layer};
 use crate::numbers::{first_not_finite, scale_columns};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -95,8 +95,7 @@ impl Weights {
     /// Checks every count and every value against the architecture, then holds them.
     pub fn new(architecture: Architecture, layers: Vec<LayerWeights>) -> Result<Self> {
         architecture.validate()?;
-        let wanted: Vec<Layer> =
-            architecture.layers().into_iter().filter(|layer| layer.kind != LayerKind::Pool).collect();
+        let wanted = architecture.layers_with_weights();
         for (index, layer) in wanted.iter().enumerate() {
             let Some(given) = layers.get(index).filter(|given| given.name == layer.name) else {
                 let name = format!("{}/kernel", layer.name);

@@ -4,7 +4,6 @@
 //! `p = exp(l) / Σ exp(l)`, `loss = −Σ t·ln p`, `d_l = p·Σt − t`.
 
 /// Loss of one picture; `d_logits` becomes `(p − target) · scale` (the target's sum being 1).
-#[inline]
 pub fn softmax_cross_entropy(logits: &[f32], target: &[f32], scale: f32, d_logits: &mut [f32]) -> f64 {
     let greatest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let mut total = 0.0f64;

@@ -113,7 +113,6 @@ pub fn unpack(packed: &Packed) -> Vec<f32> {
 }
 
 /// What one output takes of each input.
-#[inline]
 pub fn column(packed: &Packed, output: usize) -> Vec<f32> {
     let first = output / COLUMNS * COLUMNS;
     let rows = packed.panels[first * packed.inputs..].chunks_exact(width(packed.outputs - first));

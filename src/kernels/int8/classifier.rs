@@ -51,12 +51,10 @@ pub fn pack(kernel: &[i8], scale: &[f32], bias: &[f32]) -> Packed {
 /// The kernel that was packed, `[inputs][outputs]`.
 #[inline]
 pub fn unpack(packed: &Packed, inputs: usize, outputs: usize) -> Vec<i8> {
-    let weight = |input, output| panel::weight::<i16>(&packed.weights, inputs, input, output, false);
-    (0..inputs).flat_map(|input| (0..outputs).map(move |output| weight(input, output))).collect()
+    panel::unpack_weights::<i16>(&packed.weights, inputs, outputs, false)
 }
 
 /// What one output takes of each of `inputs` values of the embedding.
-#[inline]
 pub fn column(packed: &Packed, inputs: usize, output: usize) -> Vec<f32> {
     let weight = |input| f32::from(panel::weight::<i16>(&packed.weights, inputs, input, output, false));
     (0..inputs).map(|input| weight(input) * packed.scale[output]).collect()

@@ -149,6 +149,15 @@ pub fn weight<C: Cell>(packed: &[i8], inputs: usize, input: usize, output: usize
     packed[block + group + weight_index::<C>(input % GROUP, output % GROUP, interleaved)]
 }
 
+/// The weights that were packed, `[inputs][outputs]`.
+pub fn unpack_weights<C: Cell>(packed: &[i8], inputs: usize, outputs: usize, interleaved: bool) -> Vec<i8> {
+    let mut kernel = vec![0; inputs * outputs];
+    for (index, value) in kernel.iter_mut().enumerate() {
+        *value = weight::<C>(packed, inputs, index / outputs, index % outputs, interleaved);
+    }
+    kernel
+}
+
 /// Whether [`Way::Pairs`] is exact for one group's eight weights of one output, whatever the inputs: the four
 /// products that meet in one 16-bit lane must fit there, the positive and the negative ones each by themselves.
 pub fn fits_pairs(weights: [i8; GROUP]) -> bool {

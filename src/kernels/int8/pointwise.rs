@@ -69,8 +69,7 @@ pub fn pack<C: Cell>(kernel: &[i8], bias: &[i32], scale: &[f32]) -> Packed {
 
 /// The kernel that was packed, `[inputs][outputs]`.
 pub fn unpack<C: Cell>(packed: &Packed, inputs: usize, outputs: usize) -> Vec<i8> {
-    let weight = |input, output| panel::weight::<C>(&packed.weights, inputs, input, output, true);
-    (0..inputs).flat_map(|input| (0..outputs).map(move |output| weight(input, output))).collect()
+    panel::unpack_weights::<C>(&packed.weights, inputs, outputs, true)
 }
 
 /// Writes `pixels` pixels of [stored] outputs each. `panel` has room for
