@@ -71,7 +71,7 @@ await main(import.meta, async () => {
   const wanted = variants.filter(({ name, folder }) => flags.variants.split(",").includes(name) && existsSync(folder));
   if (wanted.length === 0) throw new Failure("bench: nothing is built yet; run `npm run build` first.");
   const server = await serve({ port: 0, mounts: { "/bench/": join(root, "benches/page"), ...mounts } });
-  // A page that Chromium thinks nobody sees would be given less of the machine.
+  // A page that Chromium thinks nobody sees would be given less of the machine; a process started for a page to come takes some.
   const browser = await chromium.launch(chromeLaunchOptions(["--disable-renderer-backgrounding", "--disable-features=SpareRendererForSitePerProcess"]));
   const rows = [];
   try {
