@@ -91,7 +91,7 @@ impl<'a> Tensor<'a> {
     /// Checks that the shape's product is the number of elements.
     ///
     /// # Errors
-    /// [`Kind::Shape`](crate::error::Kind::Shape) where they differ, [`Kind::Format`](crate::error::Kind::Format) where the product overflows.
+    /// [`Error::shape`] where they differ, [`Error::format`] where the product overflows.
     pub fn new(name: &str, shape: Vec<usize>, data: Data<'a>) -> Result<Self> {
         let elements = shape.iter().try_fold(1usize, |product, &axis| product.checked_mul(axis));
         let (dtype, bytes) = match &data {

@@ -32,7 +32,7 @@ impl<'a> Frame<'a> {
     /// Holds `data` as a picture of `width × height` pixels.
     ///
     /// # Errors
-    /// [`Kind::Frame`](crate::error::Kind::Frame) if a side is zero or if `data` is not exactly `width · height · 4` bytes.
+    /// [`Error::frame`] if a side is zero or if `data` is not exactly `width · height · 4` bytes.
     pub fn new(data: &'a [u8], width: usize, height: usize) -> Result<Self> {
         check_size(width, height)?;
         let expected = width.checked_mul(height).and_then(|pixels| pixels.checked_mul(4));
@@ -64,7 +64,7 @@ impl<'a> Frame<'a> {
 /// Refuses an empty picture.
 ///
 /// # Errors
-/// [`Kind::Frame`](crate::error::Kind::Frame) if a side is zero.
+/// [`Error::frame`] if a side is zero.
 pub fn check_size(width: usize, height: usize) -> Result<()> {
     if width == 0 || height == 0 {
         return Err(Error::frame(format!(
@@ -91,7 +91,7 @@ impl Region {
     /// Refuses what is empty, beyond the frame or not a number.
     ///
     /// # Errors
-    /// [`Kind::Argument`](crate::error::Kind::Argument) with the four edges.
+    /// [`Error::argument`] with the four edges.
     pub fn validate(&self) -> Result<()> {
         let ordered = |low: f64, high: f64| (0.0..=1.0).contains(&low) && low < high && high <= 1.0;
         if ordered(self.left, self.right) && ordered(self.top, self.bottom) {
@@ -123,7 +123,7 @@ impl Rotation {
     /// From degrees clockwise: any multiple of 90, negative ones too.
     ///
     /// # Errors
-    /// [`Kind::Argument`](crate::error::Kind::Argument) for any other angle.
+    /// [`Error::argument`] for any other angle.
     pub fn from_degrees(degrees: f64) -> Result<Self> {
         let turns = degrees / 90.0;
         // A remainder of floats would be a kilobyte of the class's file.

@@ -132,7 +132,7 @@ impl Resizer {
     /// and nothing else.
     ///
     /// # Errors
-    /// As [`Resizer::resize`]; and [`Kind::Frame`](crate::error::Kind::Frame) if `cut` has another size than the window's pixels.
+    /// As [`Resizer::resize`]; and [`Error::frame`] if `cut` has another size than the window's pixels.
     pub fn resize_cut(
         &mut self,
         cut: &Frame,

@@ -29,7 +29,7 @@ pub struct Heatmap {
 /// The map of a class, from the features (HWC, of shape `map`) and what the class's logit takes of each channel.
 ///
 /// # Errors
-/// [`Kind::Shape`](crate::error::Kind::Shape) if features and weights do not belong together.
+/// [`Error::shape`] if features and weights do not belong together.
 pub fn class_activation(features: &[f32], map: Map, weights: &[f32]) -> Result<Heatmap> {
     let channels = map.channels;
     if features.len() != map.len() || weights.len() != channels || map.is_empty() {

@@ -3,13 +3,13 @@
 //! Goes in: the layers. Comes out: an [`Arena`] with room for the input, two maps that the layers take turns with,
 //! what passes between two kernels, and the three answers. Next: `float` splits it into slices at every run, and allocates nothing more.
 
-use crate::kernels::aligned::Aligned;
+use crate::kernels::aligned::{Aligned, line};
 use crate::model::Layer;
 use crate::shape::Map;
 use crate::{Error, Result};
 
 /// Values between two cache lines of 64 bytes.
-const LINE: usize = 16;
+const LINE: usize = line::<f32>();
 
 /// One allocation and where each slice of it lies. Every slice starts on a cache line.
 pub struct Arena {
@@ -69,9 +69,7 @@ impl Arena {
             lengths.classes = classifier.shape.output.channels;
         }
         let total: usize = lengths.in_order().iter().map(|length| length.next_multiple_of(LINE)).sum();
-        let mut memory = Vec::new();
-        memory.try_reserve_exact(total + LINE).map_err(|_| refuse())?;
-        Ok(Self { memory: Aligned::within(memory, total), lengths })
+        Ok(Self { memory: Aligned::try_zeros(total).ok_or_else(refuse)?, lengths })
     }
 
     /// Bytes allocated.

@@ -48,7 +48,7 @@ impl Selection {
     /// Refuses what cannot be picked from `classes` classes.
     ///
     /// # Errors
-    /// [`Kind::Argument`](crate::error::Kind::Argument) that names the option, its value and its range.
+    /// [`Error::argument`] that names the option, its value and its range.
     pub fn validate(&self, classes: usize) -> Result<()> {
         let refuse = |sentence: String| Err(Error::argument(sentence));
         if !(1..=classes).contains(&self.topk) {
@@ -116,7 +116,7 @@ pub fn class_name(architecture: &Architecture, index: usize) -> String {
 /// Cosine of the angle between two embeddings: 1 alike, 0 unrelated or where one is all zeros.
 ///
 /// # Errors
-/// [`Kind::Argument`](crate::error::Kind::Argument) if their lengths differ or a value is not finite.
+/// [`Error::argument`] if their lengths differ or a value is not finite.
 pub fn cosine_similarity(a: &[f32], b: &[f32]) -> Result<f64> {
     if a.len() != b.len() {
         let lengths = format!("the embeddings have {} and {} values", a.len(), b.len());

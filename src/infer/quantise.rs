@@ -187,8 +187,7 @@ impl<'a> Calibration<'a> {
         let mut before = largest_colour(architecture) / f64::from(LEVELS);
         let mut seen = self.seen.iter();
         let mut layers = Vec::new();
-        let shapes = self.network.layers().iter().filter(|layer| layer.kind != LayerKind::Pool);
-        for (layer, given) in shapes.zip(&self.weights.layers) {
+        for (layer, given) in architecture.layers_with_weights().iter().zip(&self.weights.layers) {
             let seen = seen.next();
             let range = seen.map(|seen| match (ranges, layer.activation) {
                 (Ranges::Chosen, _) => seen.range(),

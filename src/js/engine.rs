@@ -51,10 +51,9 @@ pub struct Engine {
 
 impl Engine {
     /// Packs the weights; `None` leaves the precision as the file has it, and takes all threads.
-    pub fn new(weights: Weights, precision: Option<Precision>, threads: Option<usize>) -> Result<Self> {
+    pub fn new(mut weights: Weights, precision: Option<Precision>, threads: Option<usize>) -> Result<Self> {
         threads::limit(threads.unwrap_or(usize::MAX));
         let stored = if weights.is_int8() { Precision::Int8 } else { Precision::F32 };
-        let mut weights = weights;
         let network = Network::taking(&mut weights, precision.unwrap_or(stored))?;
         let architecture = network.architecture();
         let (side, normalisation) = (architecture.resolution, architecture.normalisation);

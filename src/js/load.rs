@@ -47,23 +47,16 @@ impl Arrival {
     /// packed, the engine optimises them on another thread.
     #[wasm_bindgen(skip_typescript)]
     pub fn expect(&self, beginning: &Uint8Array) {
-        thread_local! {
-            static DONE: Cell<[bool; 2]> = const { Cell::new([false; 2]) };
-        }
-        let precision = self.options.precision.unwrap_or_else(|| stored(&first_bytes(beginning)));
-        let mut done = DONE.get();
-        if !std::mem::replace(&mut done[precision as usize], true) {
-            DONE.set(done);
-            let _ = warm::up(precision);
-        }
+        self.warm_up(&first_bytes(beginning));
     }
 
     /// Takes the file. Gives whether its format is one that the module of readers turns into the native one.
     #[wasm_bindgen(skip_typescript)]
     pub fn put(&mut self, file: Uint8Array, address: String) -> Outcome<bool> {
-        self.expect(&file);
+        let beginning = first_bytes(&file);
+        self.warm_up(&beginning);
         (self.file, self.address) = (file, address);
-        match Format::detect(&first_bytes(&self.file)) {
+        match Format::detect(&beginning) {
             Ok(format) => Ok(matches!(format, Format::Tflite | Format::Tfjs)),
             Err(error) => self.refuse(&error),
         }
@@ -78,6 +71,18 @@ impl Arrival {
             Err(error) => return self.refuse(&error),
         };
         MobileNet::hold(Engine::new(weights, self.options.precision, self.options.threads)?)
+    }
+
+    fn warm_up(&self, beginning: &[u8]) {
+        thread_local! {
+            static DONE: Cell<[bool; 2]> = const { Cell::new([false; 2]) };
+        }
+        let precision = self.options.precision.unwrap_or_else(|| stored(beginning));
+        let mut done = DONE.get();
+        if !std::mem::replace(&mut done[precision as usize], true) {
+            DONE.set(done);
+            let _ = warm::up(precision);
+        }
     }
 
     /// What is wrong with the file, with its address before it.

@@ -13,14 +13,14 @@ pub struct Aligned<T> {
     start: usize,
 }
 
-/// Values that may have to be left out before the first cache line.
-const fn spare<T>() -> usize {
+/// Values in a cache line; as many may have to be left out before the first.
+pub const fn line<T>() -> usize {
     LINE / size_of::<T>()
 }
 
 /// Zeros in memory that [`Aligned::within`] can take over as it is.
 pub fn zeros<T: Copy + Default>(len: usize) -> Vec<T> {
-    let mut values = vec![T::default(); len + spare::<T>()];
+    let mut values = vec![T::default(); len + line::<T>()];
     values.truncate(len);
     values
 }
@@ -31,10 +31,17 @@ impl<T: Copy + Default> Aligned<T> {
         Self::within(zeros(len), len)
     }
 
+    /// Zeros, unless there is no memory for them.
+    pub fn try_zeros(len: usize) -> Option<Self> {
+        let mut memory = Vec::new();
+        memory.try_reserve_exact(len + line::<T>()).ok()?;
+        Some(Self::within(memory, len))
+    }
+
     /// `len` values, whatever they are, in `memory`; somewhere else where that is too small for them (see [`zeros`]).
     pub fn within(mut memory: Vec<T>, len: usize) -> Self {
-        memory.resize(len + spare::<T>(), T::default());
-        let start = memory.as_ptr().align_offset(LINE).min(spare::<T>());
+        memory.resize(len + line::<T>(), T::default());
+        let start = memory.as_ptr().align_offset(LINE).min(line::<T>());
         memory.truncate(start + len);
         Self { memory, start }
     }
@@ -66,6 +73,7 @@ mod tests {
             let floats = Aligned::<f32>::zeros(len);
             assert_eq!((floats.len(), floats.as_ptr().align_offset(LINE)), (len, 0));
             assert!(floats.iter().all(|&value| value == 0.0));
+            assert_eq!(*Aligned::<f32>::try_zeros(len).unwrap(), *floats);
             let bytes = Aligned::within(vec![1_i8; len], len);
             assert_eq!((bytes.len(), bytes.as_ptr().align_offset(LINE)), (len, 0));
         }

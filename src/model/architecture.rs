@@ -372,7 +372,7 @@ impl Architecture {
     /// them): the roundest number that gives all of them, [`Rounding::Truncate`] where both roundings would do.
     ///
     /// # Errors
-    /// [`Kind::NotMobileNet`](crate::error::Kind::NotMobileNet) names the first layer that falls out of line.
+    /// [`Error::not_mobilenet`] names the first layer that falls out of line.
     pub fn width_of(channels: &[usize]) -> Result<(f64, Rounding)> {
         let shallow = channels.len() == BLOCKS.len() + 1 - SHALLOW_REMOVES.len();
         if !shallow && channels.len() != BLOCKS.len() + 1 {

@@ -61,8 +61,7 @@ pub fn small(seed: u64) -> Weights {
 /// Random weights, scaled so that activations neither vanish nor burst.
 pub fn random(architecture: Architecture, seed: u64) -> Weights {
     let mut random = Random(seed);
-    let layers = architecture.layers();
-    let layers = layers.iter().filter(|layer| layer.kind != LayerKind::Pool).map(|layer| {
+    let layers = architecture.layers_with_weights().into_iter().map(|layer| {
         let shape = layer.kernel_shape().unwrap();
         let fan_in = shape[0] * shape[1] * if layer.kind == LayerKind::Depthwise { 1 } else { shape[2] };
         let scale = (6.0 / fan_in as f32).sqrt();

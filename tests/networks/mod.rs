@@ -18,16 +18,14 @@ pub fn fill(values: &mut [f32], seed: u32, scale: f32) {
 
 /// Weights that keep activations alive through all layers: uniform with He's variance, small biases.
 pub fn random(architecture: &Architecture, seed: u32) -> Weights {
-    let layers = architecture.layers();
-    let with_kernel = layers.iter().filter(|layer| layer.kind != LayerKind::Pool).enumerate();
-    let layers = with_kernel.map(|(index, layer)| {
+    let layers = architecture.layers_with_weights().into_iter().enumerate().map(|(index, layer)| {
         let [height, width, inputs, outputs] = layer.kernel_shape().unwrap();
         let taps = if layer.kind == LayerKind::Depthwise { 9 } else { height * width * inputs };
         let mut kernel = vec![0.0; height * width * inputs * outputs];
         fill(&mut kernel, seed + 2 * index as u32, (6.0 / taps as f32).sqrt());
         let mut bias = vec![0.0; layer.shape.output.channels];
         fill(&mut bias, seed + 2 * index as u32 + 1, 0.1);
-        LayerWeights { name: layer.name.clone(), kernel: Kernel::F32(kernel), bias, range: None }
+        LayerWeights { name: layer.name, kernel: Kernel::F32(kernel), bias, range: None }
     });
     Weights::new(architecture.clone(), layers.collect()).unwrap()
 }

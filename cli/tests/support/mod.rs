@@ -173,8 +173,7 @@ pub fn colours(classes: usize, background: bool, labels: &[&str]) -> Weights {
         labels,
         ..Architecture::default()
     };
-    let layers = architecture.layers();
-    let layers = layers.iter().filter(|layer| layer.kind != LayerKind::Pool).map(|layer| {
+    let layers = architecture.layers_with_weights().into_iter().map(|layer| {
         let shape = layer.kernel_shape().unwrap();
         let outputs = layer.shape.output.channels;
         let mut kernel = vec![0.0; shape.iter().product()];

@@ -119,7 +119,7 @@ impl<'a> Constant<'a> {
     /// Checks the shape against the bytes, and the quantisation against the shape.
     ///
     /// # Errors
-    /// [`Kind::Shape`](crate::error::Kind::Shape) or [`Kind::Format`](crate::error::Kind::Format) with the tensor's name.
+    /// [`Error::shape`] or [`Error::format`] with the tensor's name.
     pub fn new(
         name: impl Into<Cow<'a, str>>,
         shape: Vec<usize>,

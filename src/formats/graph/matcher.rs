@@ -31,7 +31,7 @@ fn step((least, most): (f32, f32)) -> Option<f32> {
 /// Matches `network` with the table.
 ///
 /// # Errors
-/// [`Kind::NotMobileNet`](crate::error::Kind::NotMobileNet) with the first node that differs; others where the file contradicts itself.
+/// [`Error::not_mobilenet`] with the first node that differs; others where the file contradicts itself.
 pub fn read(network: Network, caller: &Options) -> Result<Reading> {
     let Network { format, nodes, broken, size, channels_first, mut said, habit, provenance, bytes } = network;
     let resolution = match size {

@@ -79,7 +79,7 @@ impl Config {
     /// Reads the JSON.
     ///
     /// # Errors
-    /// [`Kind::NotMobileNet`](crate::error::Kind::NotMobileNet) with the first layer that differs; [`Kind::Format`](crate::error::Kind::Format) where it is no configuration.
+    /// [`Error::not_mobilenet`] with the first layer that differs; [`Error::format`] where it is no configuration.
     pub fn parse(json: &[u8]) -> Result<Self> {
         let refuse = |problem: String| Error::format("Keras configuration", problem);
         let model: Value = serde_json::from_slice(json).map_err(|error| refuse(error.to_string()))?;

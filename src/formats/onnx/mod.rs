@@ -22,7 +22,7 @@ const DEEPEST: usize = 4;
 /// Reads an ONNX file.
 ///
 /// # Errors
-/// [`Kind::NotMobileNet`](crate::error::Kind::NotMobileNet) with the first node that differs; [`Kind::Format`](crate::error::Kind::Format) where the file is damaged or a file
+/// [`Error::not_mobilenet`] with the first node that differs; [`Error::format`] where the file is damaged or a file
 /// beside it is missing.
 pub fn read(source: &Source, caller: &Options) -> Result<Reading> {
     let model = Model::parse(source.bytes)?;
@@ -33,7 +33,7 @@ pub fn read(source: &Source, caller: &Options) -> Result<Reading> {
 /// Names of the files of external data, each once.
 ///
 /// # Errors
-/// [`Kind::Format`](crate::error::Kind::Format) where the file is damaged.
+/// [`Error::format`] where the file is damaged.
 pub fn beside(bytes: &[u8]) -> Result<Vec<String>> {
     let model = Model::parse(bytes)?;
     let in_nodes =

@@ -88,7 +88,7 @@ struct Packing<'a> {
 /// Reads `model.json` with its shards.
 ///
 /// # Errors
-/// [`Kind::NotMobileNet`](crate::error::Kind::NotMobileNet) with the first node that differs; [`Kind::Format`](crate::error::Kind::Format) where the JSON or a shard is damaged or a
+/// [`Error::not_mobilenet`] with the first node that differs; [`Error::format`] where the JSON or a shard is damaged or a
 /// shard is missing.
 pub fn read(source: &Source, caller: &Options) -> Result<Reading> {
     let model = parse(source.bytes)?;
@@ -106,7 +106,7 @@ pub fn read(source: &Source, caller: &Options) -> Result<Reading> {
 /// Names of the shards, in order, each once.
 ///
 /// # Errors
-/// [`Kind::Format`](crate::error::Kind::Format) where the JSON is damaged or names no shard.
+/// [`Error::format`] where the JSON is damaged or names no shard.
 pub fn beside(bytes: &[u8]) -> Result<Vec<String>> {
     let model = parse(bytes)?;
     let mut names: Vec<String> = Vec::new();

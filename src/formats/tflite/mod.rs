@@ -34,7 +34,7 @@ const MOST_NAME: usize = 120;
 /// Reads a TFLite file.
 ///
 /// # Errors
-/// [`Kind::NotMobileNet`](crate::error::Kind::NotMobileNet) with the first node that differs; [`Kind::Format`](crate::error::Kind::Format) where the file is damaged.
+/// [`Error::not_mobilenet`] with the first node that differs; [`Error::format`] where the file is damaged.
 pub fn read(source: &Source, caller: &Options) -> Result<Reading> {
     matcher::read(Model::open(source.bytes)?.network()?, caller)
 }
