@@ -9,7 +9,7 @@ use crate::kernels::simd::{self, F32x4};
 use std::array::from_fn;
 
 /// Rows that are transposed together, so that every line of the output is written in runs.
-const TILE: usize = 16;
+pub const TILE: usize = 16;
 
 /// The position of the first NaN or infinity.
 pub fn first_not_finite(values: &[f32]) -> Option<usize> {
@@ -22,35 +22,56 @@ pub fn first_not_finite(values: &[f32]) -> Option<usize> {
 /// Multiplies each column of `values` (rows of `factors.len()`) by its factor, in `f64`, and rounds.
 pub fn scale_columns(values: &mut [f32], factors: &[f64]) {
     for row in values.chunks_exact_mut(factors.len().max(1)) {
-        for (value, factor) in row.iter_mut().zip(factors) {
-            *value = (f64::from(*value) * factor) as f32;
-        }
+        scale_row(row, factors);
     }
 }
 
-/// `columns × rows` from `rows × columns`, in strips of `TILE` rows: a plain double loop would touch a new line of
-/// memory for every element.
+/// A function by itself, as [`transpose_strip`] is: a browser that has optimised it meanwhile takes the new code from the
+/// next call on, never within a loop.
+#[inline(never)]
+fn scale_row(row: &mut [f32], factors: &[f64]) {
+    for (value, factor) in row.iter_mut().zip(factors) {
+        *value = (f64::from(*value) * factor) as f32;
+    }
+}
+
+/// `columns × rows` from `rows × columns`.
 pub fn transpose(input: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     let mut output = zeros(rows * columns);
-    let input = &input[..rows * columns];
-    let (whole_rows, whole_columns) = (rows / TILE * TILE, columns / 4 * 4);
-    for strip in (0..whole_rows).step_by(TILE) {
-        for column in (0..whole_columns).step_by(4) {
-            for row in (strip..strip + TILE).step_by(4) {
-                let four = from_fn(|next| F32x4::load(&input[(row + next) * columns + column..]));
-                for (next, values) in simd::transpose(four).into_iter().enumerate() {
-                    values.store(&mut output[(column + next) * rows + row..]);
-                }
+    transpose_rows(&input[..rows * columns], columns, &mut output, rows);
+    output
+}
+
+/// Rows of `columns` values become columns of `output`, whose rows have `rows` values and begin with the first's. In strips
+/// of `TILE` rows: a plain double loop would touch a new line of memory for every element.
+pub fn transpose_rows(input: &[f32], columns: usize, output: &mut [f32], rows: usize) {
+    let mut first = 0;
+    for strip in input.chunks((TILE * columns).max(1)) {
+        let output = &mut output[first..];
+        let whole = if strip.len() == TILE * columns { columns / 4 * 4 } else { 0 };
+        if whole > 0 {
+            transpose_strip(strip, columns, output, rows);
+        }
+        for (row, values) in strip.chunks_exact(columns).enumerate() {
+            for column in whole..columns {
+                output[column * rows + row] = values[column];
+            }
+        }
+        first += TILE;
+    }
+}
+
+/// All whole fours of `columns` of `TILE` rows, into rows of `rows` values of which `output` begins with the first's.
+#[inline(never)]
+fn transpose_strip(input: &[f32], columns: usize, output: &mut [f32], rows: usize) {
+    for column in (0..columns / 4 * 4).step_by(4) {
+        for row in (0..TILE).step_by(4) {
+            let four = from_fn(|next| F32x4::load(&input[(row + next) * columns + column..]));
+            for (next, values) in simd::transpose(four).into_iter().enumerate() {
+                values.store(&mut output[(column + next) * rows + row..]);
             }
         }
     }
-    for row in 0..rows {
-        let done = if row < whole_rows { whole_columns } else { 0 };
-        for column in done..columns {
-            output[column * rows + row] = input[row * columns + column];
-        }
-    }
-    output
 }
 
 #[cfg(test)]

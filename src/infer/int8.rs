@@ -223,13 +223,14 @@ impl Int8Network {
     pub fn run_observed(&mut self, layers: &[Layer], observer: &mut Observer) {
         let Memory { input, maps: [even, odd], stem: room, .. } = &mut self.memory;
         let mut shown = layers.iter().zip(&self.steps);
-        let mut show = |values: Vec<u8>| {
+        let mut show = |fill: &dyn Fn(f32, &mut [f32])| {
             let Some((layer, &step)) = shown.next() else { return };
-            let reals: Vec<f32> = values.into_iter().map(|value| f32::from(value) * step).collect();
+            let mut reals = vec![0.0; layer.shape.output.len()];
+            fill(step, &mut reals);
             observer(layer, layer.shape.output, &reals);
         };
         run_stem(&self.stem, self.threads, input, room, even);
-        show(dense(self.stem.0.output, even).collect());
+        show(&|step, reals| to_reals(self.stem.0.output, even, step, reals));
         let (mut before, mut after) = (even, odd);
         for block in &self.blocks {
             let (shape, weights) = &block.depthwise;
@@ -237,14 +238,15 @@ impl Int8Network {
             let pixels = shape.output.pixels();
             let mut panel = vec![Fast::default(); panel::len(pixels, stored(channels))];
             fast::depthwise(shape, weights, 0..height, before, &mut panel);
-            let between = (0..pixels).flat_map(|pixel| (0..channels).map(move |channel| (pixel, channel)));
-            show(
-                between
-                    .map(|(pixel, channel)| panel::get(&panel, pixel, channel, stored(channels)))
-                    .collect(),
-            );
+            show(&|step, reals| {
+                for (pixel, reals) in reals.chunks_exact_mut(channels).enumerate() {
+                    for (channel, real) in reals.iter_mut().enumerate() {
+                        *real = f32::from(panel::get(&panel, pixel, channel, stored(channels))) * step;
+                    }
+                }
+            });
             fast::pointwise(&block.pointwise.1, pixels, &panel, after);
-            show(dense(block.pointwise.0.output, after).collect());
+            show(&|step, reals| to_reals(block.pointwise.0.output, after, step, reals));
             std::mem::swap(&mut before, &mut after);
         }
         self.answer();
@@ -261,9 +263,7 @@ impl Int8Network {
         let Memory { maps, features, embedding, fine_embedding, logits, probabilities, .. } =
             &mut self.memory;
         let last = &maps[self.blocks.len() % 2];
-        for (real, value) in features.iter_mut().zip(dense(map, last)) {
-            *real = f32::from(value) * step;
-        }
+        to_reals(map, last, step, features);
         pool::forward(map.pixels(), last, step / map.pixels() as f32, embedding);
         classifier::forward(&self.classifier, embedding, fine_embedding, logits);
         softmax::forward(logits, probabilities);
@@ -308,10 +308,14 @@ fn band(output: Map) -> usize {
     }
 }
 
-/// The values of a map without what its channels are filled up with.
-fn dense(map: Map, stored_map: &[u8]) -> impl Iterator<Item = u8> {
-    let pixels = stored_map.chunks_exact(stored(map.channels)).take(map.pixels());
-    pixels.flat_map(move |pixel| pixel[..map.channels].iter().copied())
+/// The values of a map without what its channels are filled up with, as multiples of `step`.
+fn to_reals(map: Map, stored_map: &[u8], step: f32, reals: &mut [f32]) {
+    let pixels = stored_map.chunks_exact(stored(map.channels));
+    for (reals, pixel) in reals.chunks_exact_mut(map.channels).zip(pixels) {
+        for (real, &value) in reals.iter_mut().zip(pixel) {
+            *real = f32::from(value) * step;
+        }
+    }
 }
 
 fn run_stem(

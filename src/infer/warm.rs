@@ -6,10 +6,14 @@
 
 use super::network::{Network, Precision};
 use crate::model::{Kernel, LayerWeights};
+use crate::numbers::{scale_columns, transpose};
 use crate::{Architecture, Result, Weights};
 
 /// As wide and large as it takes for every loop that matters to run for long enough, packing too.
 const SIZE: (f64, usize) = (0.5, 64);
+
+/// Outputs and inputs of a kernel that is turned round and scaled, likewise.
+const CHECKPOINT: (usize, usize) = (256, 512);
 
 /// Runs a small network of zeros, packing and all.
 pub fn up(precision: Precision) -> Result<()> {
@@ -25,6 +29,10 @@ pub fn up(precision: Precision) -> Result<()> {
         };
         layers.push(LayerWeights { name: layer.name, kernel, bias: vec![0.0; outputs], range: Some(6.0) });
     }
+    // What reading a checkpoint of another framework takes.
+    let (rows, columns) = CHECKPOINT;
+    let mut kernel = transpose(&vec![0.0; rows * columns], rows, columns);
+    scale_columns(&mut kernel, &vec![1.0; rows]);
     let weights = Weights::new(architecture, layers)?;
     Network::new(&weights, precision)?.run();
     Ok(())

@@ -47,13 +47,18 @@ fn from_js(value: &JsValue) -> Value {
     } else if let Some(truth) = value.as_bool() {
         Value::Bool(truth)
     } else if Array::is_array(value) {
-        Value::List(value.unchecked_ref::<Array>().iter().map(|item| from_js(&item)).collect())
+        let mut items = Vec::new();
+        for item in value.unchecked_ref::<Array>().iter() {
+            items.push(from_js(&item));
+        }
+        Value::List(items)
     } else if let Some(object) = value.dyn_ref::<Object>() {
-        let field = |entry: JsValue| {
+        let mut fields = Vec::new();
+        for entry in Object::entries(object).iter() {
             let entry: Array = entry.unchecked_into();
-            (entry.get(0).as_string().unwrap_or_default(), from_js(&entry.get(1)))
-        };
-        Value::Object(Object::entries(object).iter().map(field).collect())
+            fields.push((entry.get(0).as_string().unwrap_or_default(), from_js(&entry.get(1))));
+        }
+        Value::Object(fields)
     } else {
         Value::Null
     }

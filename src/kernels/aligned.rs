@@ -33,9 +33,9 @@ impl<T: Copy + Default> Aligned<T> {
 
     /// Zeros, unless there is no memory for them.
     pub fn try_zeros(len: usize) -> Option<Self> {
-        let mut memory = Vec::new();
-        memory.try_reserve_exact(len + line::<T>()).ok()?;
-        Some(Self::within(memory, len))
+        // Asked for once in vain: the memory that `zeros` takes cannot be refused, and filling it by hand takes longer.
+        Vec::<T>::new().try_reserve_exact(len + line::<T>()).ok()?;
+        Some(Self::zeros(len))
     }
 
     /// `len` values, whatever they are, in `memory`; somewhere else where that is too small for them (see [`zeros`]).

@@ -34,6 +34,8 @@ use std::array::from_fn;
 const COLUMNS: usize = 16;
 /// Outputs of a last panel that has no more than these.
 const NARROW: usize = 8;
+/// Rows of a kernel that are packed together.
+const BLOCK: usize = 16;
 
 /// Columns of a panel of `outputs` outputs.
 fn width(outputs: usize) -> usize {
@@ -77,24 +79,35 @@ pub fn pack(kernel: Vec<f32>, bias: &[f32]) -> Packed {
     let last = if outputs > whole { width(outputs - whole) } else { 0 };
     let rows = kernel.clone();
     let mut panels = Aligned::within(kernel, (whole + last) * inputs);
-    for (panel, first) in panels.chunks_mut((COLUMNS * inputs).max(1)).zip((0..outputs).step_by(COLUMNS)) {
-        let columns = first..outputs.min(first + COLUMNS);
-        let rows = rows.chunks_exact(outputs).map(|row| &row[columns.clone()]);
-        if columns.len() == COLUMNS {
-            // A length that the compiler knows: vectors, not a call for every row.
-            for (packed, row) in panel.as_chunks_mut::<COLUMNS>().0.iter_mut().zip(rows) {
-                packed.copy_from_slice(&row[..COLUMNS]);
-            }
-            continue;
-        }
-        for (packed, row) in panel.chunks_exact_mut(width(columns.len())).zip(rows) {
-            packed.fill(0.0);
-            packed[..row.len()].copy_from_slice(row);
-        }
+    // Some rows at a time, so that they are read as they lie.
+    for (block, rows) in rows.chunks((BLOCK * outputs).max(1)).enumerate() {
+        pack_rows(rows, outputs, &mut panels, inputs, block * BLOCK);
     }
     let mut bias = bias.to_vec();
     bias.resize(whole + last, 0.0);
     Packed { inputs, outputs, panels, bias }
+}
+
+/// Puts rows of `outputs` values into all panels, where they begin with row `first` of `inputs`.
+#[inline(never)]
+fn pack_rows(rows: &[f32], outputs: usize, panels: &mut [f32], inputs: usize, first: usize) {
+    for (panel, start) in panels.chunks_mut((COLUMNS * inputs).max(1)).zip((0..outputs).step_by(COLUMNS)) {
+        let columns = start..outputs.min(start + COLUMNS);
+        let rows = rows.chunks_exact(outputs).map(|row| &row[columns.clone()]);
+        if columns.len() == COLUMNS {
+            // A length that the compiler knows: vectors, not a call for every row.
+            let panel = &mut panel.as_chunks_mut::<COLUMNS>().0[first..];
+            for (packed, row) in panel.iter_mut().zip(rows) {
+                packed.copy_from_slice(&row[..COLUMNS]);
+            }
+            continue;
+        }
+        let width = width(columns.len());
+        for (packed, row) in panel.chunks_exact_mut(width).skip(first).zip(rows) {
+            packed.fill(0.0);
+            packed[..row.len()].copy_from_slice(row);
+        }
+    }
 }
 
 /// The kernel that was packed, `[inputs, outputs]`.
