@@ -54,7 +54,7 @@ function writePackageJson() {
 
 /** What `load` takes where no weights are given. */
 function copyNetwork() {
-  copyFileSync(join(root, "models", "mobilenet-0.5-96-tiny-int8.safetensors"), join(pkg, "default.safetensors"));
+  copyFileSync(join(root, "models", "mobilenet-0.5-128-tiny-int8.safetensors"), join(pkg, "default.safetensors"));
 }
 
 function copyTexts() {

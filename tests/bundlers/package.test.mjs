@@ -45,7 +45,7 @@ test("Node loads a file and classifies", { skip }, async () => {
 test("Node loads the network that ships", { skip }, async () => {
   const { load } = await import(new URL("index.js", pkg));
   const net = await load({ variant: "simd128" });
-  assert.deepEqual([net.precision, net.architecture.alpha, net.architecture.resolution, net.labels.length], ["int8", 0.5, 96, 200]);
+  assert.deepEqual([net.precision, net.architecture.alpha, net.architecture.resolution, net.labels.length], ["int8", 0.5, 128, 200]);
   assert.equal(net.classify(frame(), 5).length, 5);
   net.dispose();
 });
