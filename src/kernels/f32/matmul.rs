@@ -13,9 +13,7 @@ use crate::kernels::simd::FUSED;
 /// Columns of a tile: two vectors of the widest registers the compiler has on the desk, of `v128` on wasm.
 pub const COLUMNS: usize = if cfg!(target_arch = "wasm32") { 8 } else { 16 };
 /// Rows of a tile: as many as leave every accumulator in a register.
-const ROWS: usize = 4;
-/// Rows of a tile of `Aᵀ·B`.
-const ROWS_TRANSPOSED: usize = if cfg!(target_arch = "wasm32") { 4 } else { 6 };
+const ROWS: usize = if cfg!(target_arch = "wasm32") { 4 } else { 6 };
 
 /// `factor · value + addend`, in one rounding where that is one instruction on plain floats (not on wasm, whose fused
 /// form exists for vectors alone).
@@ -108,15 +106,21 @@ pub fn multiply(rows: usize, a: &[f32], a_stride: usize, b: &Packed, c: &mut [f3
     }
 }
 
+/// One tile of `a·b`. A row that were too short ends the sums, where an index out of bounds would panic: with a panic
+/// in the loop the compiler may write all sums to memory in every round, which is twice the time.
 #[inline(always)]
 fn tile<const M: usize>(a: &[f32], stride: usize, panel: &[f32], k: usize) -> [[f32; COLUMNS]; M] {
     let rows: [&[f32]; M] = std::array::from_fn(|row| &a[row * stride..][..k]);
     let mut sums = [[0.0; COLUMNS]; M];
-    for (index, b) in panel.as_chunks::<COLUMNS>().0.iter().take(k).enumerate() {
+    'k: for (index, b) in panel.as_chunks::<COLUMNS>().0.iter().enumerate() {
+        let mut factors = [0.0; M];
         for row in 0..M {
-            let factor = rows[row][index];
+            let Some(&factor) = rows[row].get(index) else { break 'k };
+            factors[row] = factor;
+        }
+        for row in 0..M {
             for column in 0..COLUMNS {
-                sums[row][column] = mul_add(factor, b[column], sums[row][column]);
+                sums[row][column] = mul_add(factors[row], b[column], sums[row][column]);
             }
         }
     }
@@ -154,9 +158,9 @@ pub fn accumulate_transposed(
         while row < k {
             let c = &mut c[row * n + first..];
             let (a, b) = ((a, a_stride, row), (b, b_stride, first));
-            if row + ROWS_TRANSPOSED <= k {
-                add(&tile_transposed::<ROWS_TRANSPOSED>(a, b), c, n, width);
-                row += ROWS_TRANSPOSED;
+            if row + ROWS <= k {
+                add(&tile_transposed::<ROWS>(a, b), c, n, width);
+                row += ROWS;
             } else if row + 2 <= k {
                 add(&tile_transposed::<2>(a, b), c, n, width);
                 row += 2;
