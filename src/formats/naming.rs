@@ -153,7 +153,7 @@ pub fn read(tensors: Tensors, format: Format, file: Options, caller: &Options) -
     let mut architecture = found_architecture(&tensors, scheme)?;
     let properties = settle(&mut architecture, file, caller, scheme.habit());
     let layers = assemble(tensors, scheme, &architecture)?;
-    Ok(Reading { weights: Weights::new(architecture, layers)?, format, properties })
+    Ok(Reading { weights: Weights::of_finite(architecture, layers)?, format, properties })
 }
 
 /// A name without what wrappers put around it.
@@ -261,32 +261,37 @@ fn missing(name: &str) -> Error {
     Error::missing_tensor(name, "every layer of a MobileNet v1 must be in the file")
 }
 
-/// Takes every layer of `architecture` out of `tensors`: names, then shapes, then values.
+/// Takes every layer of `architecture` out of `tensors`: names, then shapes, then values, all of them finite.
 pub(super) fn assemble(
     mut tensors: Tensors,
     scheme: Scheme,
     architecture: &Architecture,
 ) -> Result<Vec<LayerWeights>> {
     let layers = architecture.layers_with_weights();
-    refuse_strangers(&tensors, scheme, &layers)?;
-    for layer in &layers {
-        check_shapes(&tensors, scheme, layer)?;
+    let names: Vec<Names> = layers.iter().map(|layer| names_of(scheme, layer)).collect();
+    refuse_strangers(&tensors, &names)?;
+    for (layer, names) in layers.iter().zip(&names) {
+        check_shapes(&tensors, scheme, layer, names)?;
     }
     let mut found = Vec::with_capacity(layers.len());
-    for layer in &layers {
-        found.push(Parts { tensors: &mut tensors, scheme, layer }.weights(architecture.epsilon)?);
+    for (layer, names) in layers.iter().zip(&names) {
+        found.push(Parts { tensors: &mut tensors, scheme, layer, names }.weights(architecture.epsilon)?);
     }
     Ok(found)
 }
 
+/// What a layer's parameters are called, in the order of [`PARTS`]; empty where the scheme has no such one.
+type Names = [String; PARTS.len()];
+
+fn names_of(scheme: Scheme, layer: &Layer) -> Names {
+    PARTS.map(|part| scheme.name(&layer.name, layer.kind, part).unwrap_or_default())
+}
+
 /// A tensor that no layer has means that this is another network.
-fn refuse_strangers(tensors: &Tensors, scheme: Scheme, layers: &[Layer]) -> Result<()> {
-    let mut known = Vec::with_capacity(layers.len() * PARTS.len());
-    for layer in layers {
-        known.extend(PARTS.iter().filter_map(|&part| scheme.name(&layer.name, layer.kind, part)));
-    }
+fn refuse_strangers(tensors: &Tensors, names: &[Names]) -> Result<()> {
+    let known = |name: &str| names.iter().flatten().any(|known| known == name);
     let bookkeeping = |name: &str| IGNORED.iter().any(|word| contains(name.as_bytes(), word.as_bytes()));
-    match tensors.names().find(|name| !known.iter().any(|known| known == name) && !bookkeeping(name)) {
+    match tensors.names().find(|name| !known(name) && !bookkeeping(name)) {
         Some(stranger) => {
             Err(Error::not_mobilenet(format!("tensor `{stranger}` belongs to no layer of MobileNet v1")))
         }
@@ -313,11 +318,10 @@ fn same_but_for_ones(found: &[usize], expected: &[usize]) -> bool {
     longer(found).eq(longer(expected))
 }
 
-fn check_shapes(tensors: &Tensors, scheme: Scheme, layer: &Layer) -> Result<()> {
+fn check_shapes(tensors: &Tensors, scheme: Scheme, layer: &Layer, names: &Names) -> Result<()> {
     let outputs = layer.shape.output.channels;
-    for part in PARTS {
-        let Some(name) = scheme.name(&layer.name, layer.kind, part) else { continue };
-        let Some(tensor) = tensors.get(&name) else { continue };
+    for (part, name) in PARTS.into_iter().zip(names) {
+        let Some(tensor) = tensors.get(name) else { continue };
         let (expected, right) = match part {
             Part::Kernel => {
                 let expected = file_shape(scheme, layer);
@@ -332,7 +336,7 @@ fn check_shapes(tensors: &Tensors, scheme: Scheme, layer: &Layer) -> Result<()> 
             _ => (vec![outputs], tensor.len() == outputs && same_but_for_ones(&tensor.shape, &[outputs])),
         };
         if !right {
-            return Err(Error::shape(&name, &expected, &tensor.shape));
+            return Err(Error::shape(name, &expected, &tensor.shape));
         }
     }
     Ok(())
@@ -343,23 +347,23 @@ struct Parts<'a, 'b> {
     tensors: &'a mut Tensors<'b>,
     scheme: Scheme,
     layer: &'a Layer,
+    names: &'a Names,
 }
 
-impl Parts<'_, '_> {
-    fn name(&self, part: Part) -> String {
-        self.scheme.name(&self.layer.name, self.layer.kind, part).unwrap_or_default()
+impl<'a> Parts<'a, '_> {
+    fn name(&self, part: Part) -> &'a str {
+        &self.names[part as usize]
     }
 
     fn missing(&self, part: Part) -> Error {
-        missing(&self.name(part))
+        missing(self.name(part))
     }
 
     /// The values of a parameter, where the file has it.
     fn values(&mut self, part: Part) -> Result<Option<Vec<f32>>> {
-        let name = self.name(part);
-        let Some(tensor) = self.tensors.take(&name) else { return Ok(None) };
-        let values = tensor.into_f32(&name)?;
-        check_finite(&name, &values)?;
+        let Some(tensor) = self.tensors.take(self.name(part)) else { return Ok(None) };
+        let values = tensor.into_f32(self.name(part))?;
+        check_finite(self.name(part), &values)?;
         Ok(Some(values))
     }
 
@@ -369,16 +373,16 @@ impl Parts<'_, '_> {
 
     fn weights(mut self, epsilon: f64) -> Result<LayerWeights> {
         let name = self.name(Part::Kernel);
-        let tensor = self.tensors.take(&name).ok_or_else(|| missing(&name))?;
+        let tensor = self.tensors.take(name).ok_or_else(|| missing(name))?;
         let (kernel, bias) = if tensor.dtype() == Dtype::I8 {
             let (bias, scales) = (self.wanted(Part::Bias)?, self.wanted(Part::Scale)?);
-            (Kernel::Int8 { values: tensor.into_i8(&name)?, scales }, bias)
+            (Kernel::Int8 { values: tensor.into_i8(self.name(Part::Kernel))?, scales }, bias)
         } else {
-            let mut kernel = read_kernel(&name, tensor, self.scheme, self.layer)?;
-            if self.scheme != Scheme::Native {
-                check_finite(&name, &kernel)?; // of a native file `Weights` does, under the same name
-            }
+            let mut kernel = read_kernel(name, tensor, self.scheme, self.layer)?;
             let bias = self.folded(&mut kernel, epsilon)?;
+            // Once, behind the folding: what was not finite before is not finite after it, even times zero.
+            check_finite(self.name(Part::Kernel), &kernel)?;
+            check_finite(self.name(Part::Bias), &bias)?;
             (Kernel::F32(kernel), bias)
         };
         Ok(LayerWeights { name: self.layer.name.clone(), kernel, bias, range: None })

@@ -226,7 +226,7 @@ fn read_native(header: &str, tensors: Tensors, options: &Options) -> Result<Read
         let range = header.ranges.iter().find(|(name, _)| *name == layer.name);
         layer.range = range.map(|(_, range)| *range);
     }
-    let mut weights = Weights::new(architecture, layers)?;
+    let mut weights = Weights::of_finite(architecture, layers)?;
     (weights.provenance, weights.steps) = (header.provenance, header.steps);
     Ok(Reading { weights, format: Format::Safetensors, properties })
 }

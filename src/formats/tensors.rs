@@ -40,6 +40,11 @@ impl Dtype {
             Dtype::Other => 0,
         }
     }
+
+    /// Whether the file's bytes are floats as this machine holds them.
+    const fn is_as_in_memory(self) -> bool {
+        matches!(self, Dtype::F32) && cfg!(target_endian = "little")
+    }
 }
 
 /// A file that lies elsewhere and is read part by part, so that it and the network are never held at once.
@@ -142,14 +147,10 @@ impl<'a> Tensor<'a> {
             Data::Bytes(dtype, bytes) => return Ok(Read::Bytes(dtype, bytes)),
             Data::Later(dtype, place, file) => (dtype, place, file),
         };
-        if dtype == Dtype::F32 && cfg!(target_endian = "little") {
-            let mut values = zeros::<f32>(place.len() / dtype.size());
-            fetch(name, file, place.start, bytemuck::cast_slice_mut(&mut values))?;
-            return Ok(Read::F32(values));
+        if dtype.is_as_in_memory() {
+            return Ok(Read::F32(fetched(name, file, place)?));
         }
-        let mut bytes = vec![0; place.len()];
-        fetch(name, file, place.start, &mut bytes)?;
-        Ok(Read::Bytes(dtype, bytes.into()))
+        Ok(Read::Bytes(dtype, fetched(name, file, place)?.into()))
     }
 
     /// The elements as floats in the file's order; unpacked values are moved, not copied.
@@ -172,8 +173,8 @@ impl<'a> Tensor<'a> {
         if rows.checked_mul(columns) != Some(self.len()) {
             return Err(Error::shape(name, &[rows, columns], &self.shape));
         }
-        if let Data::Later(Dtype::F32, place, file) = &self.data
-            && cfg!(target_endian = "little")
+        if let Data::Later(dtype, place, file) = &self.data
+            && dtype.is_as_in_memory()
         {
             // Some rows at a time: they are still in the cache when they are turned round.
             let mut output = zeros(rows * columns);
@@ -203,11 +204,7 @@ impl<'a> Tensor<'a> {
         let found = self.dtype();
         match self.data {
             Data::Bytes(Dtype::I8, bytes) => Ok(bytemuck::cast_slice(&bytes).to_vec()),
-            Data::Later(Dtype::I8, place, file) => {
-                let mut values = vec![0_i8; place.len()];
-                fetch(name, file, place.start, bytemuck::cast_slice_mut(&mut values))?;
-                Ok(values)
-            }
+            Data::Later(Dtype::I8, place, file) => fetched(name, file, place),
             _ => Err(Error::format("tensor", format!("tensor `{name}`: expected int8, found {found:?}"))),
         }
     }
@@ -215,6 +212,13 @@ impl<'a> Tensor<'a> {
 
 /// Values of a kernel that are fetched together where it is turned round: 256 KiB, half of a second cache.
 const STRIP: usize = 64 * 1024;
+
+/// The elements of tensor `name`, whose bytes stand at `place`.
+fn fetched<T: bytemuck::Pod + Default>(name: &str, file: &dyn File, place: Range<usize>) -> Result<Vec<T>> {
+    let mut values = zeros::<T>(place.len() / size_of::<T>());
+    fetch(name, file, place.start, bytemuck::cast_slice_mut(&mut values))?;
+    Ok(values)
+}
 
 /// Fills `room` with the bytes of tensor `name` from `start` on.
 fn fetch(name: &str, file: &dyn File, start: usize, room: &mut [u8]) -> Result<()> {
@@ -231,7 +235,7 @@ fn decode<'a>(name: &str, dtype: Dtype, bytes: &'a [u8]) -> Result<Cow<'a, [f32]
         bytes.as_chunks::<N>().0.iter().map(|&bytes| one(bytes)).collect()
     }
     Ok(match dtype {
-        Dtype::F32 if cfg!(target_endian = "little") => match bytemuck::try_cast_slice(bytes) {
+        Dtype::F32 if dtype.is_as_in_memory() => match bytemuck::try_cast_slice(bytes) {
             Ok(values) => values.into(),
             Err(_) => run(bytes, f32::from_le_bytes), // where the file's tensors begin anywhere
         },

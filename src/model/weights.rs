@@ -94,6 +94,13 @@ pub struct Weights {
 impl Weights {
     /// Checks every count and every value against the architecture, then holds them.
     pub fn new(architecture: Architecture, layers: Vec<LayerWeights>) -> Result<Self> {
+        let weights = Self::of_finite(architecture, layers)?;
+        weights.layers.iter().try_for_each(check_values)?;
+        Ok(weights)
+    }
+
+    /// The same from values that are known to be finite.
+    pub(crate) fn of_finite(architecture: Architecture, layers: Vec<LayerWeights>) -> Result<Self> {
         architecture.validate()?;
         let wanted = architecture.layers_with_weights();
         for (index, layer) in wanted.iter().enumerate() {
@@ -115,27 +122,30 @@ impl Weights {
     }
 }
 
+/// Refuses another number of elements than the shape takes.
 fn check_layer(layer: &Layer, given: &LayerWeights) -> Result<()> {
     let shape = layer.kernel_shape().unwrap_or_default();
     let outputs = [layer.shape.output.channels];
-    let (floats, scales) = match &given.kernel {
-        Kernel::F32(values) => (values.as_slice(), None),
-        Kernel::Int8 { scales, .. } => (&[][..], Some(scales)),
+    let check = |part: &str, shape: &[usize], found: usize| {
+        if found == shape.iter().product::<usize>() {
+            return Ok(());
+        }
+        Err(Error::shape(&[&layer.name, "/", part].concat(), shape, &[found]))
     };
-    check_part(&layer.name, "kernel", &shape, given.kernel.len(), floats)?;
-    if let Some(scales) = scales {
-        check_part(&layer.name, "scale", &outputs, scales.len(), scales)?;
+    check("kernel", &shape, given.kernel.len())?;
+    if let Kernel::Int8 { scales, .. } = &given.kernel {
+        check("scale", &outputs, scales.len())?;
     }
-    check_part(&layer.name, "bias", &outputs, given.bias.len(), &given.bias)
+    check("bias", &outputs, given.bias.len())
 }
 
-/// Refuses `found` elements where the shape takes another number, and values that are not finite.
-fn check_part(layer: &str, part: &str, shape: &[usize], found: usize, values: &[f32]) -> Result<()> {
-    let name = [layer, "/", part].concat();
-    if found != shape.iter().product::<usize>() {
-        return Err(Error::shape(&name, shape, &[found]));
-    }
-    check_finite(&name, values)
+fn check_values(layer: &LayerWeights) -> Result<()> {
+    let (part, values) = match &layer.kernel {
+        Kernel::F32(values) => ("/kernel", values),
+        Kernel::Int8 { scales, .. } => ("/scale", scales),
+    };
+    check_finite(&[&layer.name, part].concat(), values)?;
+    check_finite(&[&layer.name, "/bias"].concat(), &layer.bias)
 }
 
 /// Refuses the first NaN or infinity by name and position.

@@ -71,10 +71,15 @@ impl Packed {
 
 /// Packs `kernel` (`[inputs, outputs]`) and `bias` (`[outputs]`), in the memory of `kernel` where that is enough: it mostly
 /// is where it came from [`zeros`](crate::kernels::aligned::zeros), and then a whole network is packed without being held
-/// twice. The inputs follow from the lengths.
+/// twice. The inputs follow from the lengths, of which the kernel's must be a multiple of the bias'.
 pub fn pack(kernel: Vec<f32>, bias: &[f32]) -> Packed {
     let outputs = bias.len();
     let inputs = kernel.len() / outputs.max(1);
+    if outputs % COLUMNS == 0 {
+        let mut panels = Aligned::moved(kernel);
+        transpose_in_place(panels.as_chunks_mut().0, outputs / COLUMNS);
+        return Packed { inputs, outputs, panels, bias: bias.to_vec() };
+    }
     let whole = outputs / COLUMNS * COLUMNS;
     let last = if outputs > whole { width(outputs - whole) } else { 0 };
     let rows = kernel.clone();
@@ -86,6 +91,47 @@ pub fn pack(kernel: Vec<f32>, bias: &[f32]) -> Packed {
     let mut bias = bias.to_vec();
     bias.resize(whole + last, 0.0);
     Packed { inputs, outputs, panels, bias }
+}
+
+/// A row of a panel: a cache line.
+type Line = [f32; COLUMNS];
+
+/// Rows of `columns` lines become columns, cycle by cycle of the permutation that this is: nothing is held twice, and
+/// every line is read and written once.
+fn transpose_in_place(lines: &mut [Line], columns: usize) {
+    let mut done = vec![false; lines.len()];
+    for first in 0..lines.len() {
+        if !done[first] {
+            let mut carried = (lines[first], first);
+            while !done[first] {
+                carried = carry(lines, &mut done, columns, carried, first);
+            }
+        }
+    }
+}
+
+/// Some steps of a cycle that ends where it began, at `first`: a line that was taken from a place is put where it belongs,
+/// and the one from there is taken. A function by itself, for cycles may be long, and a browser that has optimised it
+/// meanwhile takes the new code from the next call on.
+#[inline(never)]
+fn carry(
+    lines: &mut [Line],
+    done: &mut [bool],
+    columns: usize,
+    (mut line, mut from): (Line, usize),
+    first: usize,
+) -> (Line, usize) {
+    let rows = lines.len() / columns;
+    for _ in 0..256 {
+        let to = from % columns * rows + from / columns;
+        std::mem::swap(&mut line, &mut lines[to]);
+        done[to] = true;
+        from = to;
+        if to == first {
+            break;
+        }
+    }
+    (line, from)
 }
 
 /// Puts rows of `outputs` values into all panels, where they begin with row `first` of `inputs`.
