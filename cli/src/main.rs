@@ -40,7 +40,12 @@ enum Command {
 }
 
 fn main() -> anyhow::Result<()> {
-    match Arguments::parse().command {
+    let command = Arguments::parse().command;
+    if matches!(command, Command::Eval(_) | Command::Inspect(_)) {
+        // What only prints ends quietly where nobody reads on: `mobilenet inspect FILE | head`.
+        sigpipe::reset();
+    }
+    match command {
         Command::Convert(arguments) => convert::run(&arguments),
         Command::Download(arguments) => download::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),

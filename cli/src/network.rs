@@ -20,6 +20,17 @@ enum ActivationName {
     Relu6,
 }
 
+/// A labels' file, line by line: `label`, or the folder that a class has and its label, `folder<tab>label`.
+pub fn label_lines(path: &Path) -> anyhow::Result<Vec<(Option<String>, String)>> {
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let split = |line: &str| match line.split_once('\t') {
+        Some((folder, label)) => (Some(folder.trim().to_owned()), label.trim().to_owned()),
+        None => (None, line.to_owned()),
+    };
+    Ok(lines.map(split).collect())
+}
+
 /// What the caller knows of a network, used where its file is silent.
 #[derive(Args, Default)]
 pub struct Known {
@@ -69,22 +80,16 @@ impl Known {
     /// Every class's folder, in their order, where each line of the labels' file says one.
     pub fn folders(&self) -> anyhow::Result<Vec<String>> {
         let lines = self.lines()?.unwrap_or_default();
-        let folders =
-            lines.iter().map(|line| line.split_once('\t').map(|(folder, _)| folder.trim().to_string()));
-        Ok(folders.collect::<Option<_>>().unwrap_or_default())
+        Ok(lines.into_iter().map(|(folder, _)| folder).collect::<Option<_>>().unwrap_or_default())
     }
 
-    /// What the labels' file says, line by line.
-    fn lines(&self) -> anyhow::Result<Option<Vec<String>>> {
-        let Some(path) = &self.labels else { return Ok(None) };
-        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        Ok(Some(text.lines().map(|line| line.trim().to_string()).filter(|line| !line.is_empty()).collect()))
+    /// What the labels' file says, if there is one.
+    fn lines(&self) -> anyhow::Result<Option<Vec<(Option<String>, String)>>> {
+        self.labels.as_deref().map(label_lines).transpose()
     }
 
     fn options(&self) -> anyhow::Result<Options> {
-        let label =
-            |line: String| line.split_once('\t').map_or(line.clone(), |(_, label)| label.trim().to_string());
-        let labels = self.lines()?.map(|lines| lines.into_iter().map(label).collect());
+        let labels = self.lines()?.map(|lines| lines.into_iter().map(|(_, label)| label).collect());
         Ok(Options {
             padding: self.padding.map(|name| match name {
                 PaddingName::Same => Padding::Same,

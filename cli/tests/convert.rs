@@ -163,3 +163,20 @@ fn quantize_refuses_in_sentences() {
         assert!(!folder.at("out.safetensors").exists(), "{arguments:?} left a file");
     }
 }
+
+/// As in `mobilenet inspect FILE | head -1`.
+#[cfg(unix)]
+#[test]
+fn printing_ends_quietly_where_nobody_reads_on() {
+    use std::process::{Command, Stdio};
+    let folder = Folder::new("convert-pipe");
+    let input = folder.write("in.safetensors", file());
+    let mut run = Command::new(env!("CARGO_BIN_EXE_mobilenet"))
+        .args(["inspect", &input])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(run.stdout.take());
+    assert_eq!(String::from_utf8(run.wait_with_output().unwrap().stderr).unwrap(), "");
+}

@@ -2,7 +2,8 @@
 //! until then it runs at a third of its speed. Where the kernels have run before the real network is there, its first
 //! answer comes sooner.
 //!
-//! Goes in: a [`Precision`]. Comes out: nothing but time spent, in the kernels that a network of this precision runs in.
+//! Goes in: a [`Precision`]. Comes out: nothing but time spent, in the kernels that a network of this precision runs in,
+//! or that a checkpoint of another framework is turned round in.
 
 use super::network::{Network, Precision};
 use crate::model::{Kernel, LayerWeights};
@@ -29,13 +30,16 @@ pub fn up(precision: Precision) -> Result<()> {
         };
         layers.push(LayerWeights { name: layer.name, kernel, bias: vec![0.0; outputs], range: Some(6.0) });
     }
-    // What reading a checkpoint of another framework takes.
-    let (rows, columns) = CHECKPOINT;
-    let mut kernel = transpose(&vec![0.0; rows * columns], rows, columns);
-    scale_columns(&mut kernel, &vec![1.0; rows]);
     let weights = Weights::new(architecture, layers)?;
     Network::new(&weights, precision)?.run();
     Ok(())
+}
+
+/// Does what a kernel of another framework's takes: turns zeros round and scales them.
+pub fn checkpoint() {
+    let (rows, columns) = CHECKPOINT;
+    let mut kernel = transpose(&vec![0.0; rows * columns], rows, columns);
+    scale_columns(&mut kernel, &vec![1.0; rows]);
 }
 
 #[cfg(test)]
@@ -46,5 +50,6 @@ mod tests {
     fn it_runs_in_both_precisions() {
         up(Precision::F32).unwrap();
         up(Precision::Int8).unwrap();
+        checkpoint();
     }
 }

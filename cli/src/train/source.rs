@@ -1,6 +1,7 @@
 //! Which pictures a command trains and validates on: the options that say so, and the sets that they name.
 
 use super::data::Set;
+use crate::network::label_lines;
 use anyhow::{Context, ensure};
 use std::path::PathBuf;
 
@@ -62,12 +63,12 @@ impl Source {
     /// The label of every class: from the file where there is one, else the class's own name.
     pub fn labels(&self, classes: &[String]) -> anyhow::Result<Vec<String>> {
         let Some(path) = &self.labels else { return Ok(classes.to_vec()) };
-        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        let pairs: Vec<(&str, &str)> = text.lines().filter_map(|line| line.split_once('\t')).collect();
+        let lines = label_lines(path)?;
         let find = |class: &String| {
-            let found = pairs.iter().find(|(name, _)| name == class);
-            let label = found.map(|(_, label)| label.trim().to_string());
-            label.with_context(|| format!("{} has no line for class `{class}`", path.display()))
+            let found = lines.iter().find(|(folder, _)| folder.as_ref() == Some(class));
+            found
+                .map(|(_, label)| label.clone())
+                .with_context(|| format!("{} has no line for class `{class}`", path.display()))
         };
         classes.iter().map(find).collect()
     }

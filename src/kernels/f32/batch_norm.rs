@@ -10,9 +10,8 @@
 //! `x̂ = (y − mean) / sqrt(variance + ε)`, `z = γ·x̂ + β`;
 //! `d_β = Σ d_z`, `d_γ = Σ d_z·x̂`, `d_y = γ / sqrt(variance + ε) · (d_z − d_β / m − x̂ · d_γ / m)`.
 
-use super::lanes::{LANES, for_lanes, lanes, mul_add};
+use super::matmul::mul_add;
 use crate::shape::Activation;
-use std::array::from_fn;
 
 /// What a reader does to a remembered map: `clamp(scale · (y − pivot) + shift, low, high)`, per channel. The pivot is
 /// the mean: subtracted first it leaves nothing to cancel, and the sign of what comes out, which decides whether a
@@ -50,42 +49,19 @@ impl Affine {
     /// One pixel.
     #[inline]
     pub fn read_pixel(&self, input: &[f32], output: &mut [f32]) {
-        let count = self.scale.len();
-        let (input, output) = (&input[..count], &mut output[..count]);
-        for_lanes!(count, |at, L| {
-            let read = self.read_lanes::<L>(at, lanes(input, at));
-            output[at..at + L].copy_from_slice(&read);
-        });
-    }
-
-    /// `L` channels of a pixel, from channel `at` on.
-    #[inline(always)]
-    pub fn read_lanes<const L: usize>(&self, at: usize, input: [f32; L]) -> [f32; L] {
-        let [pivot, scale, shift]: [[f32; L]; 3] =
-            [&self.pivot, &self.scale, &self.shift].map(|list| lanes(list, at));
-        from_fn(|lane| {
-            let value = mul_add(scale[lane], input[lane] - pivot[lane], shift[lane]);
-            let value = if value > self.low { value } else { self.low };
-            if value < self.high { value } else { self.high }
-        })
+        let coefficients = self.pivot.iter().zip(&self.scale).zip(&self.shift);
+        for ((output, &input), ((&pivot, &scale), &shift)) in output.iter_mut().zip(input).zip(coefficients) {
+            *output = mul_add(scale, input - pivot, shift).max(self.low).min(self.high);
+        }
     }
 
     /// Takes the gradient of what was read, `d_read`, back through the clamp: where `read` lies strictly between the
     /// bounds it passes, elsewhere it is zero (TensorFlow's rule at the bounds themselves).
     #[inline]
     pub fn back_pixel(&self, read: &[f32], d_read: &[f32], d_z: &mut [f32]) {
-        let count = self.scale.len();
-        let (read, d_read, d_z) = (&read[..count], &d_read[..count], &mut d_z[..count]);
-        for_lanes!(count, |at, L| {
-            let back = self.back_lanes::<L>(lanes(read, at), lanes(d_read, at));
-            d_z[at..at + L].copy_from_slice(&back);
-        });
-    }
-
-    /// `L` channels of a pixel.
-    #[inline(always)]
-    pub fn back_lanes<const L: usize>(&self, read: [f32; L], d_read: [f32; L]) -> [f32; L] {
-        from_fn(|lane| if read[lane] > self.low && read[lane] < self.high { d_read[lane] } else { 0.0 })
+        for ((d_z, &read), &d_read) in d_z.iter_mut().zip(read).zip(d_read) {
+            *d_z = if read > self.low && read < self.high { d_read } else { 0.0 };
+        }
     }
 }
 
@@ -121,28 +97,17 @@ impl Moments {
         }
         self.block_mean.fill(0.0);
         self.block_scatter.fill(0.0);
-        let (means, scatter) = (&mut self.block_mean[..channels], &mut self.block_scatter[..channels]);
         for pixel in block.chunks_exact(channels) {
-            for_lanes!(channels, |at, L| {
-                let (values, mut sums): ([f32; L], [f32; L]) = (lanes(pixel, at), lanes(means, at));
-                for lane in 0..L {
-                    sums[lane] += values[lane];
-                }
-                means[at..at + L].copy_from_slice(&sums);
-            });
+            for (sum, &value) in self.block_mean.iter_mut().zip(pixel) {
+                *sum += value;
+            }
         }
         let part = 1.0 / count as f32;
-        means.iter_mut().for_each(|sum| *sum *= part);
+        self.block_mean.iter_mut().for_each(|sum| *sum *= part);
         for pixel in block.chunks_exact(channels) {
-            for_lanes!(channels, |at, L| {
-                let (values, means): ([f32; L], [f32; L]) = (lanes(pixel, at), lanes(means, at));
-                let mut sums: [f32; L] = lanes(scatter, at);
-                for lane in 0..L {
-                    let difference = values[lane] - means[lane];
-                    sums[lane] = mul_add(difference, difference, sums[lane]);
-                }
-                scatter[at..at + L].copy_from_slice(&sums);
-            });
+            for ((sum, &mean), &value) in self.block_scatter.iter_mut().zip(&self.block_mean).zip(pixel) {
+                *sum = mul_add(value - mean, value - mean, *sum);
+            }
         }
         let total = self.count + count;
         for channel in 0..channels {
@@ -198,20 +163,11 @@ impl GradientSums {
     /// Adds one pixel: the gradient behind the ReLU and the remembered output.
     #[inline]
     pub fn add_pixel(&mut self, d_z: &[f32], y: &[f32]) {
-        let count = self.mean.len();
-        let (d_z, y) = (&d_z[..count], &y[..count]);
-        let (sums, products) = (&mut self.block_d_z[..count], &mut self.block_d_z_y[..count]);
-        for_lanes!(count, |at, L| {
-            let (d_z, y): ([f32; L], [f32; L]) = (lanes(d_z, at), lanes(y, at));
-            let mean: [f32; L] = lanes(&self.mean, at);
-            let (mut sum, mut product): ([f32; L], [f32; L]) = (lanes(sums, at), lanes(products, at));
-            for lane in 0..L {
-                sum[lane] += d_z[lane];
-                product[lane] = mul_add(d_z[lane], y[lane] - mean[lane], product[lane]);
-            }
-            sums[at..at + L].copy_from_slice(&sum);
-            products[at..at + L].copy_from_slice(&product);
-        });
+        let sums = self.block_d_z.iter_mut().zip(&mut self.block_d_z_y).zip(&self.mean);
+        for (((sum, product), &mean), (&d_z, &y)) in sums.zip(d_z.iter().zip(y)) {
+            *sum += d_z;
+            *product = mul_add(d_z, y - mean, *product);
+        }
     }
 
     /// Ends a block: what was gathered in `f32` goes over into `f64`.
@@ -329,16 +285,10 @@ impl Backward {
     /// Gradient of one pixel of the convolution's output.
     #[inline]
     pub fn apply_pixel(&self, d_z: &[f32], y: &[f32], d_y: &mut [f32]) {
-        let count = self.factor.len();
-        let (d_z, y, d_y) = (&d_z[..count], &y[..count], &mut d_y[..count]);
-        for_lanes!(count, |at, L| {
-            let [pivot, factor, slope, offset]: [[f32; L]; 4] =
-                [&self.pivot, &self.factor, &self.slope, &self.offset].map(|list| lanes(list, at));
-            let (d_z, y): ([f32; L], [f32; L]) = (lanes(d_z, at), lanes(y, at));
-            let applied: [f32; L] = from_fn(|lane| {
-                mul_add(d_z[lane], factor[lane], mul_add(y[lane] - pivot[lane], slope[lane], offset[lane]))
-            });
-            d_y[at..at + L].copy_from_slice(&applied);
-        });
+        let coefficients = self.pivot.iter().zip(&self.factor).zip(self.slope.iter().zip(&self.offset));
+        let values = d_y.iter_mut().zip(d_z.iter().zip(y));
+        for ((d_y, (&d_z, &y)), ((&pivot, &factor), (&slope, &offset))) in values.zip(coefficients) {
+            *d_y = mul_add(d_z, factor, mul_add(y - pivot, slope, offset));
+        }
     }
 }

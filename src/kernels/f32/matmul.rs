@@ -8,12 +8,23 @@
 //! The naive form of the first two: `for r, n, k: c[r][n] += a[r][k] · b[k][n]`, of the third:
 //! `for r, k, n: c[k][n] += a[r][k] · b[r][n]`.
 
-use super::lanes::mul_add;
+use crate::kernels::simd::FUSED;
 
 /// Columns of a tile: two vectors of the widest registers the compiler has on the desk, of `v128` on wasm.
 pub const COLUMNS: usize = if cfg!(target_arch = "wasm32") { 8 } else { 16 };
 /// Rows of a tile: as many as leave every accumulator in a register.
 const ROWS: usize = if cfg!(target_arch = "wasm32") { 4 } else { 6 };
+
+/// `factor · value + addend`, in one rounding where that is one instruction on plain floats (not on wasm, whose fused
+/// form exists for vectors alone).
+#[inline(always)]
+pub fn mul_add(factor: f32, value: f32, addend: f32) -> f32 {
+    if FUSED && !cfg!(target_arch = "wasm32") {
+        factor.mul_add(value, addend)
+    } else {
+        factor * value + addend
+    }
+}
 
 /// A `k × n` matrix in panels of [`COLUMNS`] columns, the last filled up with zeros.
 #[derive(Clone, Debug, Default)]

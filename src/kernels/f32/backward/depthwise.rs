@@ -5,8 +5,11 @@
 
 use super::{Here, Previous, Scratch, at_least, back, pad, padded};
 use crate::kernels::f32::batch_norm::{Affine, Moments};
-use crate::kernels::f32::lanes::{LANES, for_lanes, lanes, mul_add};
+use crate::kernels::f32::matmul::mul_add;
 use crate::shape::ConvShape;
+
+/// Channels abreast.
+const LANES: usize = if cfg!(target_arch = "wasm32") { 4 } else { 8 };
 
 /// `output = read(input) * kernel` (kernel `[3, 3, C]`); `moments` (already reset) gathers the output.
 pub fn forward(
@@ -37,110 +40,6 @@ pub fn backward(
     d_kernel: &mut [f32],
     scratch: &mut Scratch,
 ) {
-    let same = shape.input.height == shape.output.height && shape.input.width == shape.output.width;
-    if same && shape.stride == 1 && (shape.pad_top, shape.pad_left) == (1, 1) {
-        gather(shape, here, previous, kernel, d_kernel, scratch);
-    } else {
-        scatter(shape, here, previous, kernel, d_kernel, scratch);
-    }
-}
-
-/// With stride 1 every pixel of the input collects what the nine outputs around it send back: the gradient gets the
-/// border, and the input's gradient is written once, behind the clamp.
-fn gather(
-    shape: ConvShape,
-    here: &Here,
-    previous: &mut Previous,
-    kernel: &[f32],
-    d_kernel: &mut [f32],
-    scratch: &mut Scratch,
-) {
-    let (channels, size) = (shape.input.channels, shape.input.len());
-    let (line, padded_line) = (shape.input.width * channels, (shape.input.width + 2) * channels);
-    let d_y = at_least(&mut scratch.d_output, (shape.input.height + 2) * padded_line);
-    d_y.fill(0.0);
-    for picture in (0..here.y.len()).step_by(size) {
-        let rows = d_y[padded_line..].chunks_exact_mut(padded_line);
-        let given = here.d_z[picture..][..size].chunks_exact(line).zip(here.y[picture..].chunks_exact(line));
-        for (row, (d_z, y)) in rows.zip(given) {
-            let pixels = d_z.chunks_exact(channels).zip(y.chunks_exact(channels));
-            for (d_y, (d_z, y)) in row[channels..].chunks_exact_mut(channels).zip(pixels) {
-                here.norm.apply_pixel(d_z, y, d_y);
-            }
-        }
-        let rows = previous.y[picture..][..size].chunks_exact(line);
-        let rows = rows.zip(previous.d_z[picture..][..size].chunks_exact_mut(line));
-        for (row, (y, d_z)) in rows.enumerate() {
-            let around = std::array::from_fn(|next| &d_y[(row + next) * padded_line..][..padded_line]);
-            for_lanes!(channels, |channel, L| {
-                gather_row::<L>(channel, around, previous.read, y, kernel, d_kernel, d_z);
-            });
-            for (d_z, y) in d_z.chunks_exact(channels).zip(y.chunks_exact(channels)) {
-                previous.sums.add_pixel(d_z, y);
-            }
-            previous.sums.flush();
-        }
-    }
-}
-
-/// Both gradients of a row of the input for `L` channels from `channel` on; `around` are the padded rows of the
-/// output's gradient above, beside and below it.
-#[inline(always)]
-fn gather_row<const L: usize>(
-    channel: usize,
-    around: [&[f32]; 3],
-    read: &Affine,
-    y: &[f32],
-    kernel: &[f32],
-    d_kernel: &mut [f32],
-    d_z: &mut [f32],
-) {
-    let channels = kernel.len() / 9;
-    let weights: [[f32; L]; 9] = std::array::from_fn(|tap| lanes(kernel, tap * channels + channel));
-    let mut sums = [[0.0; L]; 9];
-    let [above, beside, below] = around.map(|row| windows(row, channels, 1));
-    let pixels = y.chunks_exact(channels).zip(d_z.chunks_exact_mut(channels));
-    'pixels: for ((y, d_z), ((above, beside), below)) in pixels.zip(above.zip(beside).zip(below)) {
-        let value = read.read_lanes::<L>(channel, lanes(y, channel));
-        let mut d_value = [0.0; L];
-        for (row, window) in [above, beside, below].into_iter().enumerate() {
-            for column in 0..3 {
-                // Never short; a panic here would keep the sums in memory.
-                let Some(d_y) = window[column * channels + channel..].first_chunk::<L>() else {
-                    break 'pixels;
-                };
-                // The output below has seen this pixel through the tap above, and so on.
-                let tap = 8 - (3 * row + column);
-                for lane in 0..L {
-                    d_value[lane] = mul_add(weights[tap][lane], d_y[lane], d_value[lane]);
-                    sums[tap][lane] = mul_add(value[lane], d_y[lane], sums[tap][lane]);
-                }
-            }
-        }
-        d_z[channel..channel + L].copy_from_slice(&read.back_lanes(value, d_value));
-    }
-    add_taps(&sums, channels, channel, d_kernel);
-}
-
-/// Adds what was summed for `L` channels from `channel` on to the kernel's gradient.
-#[inline(always)]
-fn add_taps<const L: usize>(sums: &[[f32; L]; 9], channels: usize, channel: usize, d_kernel: &mut [f32]) {
-    for (tap, sums) in sums.iter().enumerate() {
-        for (value, sum) in d_kernel[tap * channels + channel..].iter_mut().zip(sums) {
-            *value += sum;
-        }
-    }
-}
-
-/// With another stride the gradient of every output goes to the nine pixels that it has seen.
-fn scatter(
-    shape: ConvShape,
-    here: &Here,
-    previous: &mut Previous,
-    kernel: &[f32],
-    d_kernel: &mut [f32],
-    scratch: &mut Scratch,
-) {
     let (height, width) = padded(shape);
     let channels = shape.input.channels;
     let map = at_least(&mut scratch.input, height * width * channels);
@@ -155,9 +54,15 @@ fn scatter(
             here.norm.apply_pixel(d_z, y, d_y);
         }
         d_map.fill(0.0);
-        for_lanes!(channels, |channel, L| {
-            gradients_of::<L>(shape, channel, map, d_y, kernel, d_kernel, d_map);
-        });
+        let mut channel = 0;
+        while channel + LANES <= channels {
+            gradients_of::<LANES>(shape, channel, map, d_y, kernel, d_kernel, d_map);
+            channel += LANES;
+        }
+        while channel < channels {
+            gradients_of::<1>(shape, channel, map, d_y, kernel, d_kernel, d_map);
+            channel += 1;
+        }
         back(shape, map, d_map, picture, previous);
     }
 }
@@ -168,14 +73,21 @@ fn correlate(shape: ConvShape, map: &[f32], kernel: &[f32], output: &mut [f32]) 
     let line = width * channels;
     for (row, output) in output.chunks_exact_mut(shape.output.width * channels).enumerate() {
         let rows = &map[row * shape.stride * line..][..3 * line];
-        for_lanes!(channels, |channel, L| { row_of::<L>(shape, channel, rows, kernel, output) });
+        let mut channel = 0;
+        while channel + LANES <= channels {
+            row_of::<LANES>(shape, channel, rows, kernel, output);
+            channel += LANES;
+        }
+        while channel < channels {
+            row_of::<1>(shape, channel, rows, kernel, output);
+            channel += 1;
+        }
     }
 }
 
-/// Every window of three pixels in a padded row, `stride` pixels apart.
 #[inline(always)]
-fn windows(row: &[f32], channels: usize, stride: usize) -> impl Iterator<Item = &[f32]> {
-    row.windows(3 * channels).step_by(stride * channels)
+fn lanes<const L: usize>(values: &[f32], at: usize) -> [f32; L] {
+    *values[at..].first_chunk::<L>().expect("the caller sized the map")
 }
 
 /// One row of outputs for `L` channels from `channel` on; `rows` are the three padded rows that it looks at.
@@ -192,13 +104,12 @@ fn row_of<const L: usize>(
     let weights: [[f32; L]; 9] = std::array::from_fn(|tap| lanes(kernel, tap * channels + channel));
     let (first, rest) = rows.split_at(line);
     let (second, third) = rest.split_at(line);
-    let windows = |row| windows(row, channels, shape.stride);
-    let windows = windows(first).zip(windows(second)).zip(windows(third));
-    for (output, ((first, second), third)) in output.chunks_exact_mut(channels).zip(windows) {
+    for (column, output) in output.chunks_exact_mut(channels).enumerate() {
+        let at = column * shape.stride * channels + channel;
         let mut sums = [0.0; L];
         for (row, values) in [first, second, third].into_iter().enumerate() {
             for tap in 0..3 {
-                let values: [f32; L] = lanes(values, tap * channels + channel);
+                let values: [f32; L] = lanes(values, at + tap * channels);
                 for lane in 0..L {
                     sums[lane] = mul_add(weights[row * 3 + tap][lane], values[lane], sums[lane]);
                 }
@@ -248,5 +159,9 @@ fn gradients_of<const L: usize>(
             }
         }
     }
-    add_taps(&sums, channels, channel, d_kernel);
+    for (tap, sums) in sums.iter().enumerate() {
+        for (value, sum) in d_kernel[tap * channels + channel..].iter_mut().zip(sums) {
+            *value += sum;
+        }
+    }
 }
