@@ -9,7 +9,7 @@ use crate::kernels::simd::{self, F32x4};
 use std::array::from_fn;
 
 /// Rows that are transposed together, so that every line of the output is written in runs.
-pub const TILE: usize = 16;
+const TILE: usize = 16;
 
 /// The position of the first NaN or infinity.
 pub fn first_not_finite(values: &[f32]) -> Option<usize> {
@@ -23,6 +23,21 @@ pub fn first_not_finite(values: &[f32]) -> Option<usize> {
 pub fn scale_columns(values: &mut [f32], factors: &[f64]) {
     for row in values.chunks_exact_mut(factors.len().max(1)) {
         scale_row(row, factors);
+    }
+}
+
+/// Multiplies each of as many rows of `values` as there are factors by its factor, in `f64`, and rounds.
+pub fn scale_rows(values: &mut [f32], factors: &[f64]) {
+    let length = values.len() / factors.len().max(1);
+    for (row, factor) in values.chunks_exact_mut(length.max(1)).zip(factors) {
+        scale_by(row, *factor);
+    }
+}
+
+#[inline(never)]
+fn scale_by(row: &mut [f32], factor: f64) {
+    for value in row {
+        *value = (f64::from(*value) * factor) as f32;
     }
 }
 

@@ -53,7 +53,7 @@ fn rows(reading: &Reading) -> Vec<Row<'_>> {
 impl Row<'_> {
     fn precision(&self) -> &'static str {
         match self.given.map(|given| &given.kernel) {
-            Some(Kernel::F32(_)) => "f32",
+            Some(Kernel::F32(_) | Kernel::Rows { .. }) => "f32",
             Some(Kernel::Int8 { .. }) => "int8",
             None => "",
         }

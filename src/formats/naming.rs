@@ -7,8 +7,9 @@
 use super::{Dtype, Format, Options, Reading, Tensor, Tensors, contains, options::settle};
 use crate::error::{Decimal, Listed};
 use crate::model::architecture::{BLOCKS, Layer, LayerKind, SHALLOW_REMOVES};
-use crate::model::weights::{BatchNorm, check_finite, fold};
+use crate::model::weights::{BatchNorm, check_finite};
 use crate::model::{Kernel, LayerWeights};
+use crate::numbers::{scale_columns, scale_rows};
 use crate::shape::Padding;
 use crate::{Architecture, Error, Result, Weights};
 
@@ -381,15 +382,17 @@ impl<'a> Parts<'a, '_> {
             let mut kernel = read_kernel(name, tensor, self.scheme, self.layer)?;
             let bias = self.folded(&mut kernel, epsilon)?;
             // Once, behind the folding: what was not finite before is not finite after it, even times zero.
-            check_finite(self.name(Part::Kernel), &kernel)?;
+            if let Kernel::F32(values) | Kernel::Rows { values, .. } = &kernel {
+                check_finite(name, values)?;
+            }
             check_finite(self.name(Part::Bias), &bias)?;
-            (Kernel::F32(kernel), bias)
+            (kernel, bias)
         };
         Ok(LayerWeights { name: self.layer.name.clone(), kernel, bias, range: None })
     }
 
     /// The bias, and batch norm, if there is one, folded into both.
-    fn folded(&mut self, kernel: &mut [f32], epsilon: f64) -> Result<Vec<f32>> {
+    fn folded(&mut self, kernel: &mut Kernel, epsilon: f64) -> Result<Vec<f32>> {
         // In one array, which is let go of as one wherever something is missing.
         let mut found = [const { None }; 5];
         let parts = [Part::Bias, Part::Gamma, Part::Beta, Part::Mean, Part::Variance];
@@ -406,7 +409,13 @@ impl<'a> Parts<'a, '_> {
                     return Err(Error::format("batch norm", problem));
                 }
                 let norm = BatchNorm { gamma: gamma.as_deref(), beta: beta.as_deref(), mean, variance };
-                return Ok(fold(kernel, bias.as_deref().unwrap_or(&[]), &norm, epsilon));
+                let (factors, bias) = norm.factors(bias.as_deref().unwrap_or(&[]), epsilon);
+                match kernel {
+                    Kernel::F32(values) => scale_columns(values, &factors),
+                    Kernel::Rows { values, .. } => scale_rows(values, &factors),
+                    Kernel::Int8 { .. } => {} // has no batch norm beside it
+                }
+                return Ok(bias);
             }
             (Some(_), None) if normed => Part::Variance,
             (None, Some(_)) if normed => Part::Mean,
@@ -421,26 +430,26 @@ impl<'a> Parts<'a, '_> {
     }
 }
 
-/// The kernel as floats, HWIO.
-fn read_kernel(name: &str, tensor: Tensor, scheme: Scheme, layer: &Layer) -> Result<Vec<f32>> {
+/// The kernel as floats. Where outputs stand first, those of 1×1 convolutions stay so: all others become HWIO.
+fn read_kernel(name: &str, tensor: Tensor, scheme: Scheme, layer: &Layer) -> Result<Kernel> {
     let [height, width, inputs, outputs] = layer.kernel_shape().unwrap_or_default();
     let pixels = height * width;
     if !scheme.outputs_first() {
-        return tensor.into_f32(name);
+        return tensor.into_f32(name).map(Kernel::F32);
+    }
+    if pixels == 1 {
+        return Ok(Kernel::Rows { values: tensor.into_f32(name)?, outputs });
     }
     if layer.kind == LayerKind::Depthwise {
         // C1HW → HWC1: the channels go innermost.
-        return tensor.into_transposed_f32(name, inputs, pixels);
+        return tensor.into_transposed_f32(name, inputs, pixels).map(Kernel::F32);
     }
-    // OIHW → (I·H·W)O, and for a window the first axis is then taken apart: I·HW → HW·I, rows of O.
+    // OIHW → (I·H·W)O, and the first axis is then taken apart: I·HW → HW·I, rows of O.
     let kernel = tensor.into_transposed_f32(name, outputs, inputs * pixels)?;
-    if pixels == 1 {
-        return Ok(kernel);
-    }
     let mut window = Vec::with_capacity(kernel.len());
     for row in 0..inputs * pixels {
         let (pixel, input) = (row / inputs, row % inputs);
         window.extend_from_slice(&kernel[(input * pixels + pixel) * outputs..][..outputs]);
     }
-    Ok(window)
+    Ok(Kernel::F32(window))
 }

@@ -244,11 +244,10 @@ impl<'a> Outgoing<'a> {
         Self { name: [layer, "/", part].concat(), dtype, shape: Value::numbers(shape), bytes }
     }
 
-    fn floats(layer: &str, part: &str, shape: &[usize], values: &'a [f32]) -> Self {
-        let bytes = if cfg!(target_endian = "little") {
-            bytemuck::cast_slice(values).into()
-        } else {
-            values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    fn floats(layer: &str, part: &str, shape: &[usize], values: Cow<'a, [f32]>) -> Self {
+        let bytes = match values {
+            Cow::Borrowed(values) if cfg!(target_endian = "little") => bytemuck::cast_slice(values).into(),
+            values => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
         };
         Self::new(layer, part, "F32", shape, bytes)
     }
@@ -275,15 +274,15 @@ pub fn write(weights: &Weights, storage: Storage) -> Result<Vec<u8>> {
             Kernel::Int8 { values, scales } => {
                 let bytes = bytemuck::cast_slice(values).into();
                 outgoing.push(Outgoing::new(name, "kernel", "I8", &shape, bytes));
-                outgoing.push(Outgoing::floats(name, "scale", &[scales.len()], scales));
+                outgoing.push(Outgoing::floats(name, "scale", &[scales.len()], scales.into()));
             }
-            Kernel::F32(values) if storage == Storage::F16 => {
-                let bytes = halved(name, values)?.into();
+            floats if storage == Storage::F16 => {
+                let bytes = halved(name, &floats.to_f32())?.into();
                 outgoing.push(Outgoing::new(name, "kernel", "F16", &shape, bytes));
             }
-            Kernel::F32(values) => outgoing.push(Outgoing::floats(name, "kernel", &shape, values)),
+            floats => outgoing.push(Outgoing::floats(name, "kernel", &shape, floats.to_f32())),
         }
-        outgoing.push(Outgoing::floats(name, "bias", &[bias.len()], bias));
+        outgoing.push(Outgoing::floats(name, "bias", &[bias.len()], bias.into()));
     }
     let native = Value::Object(vec![(ENTRY.into(), Value::Text(header.describe().print()))]);
     let mut fields = vec![("__metadata__".into(), native)];

@@ -5,7 +5,7 @@
 //! file's bytes. Next: `naming`.
 
 use crate::error::Listed;
-use crate::numbers::{TILE, transpose, transpose_rows, zeros};
+use crate::numbers::{transpose, zeros};
 use crate::{Error, Result};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -59,6 +59,12 @@ pub trait File {
 
     /// Fills `room` with the bytes from `start` on. False where the file has not so many any more.
     fn read(&self, start: usize, room: &mut [u8]) -> bool;
+
+    /// `len` floats from byte `start` on, where the file can give them at once and need not fill memory that was filled
+    /// with zeros before. There should be room for a line of the cache behind them, as behind [`zeros`].
+    fn floats(&self, _start: usize, _len: usize) -> Option<Vec<f32>> {
+        None
+    }
 }
 
 impl std::fmt::Debug for dyn File + '_ {
@@ -148,7 +154,8 @@ impl<'a> Tensor<'a> {
             Data::Later(dtype, place, file) => (dtype, place, file),
         };
         if dtype.is_as_in_memory() {
-            return Ok(Read::F32(fetched(name, file, place)?));
+            let values = file.floats(place.start, place.len() / dtype.size());
+            return Ok(Read::F32(values.map_or_else(|| fetched(name, file, place), Ok)?));
         }
         Ok(Read::Bytes(dtype, fetched(name, file, place)?.into()))
     }
@@ -173,21 +180,6 @@ impl<'a> Tensor<'a> {
         if rows.checked_mul(columns) != Some(self.len()) {
             return Err(Error::shape(name, &[rows, columns], &self.shape));
         }
-        if let Data::Later(dtype, place, file) = &self.data
-            && dtype.is_as_in_memory()
-        {
-            // Some rows at a time: they are still in the cache when they are turned round.
-            let mut output = zeros(rows * columns);
-            let together = (STRIP / columns.max(1)).next_multiple_of(TILE).min(rows);
-            let mut strip = zeros::<f32>(together * columns);
-            for first in (0..rows).step_by(together.max(1)) {
-                let strip = &mut strip[..together.min(rows - first) * columns];
-                let start = place.start + first * columns * size_of::<f32>();
-                fetch(name, *file, start, bytemuck::cast_slice_mut(strip))?;
-                transpose_rows(strip, columns, &mut output[first..], rows);
-            }
-            return Ok(output);
-        }
         match self.read(name)? {
             Read::F32(values) => Ok(transpose(&values, rows, columns)),
             Read::Bytes(dtype, bytes) => {
@@ -209,9 +201,6 @@ impl<'a> Tensor<'a> {
         }
     }
 }
-
-/// Values of a kernel that are fetched together where it is turned round: 256 KiB, half of a second cache.
-const STRIP: usize = 64 * 1024;
 
 /// The elements of tensor `name`, whose bytes stand at `place`.
 fn fetched<T: bytemuck::Pod + Default>(name: &str, file: &dyn File, place: Range<usize>) -> Result<Vec<T>> {
@@ -369,16 +358,6 @@ mod tests {
             assert_eq!(transposed(later(&whole)), transposed(now()));
             assert!(later(&cut).into_f32("t").unwrap_err().to_string().contains("taken away"));
         }
-        // More than is fetched at once.
-        let (rows, columns) = (37, 5000);
-        let values: Vec<f32> = (0..rows * columns).map(|value| value as f32).collect();
-        let long = Elsewhere(bytemuck::cast_slice(&values).to_vec(), 4 * values.len());
-        let data = Data::Later(Dtype::F32, 0..4 * values.len(), &long);
-        let tensor = Tensor::new("t", vec![rows, columns], data).unwrap();
-        assert_eq!(
-            tensor.into_transposed_f32("t", rows, columns).unwrap(),
-            transpose(&values, rows, columns)
-        );
         let file = Elsewhere(bytes.clone(), 96);
         let tensor = Tensor::new("t", vec![5], Data::Later(Dtype::I8, 7..12, &file)).unwrap();
         assert_eq!(tensor.into_i8("t").unwrap(), [7, 8, 9, 10, 11]);

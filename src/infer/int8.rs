@@ -394,7 +394,7 @@ fn room<T: Default + Clone>(length: usize) -> Result<Vec<T>> {
 fn int8_kernel(layer: &LayerWeights) -> Result<(&[i8], &[f32])> {
     match &layer.kernel {
         Kernel::Int8 { values, scales } => Ok((values, scales)),
-        Kernel::F32(_) => {
+        Kernel::F32(_) | Kernel::Rows { .. } => {
             let name = &layer.name;
             Err(Error::argument(format!("layer `{name}` has no int8 kernel: quantise the network first")))
         }

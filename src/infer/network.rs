@@ -52,16 +52,23 @@ impl Source<'_> {
         }
     }
 
-    /// The kernel of layer `index` in floats, its owner's or taken out.
-    pub fn floats(&mut self, index: usize) -> Option<Vec<f32>> {
-        if let Source::Given(weights) = self
-            && let Kernel::F32(values) = &mut weights.layers.get_mut(index)?.kernel
-        {
-            return Some(std::mem::take(values));
+    /// The kernel of layer `index`, its owner's or taken out.
+    pub fn kernel(&mut self, index: usize) -> Option<Kernel> {
+        match self {
+            Source::Lent(weights) => weights.layers.get(index).map(|layer| layer.kernel.clone()),
+            Source::Given(weights) => {
+                use std::mem::take;
+                Some(match &mut weights.layers.get_mut(index)?.kernel {
+                    Kernel::F32(values) => Kernel::F32(take(values)),
+                    Kernel::Rows { values, outputs } => {
+                        Kernel::Rows { values: take(values), outputs: *outputs }
+                    }
+                    Kernel::Int8 { values, scales } => {
+                        Kernel::Int8 { values: take(values), scales: scales.clone() }
+                    }
+                })
+            }
         }
-        let floats = self.weights().layers.get(index)?.kernel.to_f32().into_owned();
-        self.done(index);
-        Some(floats)
     }
 
     /// Layer `index` is packed and can be had back.

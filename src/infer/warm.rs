@@ -6,8 +6,9 @@
 //! or that a checkpoint of another framework is turned round in.
 
 use super::network::{Network, Precision};
+use crate::kernels::f32::pointwise;
 use crate::model::{Kernel, LayerWeights};
-use crate::numbers::{scale_columns, transpose};
+use crate::numbers::{scale_rows, zeros};
 use crate::{Architecture, Result, Weights};
 
 /// As wide and large as it takes for every loop that matters to run for long enough, packing too.
@@ -35,11 +36,12 @@ pub fn up(precision: Precision) -> Result<()> {
     Ok(())
 }
 
-/// Does what a kernel of another framework's takes: turns zeros round and scales them.
+/// Does what a kernel of another framework's takes: scales zeros and turns them round.
 pub fn checkpoint() {
-    let (rows, columns) = CHECKPOINT;
-    let mut kernel = transpose(&vec![0.0; rows * columns], rows, columns);
-    scale_columns(&mut kernel, &vec![1.0; rows]);
+    let (outputs, inputs) = CHECKPOINT;
+    let mut kernel = zeros(outputs * inputs);
+    scale_rows(&mut kernel, &vec![1.0; outputs]);
+    pointwise::pack_rows_of_inputs(kernel, &vec![0.0; outputs]);
 }
 
 #[cfg(test)]

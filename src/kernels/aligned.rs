@@ -38,19 +38,18 @@ impl<T: Copy + Default> Aligned<T> {
         Some(Self::zeros(len))
     }
 
-    /// `values`, moved to the first cache line of their memory; somewhere else where that has no room (see [`zeros`]).
-    pub fn moved(values: Vec<T>) -> Self {
-        let len = values.len();
-        let mut moved = Self::within(values, len);
-        moved.memory.copy_within(..len, moved.start);
-        moved
+    /// `len` values, whatever they are, in `memory`; somewhere else where that is too small for them (see [`zeros`]).
+    pub fn within(memory: Vec<T>, len: usize) -> Self {
+        Self::rearranged(memory, len, |_, _| ())
     }
 
-    /// `len` values, whatever they are, in `memory`; somewhere else where that is too small for them (see [`zeros`]).
-    pub fn within(mut memory: Vec<T>, len: usize) -> Self {
+    /// The same, after `rearrange` has had all of the memory, which still begins with what was in it, and the place in it
+    /// where the first value will be.
+    pub fn rearranged(mut memory: Vec<T>, len: usize, rearrange: impl FnOnce(&mut [T], usize)) -> Self {
         memory.resize(len + line::<T>(), T::default());
         let start = memory.as_ptr().align_offset(LINE).min(line::<T>());
         memory.truncate(start + len);
+        rearrange(&mut memory, start);
         Self { memory, start }
     }
 }
@@ -82,9 +81,6 @@ mod tests {
             assert_eq!((floats.len(), floats.as_ptr().align_offset(LINE)), (len, 0));
             assert!(floats.iter().all(|&value| value == 0.0));
             assert_eq!(*Aligned::<f32>::try_zeros(len).unwrap(), *floats);
-            let values: Vec<f32> = (0..len).map(|value| value as f32).collect();
-            let moved = Aligned::moved(values.clone());
-            assert_eq!((&*moved, moved.as_ptr().align_offset(LINE)), (&*values, 0));
             let bytes = Aligned::within(vec![1_i8; len], len);
             assert_eq!((bytes.len(), bytes.as_ptr().align_offset(LINE)), (len, 0));
         }

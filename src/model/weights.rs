@@ -5,15 +5,24 @@
 //! every value being finite.
 
 use super::architecture::{Architecture, Layer};
-use crate::numbers::{first_not_finite, scale_columns};
+use crate::numbers::{first_not_finite, scale_columns, transpose};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// The kernel of one layer, HWIO (depthwise `[3, 3, C, 1]`), outputs innermost.
-#[derive(Clone, Debug, PartialEq)]
+/// The kernel of one layer, HWIO (depthwise `[3, 3, C, 1]`), outputs innermost. Two are equal where their weights are,
+/// in whichever order they stand.
+#[derive(Clone, Debug)]
 pub enum Kernel {
     /// One number a weight.
     F32(Vec<f32>),
+    /// One number a weight of a 1×1 kernel, OI as PyTorch has it: a row of inputs for every output. It need not be
+    /// turned round before it is packed; [`to_f32`](Kernel::to_f32) gives it like any other.
+    Rows {
+        /// The numbers.
+        values: Vec<f32>,
+        /// Rows.
+        outputs: usize,
+    },
     /// One byte a weight: `weight = value · scale[channel]`, −127 to 127, one scale per output channel
     /// (per channel where depthwise).
     Int8 {
@@ -28,7 +37,7 @@ impl Kernel {
     /// Number of weights.
     pub fn len(&self) -> usize {
         match self {
-            Kernel::F32(values) => values.len(),
+            Kernel::F32(values) | Kernel::Rows { values, .. } => values.len(),
             Kernel::Int8 { values, .. } => values.len(),
         }
     }
@@ -38,15 +47,30 @@ impl Kernel {
         self.len() == 0
     }
 
-    /// The weights as floats; an int8 kernel is multiplied out.
+    /// The weights as floats, HWIO; an int8 kernel is multiplied out.
     pub fn to_f32(&self) -> std::borrow::Cow<'_, [f32]> {
         match self {
             Kernel::F32(values) => values.into(),
+            Kernel::Rows { values, outputs } => {
+                transpose(values, *outputs, values.len() / (*outputs).max(1)).into()
+            }
             Kernel::Int8 { values, scales } => {
                 let multiply =
                     |(index, &value): (usize, &i8)| f32::from(value) * scales[index % scales.len()];
                 values.iter().enumerate().map(multiply).collect::<Vec<_>>().into()
             }
+        }
+    }
+}
+
+impl PartialEq for Kernel {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Kernel::Int8 { values, scales }, Kernel::Int8 { values: others, scales: their_scales }) => {
+                values == others && scales == their_scales
+            }
+            (Kernel::Int8 { .. }, _) | (_, Kernel::Int8 { .. }) => false,
+            _ => self.to_f32() == other.to_f32(),
         }
     }
 }
@@ -141,7 +165,7 @@ fn check_layer(layer: &Layer, given: &LayerWeights) -> Result<()> {
 
 fn check_values(layer: &LayerWeights) -> Result<()> {
     let (part, values) = match &layer.kernel {
-        Kernel::F32(values) => ("/kernel", values),
+        Kernel::F32(values) | Kernel::Rows { values, .. } => ("/kernel", values),
         Kernel::Int8 { scales, .. } => ("/scale", scales),
     };
     check_finite(&[&layer.name, part].concat(), values)?;
@@ -168,21 +192,32 @@ pub struct BatchNorm<'a> {
     pub variance: &'a [f32],
 }
 
-/// Folds batch norm into the kernel before it, in `f64`: `kernel · s` and `(bias − mean) · s + beta` with
-/// `s = gamma / sqrt(variance + epsilon)`. The kernel's outputs are innermost; `bias` may be empty (zeros).
+impl BatchNorm<'_> {
+    /// What every output of the kernel before is multiplied with, `s = gamma / sqrt(variance + epsilon)`, and the bias
+    /// that then takes batch norm's place, `(bias − mean) · s + beta`, both in `f64`; `bias` may be empty (zeros).
+    pub fn factors(&self, bias: &[f32], epsilon: f64) -> (Vec<f64>, Vec<f32>) {
+        let at = |values: Option<&[f32]>, channel: usize, absent: f64| {
+            values.map_or(absent, |values| f64::from(values[channel]))
+        };
+        let channels = self.mean.len();
+        let scale: Vec<f64> = (0..channels)
+            .map(|channel| {
+                at(self.gamma, channel, 1.0) / (f64::from(self.variance[channel]) + epsilon).sqrt()
+            })
+            .collect();
+        let folded = |channel: usize| {
+            let bias = bias.get(channel).copied().map_or(0.0, f64::from);
+            let shifted = (bias - f64::from(self.mean[channel])) * scale[channel];
+            (shifted + at(self.beta, channel, 0.0)) as f32
+        };
+        let bias = (0..channels).map(folded).collect();
+        (scale, bias)
+    }
+}
+
+/// Folds batch norm into the kernel before it, whose outputs are innermost, and gives the bias.
 pub fn fold(kernel: &mut [f32], bias: &[f32], norm: &BatchNorm, epsilon: f64) -> Vec<f32> {
-    let channels = norm.mean.len();
-    let at = |values: Option<&[f32]>, channel: usize, absent: f64| {
-        values.map_or(absent, |values| f64::from(values[channel]))
-    };
-    let scale: Vec<f64> = (0..channels)
-        .map(|channel| at(norm.gamma, channel, 1.0) / (f64::from(norm.variance[channel]) + epsilon).sqrt())
-        .collect();
-    scale_columns(kernel, &scale);
-    let folded = |channel: usize| {
-        let bias = bias.get(channel).copied().map_or(0.0, f64::from);
-        let shifted = (bias - f64::from(norm.mean[channel])) * scale[channel];
-        (shifted + at(norm.beta, channel, 0.0)) as f32
-    };
-    (0..channels).map(folded).collect()
+    let (factors, bias) = norm.factors(bias, epsilon);
+    scale_columns(kernel, &factors);
+    bias
 }

@@ -25,8 +25,9 @@
 //! Next: the following depthwise convolution, or the answers: the classifier is a pointwise with one pixel.
 
 use super::Bounds;
-use crate::kernels::aligned::Aligned;
+use crate::kernels::aligned::{Aligned, zeros};
 use crate::kernels::simd::F32x4;
+use crate::numbers::transpose_rows;
 use crate::shape::Activation;
 use std::array::from_fn;
 
@@ -71,15 +72,10 @@ impl Packed {
 
 /// Packs `kernel` (`[inputs, outputs]`) and `bias` (`[outputs]`), in the memory of `kernel` where that is enough: it mostly
 /// is where it came from [`zeros`](crate::kernels::aligned::zeros), and then a whole network is packed without being held
-/// twice. The inputs follow from the lengths, of which the kernel's must be a multiple of the bias'.
+/// twice. The inputs follow from the lengths.
 pub fn pack(kernel: Vec<f32>, bias: &[f32]) -> Packed {
     let outputs = bias.len();
     let inputs = kernel.len() / outputs.max(1);
-    if outputs % COLUMNS == 0 {
-        let mut panels = Aligned::moved(kernel);
-        transpose_in_place(panels.as_chunks_mut().0, outputs / COLUMNS);
-        return Packed { inputs, outputs, panels, bias: bias.to_vec() };
-    }
     let whole = outputs / COLUMNS * COLUMNS;
     let last = if outputs > whole { width(outputs - whole) } else { 0 };
     let rows = kernel.clone();
@@ -93,45 +89,29 @@ pub fn pack(kernel: Vec<f32>, bias: &[f32]) -> Packed {
     Packed { inputs, outputs, panels, bias }
 }
 
-/// A row of a panel: a cache line.
-type Line = [f32; COLUMNS];
-
-/// Rows of `columns` lines become columns, cycle by cycle of the permutation that this is: nothing is held twice, and
-/// every line is read and written once.
-fn transpose_in_place(lines: &mut [Line], columns: usize) {
-    let mut done = vec![false; lines.len()];
-    for first in 0..lines.len() {
-        if !done[first] {
-            let mut carried = (lines[first], first);
-            while !done[first] {
-                carried = carry(lines, &mut done, columns, carried, first);
+/// As [`pack`], from a kernel `[outputs, inputs]`. Sixteen of its rows are what a panel is made of, and take as much room:
+/// each becomes one where it stands, from the last to the first, because a panel may begin a little later.
+pub fn pack_rows_of_inputs(kernel: Vec<f32>, bias: &[f32]) -> Packed {
+    let (outputs, length) = (bias.len(), kernel.len());
+    let inputs = length / outputs.max(1);
+    let padded =
+        outputs / COLUMNS * COLUMNS + Some(outputs % COLUMNS).filter(|&rest| rest > 0).map_or(0, width);
+    let panels = Aligned::rearranged(kernel, padded * inputs, |memory, start| {
+        let mut rows = zeros(COLUMNS * inputs);
+        for first in (0..outputs).step_by(COLUMNS).rev() {
+            let (count, width) = (COLUMNS.min(outputs - first), width(outputs - first));
+            let (rows, from) = (&mut rows[..count * inputs], first * inputs);
+            rows.copy_from_slice(&memory[from..from + rows.len()]);
+            let panel = &mut memory[start + from..][..width * inputs];
+            if count < width {
+                panel.fill(0.0);
             }
+            transpose_rows(rows, inputs, panel, width);
         }
-    }
-}
-
-/// Some steps of a cycle that ends where it began, at `first`: a line that was taken from a place is put where it belongs,
-/// and the one from there is taken. A function by itself, for cycles may be long, and a browser that has optimised it
-/// meanwhile takes the new code from the next call on.
-#[inline(never)]
-fn carry(
-    lines: &mut [Line],
-    done: &mut [bool],
-    columns: usize,
-    (mut line, mut from): (Line, usize),
-    first: usize,
-) -> (Line, usize) {
-    let rows = lines.len() / columns;
-    for _ in 0..256 {
-        let to = from % columns * rows + from / columns;
-        std::mem::swap(&mut line, &mut lines[to]);
-        done[to] = true;
-        from = to;
-        if to == first {
-            break;
-        }
-    }
-    (line, from)
+    });
+    let mut bias = bias.to_vec();
+    bias.resize(padded, 0.0);
+    Packed { inputs, outputs, panels, bias }
 }
 
 /// Puts rows of `outputs` values into all panels, where they begin with row `first` of `inputs`.
