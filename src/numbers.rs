@@ -59,6 +59,7 @@ pub fn transpose(input: &[f32], rows: usize, columns: usize) -> Vec<f32> {
 
 /// Rows of `columns` values become columns of `output`, whose rows have `rows` values and begin with the first's. In strips
 /// of `TILE` rows: a plain double loop would touch a new line of memory for every element.
+#[inline(never)]
 pub fn transpose_rows(input: &[f32], columns: usize, output: &mut [f32], rows: usize) {
     let mut first = 0;
     for strip in input.chunks((TILE * columns).max(1)) {

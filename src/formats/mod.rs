@@ -133,7 +133,7 @@ impl Format {
 }
 
 /// Whether `needle` occurs in the first 4 KB. The standard library's search is a kilobyte of the class's file.
-pub(crate) fn contains(bytes: &[u8], needle: &[u8]) -> bool {
+fn contains(bytes: &[u8], needle: &[u8]) -> bool {
     bytes[..bytes.len().min(4096)].windows(needle.len()).any(|window| window == needle)
 }
 

@@ -9,7 +9,7 @@ use crate::error::{Decimal, Listed};
 use crate::model::architecture::{BLOCKS, Layer, LayerKind, SHALLOW_REMOVES};
 use crate::model::weights::{BatchNorm, check_finite};
 use crate::model::{Kernel, LayerWeights};
-use crate::numbers::{scale_columns, scale_rows};
+use crate::numbers::{scale_columns, scale_rows, zeros};
 use crate::shape::Padding;
 use crate::{Architecture, Error, Result, Weights};
 
@@ -432,24 +432,22 @@ impl<'a> Parts<'a, '_> {
 
 /// The kernel as floats. Where outputs stand first, those of 1×1 convolutions stay so: all others become HWIO.
 fn read_kernel(name: &str, tensor: Tensor, scheme: Scheme, layer: &Layer) -> Result<Kernel> {
+    let values = tensor.into_f32(name)?;
     let [height, width, inputs, outputs] = layer.kernel_shape().unwrap_or_default();
     let pixels = height * width;
     if !scheme.outputs_first() {
-        return tensor.into_f32(name).map(Kernel::F32);
+        return Ok(Kernel::F32(values));
     }
     if pixels == 1 {
-        return Ok(Kernel::Rows { values: tensor.into_f32(name)?, outputs });
+        return Ok(Kernel::Rows { values, outputs });
     }
-    if layer.kind == LayerKind::Depthwise {
-        // C1HW → HWC1: the channels go innermost.
-        return tensor.into_transposed_f32(name, inputs, pixels).map(Kernel::F32);
+    // OIHW → HWIO; C1HW → HWC1 is the same with one input.
+    let (inputs, outputs) =
+        if layer.kind == LayerKind::Depthwise { (outputs, inputs) } else { (inputs, outputs) };
+    let mut kernel = zeros(values.len());
+    for (index, value) in values.into_iter().enumerate() {
+        let (pixel, input, output) = (index % pixels, index / pixels % inputs, index / pixels / inputs);
+        kernel[(pixel * inputs + input) * outputs + output] = value;
     }
-    // OIHW → (I·H·W)O, and the first axis is then taken apart: I·HW → HW·I, rows of O.
-    let kernel = tensor.into_transposed_f32(name, outputs, inputs * pixels)?;
-    let mut window = Vec::with_capacity(kernel.len());
-    for row in 0..inputs * pixels {
-        let (pixel, input) = (row / inputs, row % inputs);
-        window.extend_from_slice(&kernel[(input * pixels + pixel) * outputs..][..outputs]);
-    }
-    Ok(Kernel::F32(window))
+    Ok(Kernel::F32(kernel))
 }

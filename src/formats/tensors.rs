@@ -1,11 +1,10 @@
 //! Named tensors, as a parser hands them to `naming`: shapes checked against the bytes before any byte is read.
 //!
 //! Goes in: names, shapes and little-endian bytes borrowed from the file (or values that a parser had to unpack).
-//! Comes out: `Vec<f32>` in the order of axes that is asked for, decoded or transposed into it straight from the
-//! file's bytes. Next: `naming`.
+//! Comes out: `Vec<f32>` in the file's order of axes, decoded straight from its bytes. Next: `naming`.
 
 use crate::error::Listed;
-use crate::numbers::{transpose, zeros};
+use crate::numbers::zeros;
 use crate::{Error, Result};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -171,23 +170,6 @@ impl<'a> Tensor<'a> {
         }
     }
 
-    /// A matrix of `rows × columns` turned into `columns × rows`: OIHW with one pixel becomes HWIO, and C1HW with
-    /// `rows` channels becomes HWC1.
-    ///
-    /// # Errors
-    /// Where the elements are no floats, or not `rows · columns`.
-    pub fn into_transposed_f32(self, name: &str, rows: usize, columns: usize) -> Result<Vec<f32>> {
-        if rows.checked_mul(columns) != Some(self.len()) {
-            return Err(Error::shape(name, &[rows, columns], &self.shape));
-        }
-        match self.read(name)? {
-            Read::F32(values) => Ok(transpose(&values, rows, columns)),
-            Read::Bytes(dtype, bytes) => {
-                decode(name, dtype, &bytes).map(|values| transpose(&values, rows, columns))
-            }
-        }
-    }
-
     /// The elements as signed bytes.
     ///
     /// # Errors
@@ -323,8 +305,6 @@ mod tests {
             let data = || Data::Bytes(Dtype::F32, shifted[start..].into());
             let tensor = || Tensor::new("t", vec![33, 17], data()).unwrap();
             assert_eq!(tensor().into_f32("t").unwrap(), values);
-            let transposed = tensor().into_transposed_f32("t", 33, 17).unwrap();
-            assert!((0..33 * 17).all(|i| transposed[i] == values[i % 33 * 17 + i / 33]));
         }
     }
 
@@ -353,9 +333,6 @@ mod tests {
             let now = || tensor(Data::Bytes(dtype, bytes[place.clone()].into()));
             let later = |file| tensor(Data::Later(dtype, place.clone(), file));
             assert_eq!(later(&whole).into_f32("t").unwrap(), now().into_f32("t").unwrap());
-            let (rows, columns) = (3, shape[1]);
-            let transposed = |tensor: Tensor| tensor.into_transposed_f32("t", rows, columns).unwrap();
-            assert_eq!(transposed(later(&whole)), transposed(now()));
             assert!(later(&cut).into_f32("t").unwrap_err().to_string().contains("taken away"));
         }
         let file = Elsewhere(bytes.clone(), 96);

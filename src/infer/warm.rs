@@ -2,20 +2,14 @@
 //! until then it runs at a third of its speed. Where the kernels have run before the real network is there, its first
 //! answer comes sooner.
 //!
-//! Goes in: a [`Precision`]. Comes out: nothing but time spent, in the kernels that a network of this precision runs in,
-//! or that a checkpoint of another framework is turned round in.
+//! Goes in: a [`Precision`]. Comes out: nothing but time spent, in the kernels that a network of this precision runs in.
 
 use super::network::{Network, Precision};
-use crate::kernels::f32::pointwise;
 use crate::model::{Kernel, LayerWeights};
-use crate::numbers::{scale_rows, zeros};
 use crate::{Architecture, Result, Weights};
 
 /// As wide and large as it takes for every loop that matters to run for long enough, packing too.
 const SIZE: (f64, usize) = (0.5, 64);
-
-/// Outputs and inputs of a kernel that is turned round and scaled, likewise.
-const CHECKPOINT: (usize, usize) = (256, 512);
 
 /// Runs a small network of zeros, packing and all.
 pub fn up(precision: Precision) -> Result<()> {
@@ -36,14 +30,6 @@ pub fn up(precision: Precision) -> Result<()> {
     Ok(())
 }
 
-/// Does what a kernel of another framework's takes: scales zeros and turns them round.
-pub fn checkpoint() {
-    let (outputs, inputs) = CHECKPOINT;
-    let mut kernel = zeros(outputs * inputs);
-    scale_rows(&mut kernel, &vec![1.0; outputs]);
-    pointwise::pack_rows_of_inputs(kernel, &vec![0.0; outputs]);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,6 +38,5 @@ mod tests {
     fn it_runs_in_both_precisions() {
         up(Precision::F32).unwrap();
         up(Precision::Int8).unwrap();
-        checkpoint();
     }
 }

@@ -76,18 +76,13 @@ impl Arrival {
 
     fn warm_up(&self, beginning: &[u8]) {
         thread_local! {
-            static DONE: Cell<[bool; 3]> = const { Cell::new([false; 3]) };
+            static DONE: Cell<[bool; 2]> = const { Cell::new([false; 2]) };
         }
-        let mut done = DONE.get();
-        let mut first = |place: usize| !std::mem::replace(&mut done[place], true);
         let precision = self.options.precision.unwrap_or_else(|| stored(beginning));
-        let (network, checkpoint) = (first(precision as usize), !is_native(beginning) && first(2));
-        DONE.set(done);
-        if network {
+        let mut done = DONE.get();
+        if !std::mem::replace(&mut done[precision as usize], true) {
+            DONE.set(done);
             let _ = warm::up(precision);
-        }
-        if checkpoint {
-            warm::checkpoint();
         }
     }
 
@@ -162,11 +157,6 @@ fn first_bytes(bytes: &Uint8Array) -> Vec<u8> {
 /// What the header of a native file says of its kernels, wherever it says it.
 fn stored(beginning: &[u8]) -> Precision {
     if beginning.windows(4).any(|four| four == b"\"I8\"") { Precision::Int8 } else { Precision::F32 }
-}
-
-/// Whether a file's header is a native one, whose metadata stands first.
-fn is_native(beginning: &[u8]) -> bool {
-    formats::contains(beginning, b"\"mobilenet\"")
 }
 
 /// The network of a file that stands alone.
