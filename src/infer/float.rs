@@ -48,10 +48,11 @@ impl Packed {
     fn new(layer: &Layer, grid: Grid, kernel: Kernel, bias: &[f32]) -> Self {
         let kernel = match kernel {
             Kernel::F32(kernel) => kernel,
-            Kernel::Rows { values, .. } if layer.shape.kernel == 1 => {
+            // `Weights` holds rows where kernels are 1×1, and nowhere else.
+            Kernel::Rows { values, .. } => {
                 return Packed::Pointwise(pointwise::pack_rows_of_inputs(values, bias), grid);
             }
-            other => other.to_f32().into_owned(),
+            Kernel::Int8 { .. } => Vec::new(), // is no float, and was multiplied out
         };
         match layer.kind {
             LayerKind::Stem | LayerKind::Standard => Packed::Window(window::pack(kernel, bias), grid),
@@ -107,7 +108,7 @@ impl FloatNetwork {
         for (index, layer) in layers.iter().enumerate() {
             let grid = Grid(source.weights().steps.get(index).copied().unwrap_or_default());
             // `Weights` holds one entry per layer with parameters, in order.
-            let kernel = if layer.kind == LayerKind::Pool { None } else { source.kernel(next) };
+            let kernel = if layer.kind == LayerKind::Pool { None } else { source.floats(next) };
             let Some(kernel) = kernel else {
                 packed.push(Packed::Pool(grid));
                 continue;

@@ -52,23 +52,17 @@ impl Source<'_> {
         }
     }
 
-    /// The kernel of layer `index`, its owner's or taken out.
-    pub fn kernel(&mut self, index: usize) -> Option<Kernel> {
-        match self {
-            Source::Lent(weights) => weights.layers.get(index).map(|layer| layer.kernel.clone()),
-            Source::Given(weights) => {
-                use std::mem::take;
-                Some(match &mut weights.layers.get_mut(index)?.kernel {
-                    Kernel::F32(values) => Kernel::F32(take(values)),
-                    Kernel::Rows { values, outputs } => {
-                        Kernel::Rows { values: take(values), outputs: *outputs }
-                    }
-                    Kernel::Int8 { values, scales } => {
-                        Kernel::Int8 { values: take(values), scales: scales.clone() }
-                    }
-                })
+    /// The kernel of layer `index` in floats, its owner's or taken out.
+    pub fn floats(&mut self, index: usize) -> Option<Kernel> {
+        if let Source::Given(weights) = self {
+            let kernel = &mut weights.layers.get_mut(index)?.kernel;
+            if !matches!(kernel, Kernel::Int8 { .. }) {
+                return Some(std::mem::replace(kernel, Kernel::F32(Vec::new())));
             }
         }
+        let floats = self.weights().layers.get(index)?.kernel.to_f32().into_owned();
+        self.done(index);
+        Some(Kernel::F32(floats))
     }
 
     /// Layer `index` is packed and can be had back.

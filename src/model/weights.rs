@@ -157,6 +157,11 @@ fn check_layer(layer: &Layer, given: &LayerWeights) -> Result<()> {
         Err(Error::shape(&[&layer.name, "/", part].concat(), shape, &[found]))
     };
     check("kernel", &shape, given.kernel.len())?;
+    if let Kernel::Rows { values, outputs } = &given.kernel
+        && [1, 1, values.len() / (*outputs).max(1), *outputs] != shape[..]
+    {
+        return Err(Error::shape(&[&layer.name, "/kernel"].concat(), &shape, &[*outputs]));
+    }
     if let Kernel::Int8 { scales, .. } = &given.kernel {
         check("scale", &outputs, scales.len())?;
     }
