@@ -58,12 +58,6 @@ pub trait File {
 
     /// Fills `room` with the bytes from `start` on. False where the file has not so many any more.
     fn read(&self, start: usize, room: &mut [u8]) -> bool;
-
-    /// `len` floats from byte `start` on, where the file can give them at once and need not fill memory that was filled
-    /// with zeros before. There should be room for a line of the cache behind them, as behind [`zeros`].
-    fn floats(&self, _start: usize, _len: usize) -> Option<Vec<f32>> {
-        None
-    }
 }
 
 impl std::fmt::Debug for dyn File + '_ {
@@ -153,8 +147,7 @@ impl<'a> Tensor<'a> {
             Data::Later(dtype, place, file) => (dtype, place, file),
         };
         if dtype.is_as_in_memory() {
-            let values = file.floats(place.start, place.len() / dtype.size());
-            return Ok(Read::F32(values.map_or_else(|| fetched(name, file, place), Ok)?));
+            return Ok(Read::F32(fetched(name, file, place)?));
         }
         Ok(Read::Bytes(dtype, fetched(name, file, place)?.into()))
     }

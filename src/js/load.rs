@@ -12,9 +12,8 @@ use super::options::{self, NetworkOptions};
 use super::value::{Outcome, refuse};
 use crate::formats::{self, File, Format};
 use crate::infer::{Precision, warm};
-use crate::kernels::aligned::line;
 use crate::{Error, Result, Weights};
-use js_sys::{Float32Array, Promise, Uint8Array};
+use js_sys::{Promise, Uint8Array};
 use std::cell::Cell;
 use wasm_bindgen::prelude::*;
 
@@ -130,22 +129,6 @@ impl File for Outside<'_> {
             self.0.subarray(start as u32, (start + room.len()) as u32).copy_to(room);
         }
         there
-    }
-
-    fn floats(&self, start: usize, len: usize) -> Option<Vec<f32>> {
-        let (buffer, start) = (self.0.buffer(), self.0.byte_offset() as usize + start);
-        let there = (buffer.byte_length() as usize).checked_sub(start)? / size_of::<f32>();
-        if there < len || start % size_of::<f32>() != 0 {
-            return None;
-        }
-        // What follows is taken along, so that there is room behind them.
-        let count = there.min(len + line::<f32>());
-        // Asked for once in vain: `to_vec` knows no way to refuse.
-        Vec::<f32>::new().try_reserve_exact(count).ok()?;
-        let mut values =
-            Float32Array::new_with_byte_offset_and_length(&buffer, start as u32, count as u32).to_vec();
-        values.truncate(len);
-        Some(values)
     }
 }
 
