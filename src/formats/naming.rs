@@ -282,10 +282,10 @@ pub(super) fn assemble(
 }
 
 /// What a layer's parameters are called, in the order of [`PARTS`]; empty where the scheme has no such one.
-type Names = [String; PARTS.len()];
+type Names = Vec<String>;
 
 fn names_of(scheme: Scheme, layer: &Layer) -> Names {
-    PARTS.map(|part| scheme.name(&layer.name, layer.kind, part).unwrap_or_default())
+    PARTS.iter().map(|&part| scheme.name(&layer.name, layer.kind, part).unwrap_or_default()).collect()
 }
 
 /// A tensor that no layer has means that this is another network.

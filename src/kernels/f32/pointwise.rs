@@ -76,27 +76,35 @@ impl Packed {
 pub fn pack(kernel: Vec<f32>, bias: &[f32]) -> Packed {
     let outputs = bias.len();
     let inputs = kernel.len() / outputs.max(1);
-    let whole = outputs / COLUMNS * COLUMNS;
-    let last = if outputs > whole { width(outputs - whole) } else { 0 };
     let rows = kernel.clone();
-    let mut panels = Aligned::within(kernel, (whole + last) * inputs);
+    let mut panels = Aligned::within(kernel, padded(outputs) * inputs);
     // Some rows at a time, so that they are read as they lie.
     for (block, rows) in rows.chunks((BLOCK * outputs).max(1)).enumerate() {
         pack_rows(rows, outputs, &mut panels, inputs, block * BLOCK);
     }
+    packed(inputs, panels, bias)
+}
+
+/// Columns of all panels of `outputs` outputs.
+fn padded(outputs: usize) -> usize {
+    let rest = outputs % COLUMNS;
+    outputs - rest + if rest > 0 { width(rest) } else { 0 }
+}
+
+/// A kernel of which the panels are filled.
+fn packed(inputs: usize, panels: Aligned<f32>, bias: &[f32]) -> Packed {
+    let outputs = bias.len();
     let mut bias = bias.to_vec();
-    bias.resize(whole + last, 0.0);
+    bias.resize(padded(outputs), 0.0);
     Packed { inputs, outputs, panels, bias }
 }
 
 /// As [`pack`], from a kernel `[outputs, inputs]`. Sixteen of its rows are what a panel is made of, and take as much room:
 /// each becomes one where it stands, from the last to the first, because a panel may begin a little later.
 pub fn pack_rows_of_inputs(kernel: Vec<f32>, bias: &[f32]) -> Packed {
-    let (outputs, length) = (bias.len(), kernel.len());
-    let inputs = length / outputs.max(1);
-    let padded =
-        outputs / COLUMNS * COLUMNS + Some(outputs % COLUMNS).filter(|&rest| rest > 0).map_or(0, width);
-    let panels = Aligned::rearranged(kernel, padded * inputs, |memory, start| {
+    let outputs = bias.len();
+    let inputs = kernel.len() / outputs.max(1);
+    let panels = Aligned::rearranged(kernel, padded(outputs) * inputs, |memory, start| {
         let mut rows = zeros(COLUMNS * inputs);
         for first in (0..outputs).step_by(COLUMNS).rev() {
             let (count, width) = (COLUMNS.min(outputs - first), width(outputs - first));
@@ -109,9 +117,7 @@ pub fn pack_rows_of_inputs(kernel: Vec<f32>, bias: &[f32]) -> Packed {
             transpose_rows(rows, inputs, panel, width);
         }
     });
-    let mut bias = bias.to_vec();
-    bias.resize(padded, 0.0);
-    Packed { inputs, outputs, panels, bias }
+    packed(inputs, panels, bias)
 }
 
 /// Puts rows of `outputs` values into all panels, where they begin with row `first` of `inputs`.
