@@ -226,3 +226,42 @@ pub fn fold(kernel: &mut [f32], bias: &[f32], norm: &BatchNorm, epsilon: f64) ->
     scale_columns(kernel, &factors);
     bias
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layers(architecture: &Architecture) -> Vec<LayerWeights> {
+        let layer = |layer: Layer| {
+            let length = layer.kernel_shape().unwrap_or_default().iter().product();
+            let (kernel, bias) = (Kernel::F32(vec![0.0; length]), vec![0.0; layer.shape.output.channels]);
+            LayerWeights { name: layer.name, kernel, bias, range: None }
+        };
+        architecture.layers_with_weights().into_iter().map(layer).collect()
+    }
+
+    #[test]
+    fn rows_are_the_same_kernel_in_another_order() {
+        let values: Vec<f32> = (0..15).map(|value| value as f32).collect();
+        let rows = Kernel::Rows { values: transpose(&values, 3, 5), outputs: 5 };
+        assert_eq!(rows.to_f32(), values);
+        assert_eq!(rows, Kernel::F32(values.clone()));
+        assert_ne!(rows, Kernel::Rows { values, outputs: 5 });
+    }
+
+    #[test]
+    fn rows_are_refused_where_a_kernel_is_no_matrix_of_that_many_outputs() {
+        let architecture = Architecture { alpha: 0.25, classes: 10, ..Architecture::default() };
+        let with = |index: usize, outputs: usize| {
+            let mut layers = layers(&architecture);
+            layers[index].kernel = Kernel::Rows { values: vec![0.0; layers[index].kernel.len()], outputs };
+            Weights::new(architecture.clone(), layers).map_err(|error| error.to_string())
+        };
+        // conv1, conv_dw_1 and conv_pw_1, of 8, 8 and 16 outputs.
+        assert!(with(2, 16).is_ok());
+        for (index, outputs) in [(0, 8), (1, 8), (2, 8), (2, 0)] {
+            let sentence = with(index, outputs).unwrap_err();
+            assert!(sentence.contains("/kernel`: expected shape ["), "{sentence}");
+        }
+    }
+}

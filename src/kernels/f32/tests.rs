@@ -5,6 +5,7 @@ use super::*;
 #[cfg(target_arch = "wasm32")]
 use crate::browser_test as test;
 use crate::kernels::{reference, simd::FUSED};
+use crate::numbers::transpose;
 use crate::shape::{ConvShape, Map, Padding};
 
 const ACTIVATIONS: [Activation; 3] = [Activation::None, Activation::Relu, Activation::Relu6];
@@ -36,7 +37,17 @@ fn kernels_come_out_as_they_were_packed() {
     for inputs in [1, 3, 8, 27] {
         for outputs in 1..50 {
             let (kernel, bias) = (random(inputs * outputs, 1), random(outputs, 2));
-            assert_eq!(pointwise::unpack(&pointwise::pack(kernel.clone(), &bias)), kernel);
+            let packed = pointwise::pack(kernel.clone(), &bias);
+            assert_eq!(pointwise::unpack(&packed), kernel);
+            let rows = transpose(&kernel, inputs, outputs);
+            let from_rows = pointwise::pack_rows_of_inputs(rows, &bias);
+            assert_eq!(pointwise::unpack(&from_rows), kernel);
+            // What a last panel is filled up with, too.
+            assert_eq!(from_rows.bytes(), packed.bytes());
+            let (input, mut got, mut wanted) = (random(inputs, 5), vec![0.0; outputs], vec![0.0; outputs]);
+            pointwise::forward(&from_rows, Activation::Relu, &input, &mut got);
+            pointwise::forward(&packed, Activation::Relu, &input, &mut wanted);
+            assert_eq!(got, wanted);
             let (kernel, bias) = (random(9 * outputs, 3), random(outputs, 4));
             assert_eq!(depthwise::unpack(&depthwise::pack(&kernel, &bias)), kernel);
         }
