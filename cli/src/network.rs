@@ -20,13 +20,21 @@ enum ActivationName {
     Relu6,
 }
 
-/// A labels' file, line by line: `label`, or the folder that a class has and its label, `folder<tab>label`.
-pub fn label_lines(path: &Path) -> anyhow::Result<Vec<(Option<String>, String)>> {
+/// A line of a labels' file: `label`, or the folder that a class has before it, `folder<tab>label`.
+pub struct LabelLine {
+    /// The class's folder, where the line says one.
+    pub folder: Option<String>,
+    /// What the class is called.
+    pub label: String,
+}
+
+/// A labels' file, line by line.
+pub fn label_lines(path: &Path) -> anyhow::Result<Vec<LabelLine>> {
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let split = |line: &str| match line.split_once('\t') {
-        Some((folder, label)) => (Some(folder.trim().to_owned()), label.trim().to_owned()),
-        None => (None, line.to_owned()),
+        Some((folder, label)) => LabelLine { folder: Some(folder.trim().into()), label: label.trim().into() },
+        None => LabelLine { folder: None, label: line.into() },
     };
     Ok(lines.map(split).collect())
 }
@@ -80,16 +88,16 @@ impl Known {
     /// Every class's folder, in their order, where each line of the labels' file says one.
     pub fn folders(&self) -> anyhow::Result<Vec<String>> {
         let lines = self.lines()?.unwrap_or_default();
-        Ok(lines.into_iter().map(|(folder, _)| folder).collect::<Option<_>>().unwrap_or_default())
+        Ok(lines.into_iter().map(|line| line.folder).collect::<Option<_>>().unwrap_or_default())
     }
 
     /// What the labels' file says, if there is one.
-    fn lines(&self) -> anyhow::Result<Option<Vec<(Option<String>, String)>>> {
+    fn lines(&self) -> anyhow::Result<Option<Vec<LabelLine>>> {
         self.labels.as_deref().map(label_lines).transpose()
     }
 
     fn options(&self) -> anyhow::Result<Options> {
-        let labels = self.lines()?.map(|lines| lines.into_iter().map(|(_, label)| label).collect());
+        let labels = self.lines()?.map(|lines| lines.into_iter().map(|line| line.label).collect());
         Ok(Options {
             padding: self.padding.map(|name| match name {
                 PaddingName::Same => Padding::Same,

@@ -65,9 +65,9 @@ impl Source {
         let Some(path) = &self.labels else { return Ok(classes.to_vec()) };
         let lines = label_lines(path)?;
         let find = |class: &String| {
-            let found = lines.iter().find(|(folder, _)| folder.as_ref() == Some(class));
+            let found = lines.iter().find(|line| line.folder.as_ref() == Some(class));
             found
-                .map(|(_, label)| label.clone())
+                .map(|line| line.label.clone())
                 .with_context(|| format!("{} has no line for class `{class}`", path.display()))
         };
         classes.iter().map(find).collect()
