@@ -71,7 +71,7 @@ impl Packed {
 }
 
 /// Packs `kernel` (`[inputs, outputs]`) and `bias` (`[outputs]`), in the memory of `kernel` where that is enough: it mostly
-/// is where it came from [`zeros`](crate::kernels::aligned::zeros), and then a whole network is packed without being held
+/// is where it came from [`zeros`], and then a whole network is packed without being held
 /// twice. The inputs follow from the lengths.
 pub fn pack(kernel: Vec<f32>, bias: &[f32]) -> Packed {
     let outputs = bias.len();
