@@ -1,7 +1,9 @@
 // Builds the npm package in pkg/: the variants and readers in their folders, package.json, the licence and the README.
 //
-//   node scripts/build.mjs                    all variants
-//   node scripts/build.mjs simd128 relaxed    some of them
+//   node scripts/build.mjs                    all that the package has
+//   node scripts/build.mjs simd128 relaxed    some of it
+//   node scripts/build.mjs floats             the class without int8 and teaching, for a page that imports
+//                                             pkg/floats/mobilenet.js itself
 //
 // Cargo decides what to compile; wasm-bindgen and wasm-opt run only where the compiled wasm, their
 // versions or the flags have changed since the last build. Ends with a table of sizes.
@@ -11,7 +13,7 @@ import { join } from "node:path";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import { commandLine, duration, Failure, main, root, run, say } from "./lib/shell.mjs";
 import { programVersion, toolEnvironment } from "./lib/tools.mjs";
-import { builds, loaderSize, variantEnvironment } from "./lib/variants.mjs";
+import { builds, loaderSize, packaged, variantEnvironment } from "./lib/variants.mjs";
 
 const pkg = join(root, "pkg");
 const target = "wasm32-unknown-unknown";
@@ -45,7 +47,7 @@ function writePackageJson() {
       "./package.json": "./package.json",
       "./*.wasm": "./*.wasm",
     },
-    files: [...ownFiles(".js", ".d.ts"), "default.safetensors", "LICENSE*", ...builds.map(({ name }) => `${name}/`)],
+    files: [...ownFiles(".js", ".d.ts"), "default.safetensors", "LICENSE*", ...packaged.map(({ name }) => `${name}/`)],
   };
   if (!existsSync(join(pkg, "worker.js"))) delete contents.exports["./worker"];
   else if (!existsSync(join(pkg, "worker.d.ts"))) delete contents.exports["./worker"].types;
@@ -157,8 +159,8 @@ function obstacle({ name }) {
   return startsPool ? null : "src/js starts no pool of threads yet";
 }
 
-/** Builds the named variants (all by default) and what surrounds them. */
-export async function build(names = builds.map(({ name }) => name)) {
+/** Builds the named variants (those of the package by default) and what surrounds them. */
+export async function build(names = packaged.map(({ name }) => name)) {
   const unknown = names.filter((name) => !builds.some((variant) => variant.name === name));
   if (unknown.length) throw new Failure(`build: no variant is called ${unknown.join(", ")}; there are ${builds.map(({ name }) => name).join(", ")}.`);
   for (const variant of builds.filter(({ name }) => names.includes(name))) {

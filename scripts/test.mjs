@@ -11,7 +11,7 @@ import { join, relative } from "node:path";
 import { build, checkSizes } from "./build.mjs";
 import { commandLine, duration, Failure, main, root, run, say } from "./lib/shell.mjs";
 import { chromeDriver, firefox, geckoDriver, toolEnvironment } from "./lib/tools.mjs";
-import { variants } from "./lib/variants.mjs";
+import { builds, variants } from "./lib/variants.mjs";
 import { installNpmPackages, setup } from "./setup.mjs";
 
 const wasm = ["--target", "wasm32-unknown-unknown"];
@@ -91,6 +91,11 @@ const steps = [
   { name: "clippy", what: "clippy, native", run: () => command("cargo", ["clippy", "--workspace", "--all-targets", ...deny]) },
   { name: "clippy-wasm", what: "clippy, simd128", run: () => command("cargo", ["clippy", "--lib", "--tests", ...wasm, ...deny]) },
   {
+    name: "clippy-floats",
+    what: "clippy, the class in floats alone",
+    run: () => command("cargo", ["clippy", "--lib", ...wasm, "--no-default-features", "--features", "class", ...deny]),
+  },
+  {
     name: "clippy-relaxed",
     what: "clippy, relaxed SIMD",
     run: () => command("cargo", ["clippy", "--lib", ...wasm, ...deny], { env: relaxedFlags }),
@@ -113,7 +118,7 @@ const steps = [
       await wasmPackTest("firefox");
     },
   },
-  { name: "build", what: "every variant of the package", run: () => build() },
+  { name: "build", what: "every variant of the package", run: () => build(builds.map(({ name }) => name)) },
   { name: "size", what: "sizes within their limits", needsBuild: true, run: checkSizes },
   ...nodeSteps(),
 ];

@@ -236,12 +236,14 @@ impl Int8Network {
             let (shape, weights) = &block.depthwise;
             let Map { height, channels, .. } = shape.output;
             let pixels = shape.output.pixels();
-            let mut panel = vec![Fast::default(); panel::len(pixels, stored(channels))];
+            let mut panel = vec![Fast::default(); panel::len(pixels, stored(channels), panel::abreast())];
             fast::depthwise(shape, weights, 0..height, before, &mut panel);
             show(&|step, reals| {
                 for (pixel, reals) in reals.chunks_exact_mut(channels).enumerate() {
                     for (channel, real) in reals.iter_mut().enumerate() {
-                        *real = f32::from(panel::get(&panel, pixel, channel, stored(channels))) * step;
+                        *real =
+                            f32::from(panel::get(&panel, pixel, channel, stored(channels), panel::abreast()))
+                                * step;
                     }
                 }
             });
@@ -295,14 +297,15 @@ impl Int8Network {
     }
 }
 
-/// Rows of `output` in a band: few enough for the first-level cache, a whole number of fours of pixels where that
+/// Rows of `output` in a band: few enough for the first-level cache, a whole number of tiles where that
 /// is possible, and never so few that the weights are read again for nothing.
 fn band(output: Map) -> usize {
     let fit = BAND / (output.width * stored(output.channels)).max(1);
     let enough = FEWEST_PIXELS.div_ceil(output.width.max(1));
     let rows = fit.max(enough).clamp(1, output.height.max(1));
-    if rows == output.height || !(rows * output.width).is_multiple_of(panel::PIXELS) {
-        rows.next_multiple_of(panel::PIXELS).min(output.height.max(1))
+    let abreast = panel::abreast();
+    if rows == output.height || !(rows * output.width).is_multiple_of(abreast) {
+        rows.next_multiple_of(abreast).min(output.height.max(1))
     } else {
         rows
     }
@@ -346,7 +349,7 @@ impl Int8Network {
         let mut largest = map_len(last)?;
         for block in blocks {
             let Map { width, channels, .. } = block.depthwise.0.output;
-            panel = panel.max(panel::len(block.rows * width, stored(channels)));
+            panel = panel.max(panel::len(block.rows * width, stored(channels), panel::abreast()));
             last = block.pointwise.0.output;
             largest = largest.max(map_len(last)?);
         }

@@ -6,6 +6,9 @@
 
 use super::float::FloatNetwork;
 use super::int8::Int8Network;
+#[cfg(not(feature = "int8"))]
+use super::int8::{calibrate, is_quantised};
+#[cfg(feature = "int8")]
 use super::quantise::{calibrate, is_quantised};
 use crate::model::{Architecture, Kernel, Layer, Weights};
 use crate::shape::Map;
@@ -19,8 +22,15 @@ pub enum Precision {
     /// 32-bit floats.
     #[default]
     F32,
-    /// 8-bit integers with 32-bit sums.
+    /// 8-bit integers with 32-bit sums. A build without the feature `int8` refuses it.
     Int8,
+}
+
+impl Precision {
+    /// What weights run in where nobody asks for another.
+    pub fn of(weights: &Weights) -> Self {
+        if cfg!(feature = "int8") && weights.is_int8() { Self::Int8 } else { Self::F32 }
+    }
 }
 
 /// Where a frame goes: `resolution × resolution × 3`, dense HWC.

@@ -5,6 +5,7 @@
 //! Goes in: a [`Precision`]. Comes out: nothing but time spent, in the kernels that a network of this precision runs in.
 
 use super::network::{Network, Precision};
+use crate::model::weights::Provenance;
 use crate::model::{Kernel, LayerWeights};
 use crate::{Architecture, Result, Weights};
 
@@ -25,7 +26,7 @@ pub fn up(precision: Precision) -> Result<()> {
         };
         layers.push(LayerWeights { name: layer.name, kernel, bias: vec![0.0; outputs], range: Some(6.0) });
     }
-    let weights = Weights::new(architecture, layers)?;
+    let weights = Weights { architecture, layers, provenance: Provenance::default(), steps: Vec::new() };
     Network::new(&weights, precision)?.run();
     Ok(())
 }

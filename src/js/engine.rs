@@ -39,6 +39,7 @@ pub struct LayerTiming {
 pub struct Engine {
     pub network: Network,
     /// The network as it was loaded, to save it with what was taught; without the kernels that the network itself has.
+    #[cfg(feature = "teach")]
     weights: Weights,
     /// What was shown and learnt.
     pub lessons: Lessons,
@@ -53,12 +54,13 @@ impl Engine {
     /// Packs the weights; `None` leaves the precision as the file has it, and takes all threads.
     pub fn new(mut weights: Weights, precision: Option<Precision>, threads: Option<usize>) -> Result<Self> {
         threads::limit(threads.unwrap_or(usize::MAX));
-        let stored = if weights.is_int8() { Precision::Int8 } else { Precision::F32 };
-        let network = Network::taking(&mut weights, precision.unwrap_or(stored))?;
+        let precision = precision.unwrap_or_else(|| Precision::of(&weights));
+        let network = Network::taking(&mut weights, precision)?;
         let architecture = network.architecture();
         let (side, normalisation) = (architecture.resolution, architecture.normalisation);
         Ok(Self {
             network,
+            #[cfg(feature = "teach")]
             weights,
             lessons: Lessons::default(),
             timings: Timings::default(),
@@ -100,6 +102,7 @@ impl Engine {
     }
 
     /// The network as it was loaded.
+    #[cfg(feature = "teach")]
     pub fn loaded(&self) -> Weights {
         let mut weights = self.weights.clone();
         self.network.restore(&mut weights);

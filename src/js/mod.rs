@@ -14,6 +14,10 @@ mod json;
 pub mod lent;
 mod load;
 mod options;
+#[cfg(feature = "teach")]
+mod teach;
+#[cfg(not(feature = "teach"))]
+#[path = "no_teach.rs"]
 mod teach;
 #[cfg(feature = "threads")]
 pub mod threads;

@@ -31,6 +31,7 @@ const NETWORK: &str = network!();
 const SOURCE: &str = concat!(network!(), " onProgress:function signal:signal integrity:hash cache:cache");
 
 /// Options of `train`, as `TrainOptions` has them.
+#[cfg(feature = "teach")]
 pub const TRAIN: &str = "epochs:count learningRate:number batchSize:count validationSplit:number seed:count \
                          onEpoch:function signal:signal";
 
@@ -154,6 +155,12 @@ pub fn network(method: &str, value: &JsValue) -> Outcome<NetworkOptions> {
 pub fn source(value: &JsValue) -> Outcome<(NetworkOptions, Fields)> {
     let fields = Fields::read("load", value, SOURCE)?;
     Ok((network_fields(&fields), fields))
+}
+
+/// The same, of fields that the class has read: their words are numbers already.
+#[cfg(not(feature = "class"))]
+pub fn source_that_was_read(fields: &JsValue) -> NetworkOptions {
+    network_fields(&Fields::that_were_read(fields))
 }
 
 fn network_fields(fields: &Fields) -> NetworkOptions {

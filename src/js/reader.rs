@@ -24,7 +24,7 @@ pub fn beside(bytes: &[u8]) -> Outcome<Vec<String>> {
 }
 
 /// The native file of a foreign one. `names` and `parts` are the files that it refers to; `options` those of
-/// `MobileNet.load`.
+/// `MobileNet.load`, as the class has read them.
 #[wasm_bindgen(js_name = toNative)]
 pub fn to_native(
     bytes: &[u8],
@@ -32,7 +32,7 @@ pub fn to_native(
     parts: Vec<Uint8Array>,
     options: &JsValue,
 ) -> Outcome<Vec<u8>> {
-    let (options, _) = options::source(options)?;
+    let options = options::source_that_was_read(options);
     let parts: Vec<Vec<u8>> = parts.iter().map(Uint8Array::to_vec).collect();
     let beside: Vec<(&str, &[u8])> =
         names.iter().map(String::as_str).zip(parts.iter().map(Vec::as_slice)).collect();

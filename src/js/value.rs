@@ -49,6 +49,12 @@ impl Fields {
         read_options(method, value, schema).map(Self)
     }
 
+    /// What [`read`](Self::read) gave in another module.
+    #[cfg(not(feature = "class"))]
+    pub fn that_were_read(object: &JsValue) -> Self {
+        Self(object.clone())
+    }
+
     /// The field's value, or `undefined`.
     pub fn get(&self, key: &str) -> JsValue {
         Reflect::get(&self.0, &key.into()).unwrap_or_default()

@@ -90,6 +90,22 @@ describe("real networks in the browser", { skip }, () => {
     );
   }
 
+  test("a foreign file takes the options of load", async () => {
+    const seen = await page.evaluate(async (weights) => {
+      const { load } = await import("/pkg/index.js");
+      const options = { precision: "int8", padding: "symmetric", activation: "relu", normalisation: { mean: 100, deviation: 50, order: "bgr" } };
+      const net = await load({ weights, variant: "relaxed", ...options });
+      const { precision, architecture } = net;
+      net.dispose();
+      return { precision, architecture };
+    }, small[1][0]);
+    assert.equal(seen.precision, "int8");
+    // The graph is believed before the caller; of colours it says nothing.
+    assert.equal(seen.architecture.padding, "same");
+    assert.equal(seen.architecture.activation, "relu6");
+    assert.deepEqual(seen.architecture.normalisation, { mean: [100, 100, 100], deviation: [50, 50, 50], order: "bgr" });
+  });
+
   for (const [variant, cases] of [["simd128", large], ["relaxed", [...large, ...small]], ["threads", large.slice(0, 1)]]) {
     for (const kase of cases) {
       test(`${variant}: ${kase[0]} as ${kase[1]}`, async (context) => {

@@ -51,14 +51,11 @@ impl Packed {
 pub fn pack(kernel: &[f32], bias: &[f32]) -> Packed {
     let channels = bias.len();
     let mut groups = vec![0.0; channels.div_ceil(LANES) * GROUP];
-    for (group, first) in groups.chunks_exact_mut(GROUP).zip((0..channels).step_by(LANES)) {
-        let width = LANES.min(channels - first);
-        let columns = (0..3).flat_map(|kx| (0..3).map(move |ky| ky * 3 + kx));
-        let taps = columns.map(|tap| &kernel[tap * channels + first..]);
-        for (packed, values) in group.chunks_exact_mut(LANES).zip(std::iter::once(&bias[first..]).chain(taps))
-        {
-            packed[..width].copy_from_slice(&values[..width]);
-        }
+    for (channel, &bias) in bias.iter().enumerate() {
+        groups[place(0, channel)] = bias;
+    }
+    for (index, &weight) in kernel.iter().enumerate() {
+        groups[place(1 + turned(index / channels), index % channels)] = weight;
     }
     Packed { channels, groups }
 }
@@ -67,15 +64,18 @@ pub fn pack(kernel: &[f32], bias: &[f32]) -> Packed {
 #[inline]
 pub fn unpack(packed: &Packed) -> Vec<f32> {
     let channels = packed.channels;
-    let mut kernel = vec![0.0; 9 * channels];
-    for (group, first) in packed.groups.chunks_exact(GROUP).zip((0..channels).step_by(LANES)) {
-        let width = LANES.min(channels - first);
-        let columns = (0..3).flat_map(|kx| (0..3).map(move |ky| ky * 3 + kx));
-        for (packed, tap) in group.chunks_exact(LANES).skip(1).zip(columns) {
-            kernel[tap * channels + first..][..width].copy_from_slice(&packed[..width]);
-        }
-    }
-    kernel
+    let weight = |index| packed.groups[place(1 + turned(index / channels), index % channels)];
+    (0..9 * channels).map(weight).collect()
+}
+
+/// Where row `row` of a channel's group has its value.
+fn place(row: usize, channel: usize) -> usize {
+    channel / LANES * GROUP + row * LANES + channel % LANES
+}
+
+/// The number of a tap, counted column by column.
+fn turned(tap: usize) -> usize {
+    tap % 3 * 3 + tap / 3
 }
 
 /// Columns that the windows of one row lie over, border included.

@@ -26,13 +26,14 @@
 
 use super::Bounds;
 use crate::kernels::aligned::{Aligned, zeros};
-use crate::kernels::simd::F32x4;
+use crate::kernels::simd::{F32x4, FUSED, columns};
 use crate::numbers::transpose_rows;
 use crate::shape::Activation;
 use std::array::from_fn;
 
-/// Outputs of a panel.
-const COLUMNS: usize = 16;
+/// Pixels of a tile, and outputs of a panel.
+const ROWS: usize = if FUSED { 6 } else { 2 };
+const COLUMNS: usize = if FUSED { 8 } else { 16 };
 /// Outputs of a last panel that has no more than these.
 const NARROW: usize = 8;
 /// Rows of a kernel that are packed together.
@@ -124,44 +125,43 @@ pub fn pack_rows_of_inputs(kernel: Vec<f32>, bias: &[f32]) -> Packed {
 #[inline(never)]
 fn pack_rows(rows: &[f32], outputs: usize, panels: &mut [f32], inputs: usize, first: usize) {
     for (panel, start) in panels.chunks_mut((COLUMNS * inputs).max(1)).zip((0..outputs).step_by(COLUMNS)) {
-        let columns = start..outputs.min(start + COLUMNS);
-        let rows = rows.chunks_exact(outputs).map(|row| &row[columns.clone()]);
-        if columns.len() == COLUMNS {
+        let end = outputs.min(start + COLUMNS);
+        let width = width(end - start);
+        let panel = &mut panel[first * width..];
+        for (packed, row) in panel.chunks_exact_mut(width).zip(rows.chunks_exact(outputs)) {
+            let row = &row[start..end];
             // A length that the compiler knows: vectors, not a call for every row.
-            let panel = &mut panel.as_chunks_mut::<COLUMNS>().0[first..];
-            for (packed, row) in panel.iter_mut().zip(rows) {
-                packed.copy_from_slice(&row[..COLUMNS]);
+            if let (Ok(packed), Ok(row)) =
+                (<&mut [f32; COLUMNS]>::try_from(&mut *packed), <&[f32; COLUMNS]>::try_from(row))
+            {
+                *packed = *row;
+                continue;
             }
-            continue;
-        }
-        let width = width(columns.len());
-        for (packed, row) in panel.chunks_exact_mut(width).skip(first).zip(rows) {
             packed.fill(0.0);
             packed[..row.len()].copy_from_slice(row);
         }
     }
 }
 
-/// The kernel that was packed, `[inputs, outputs]`.
+/// The kernel that was packed, `[inputs, outputs]`. Nobody waits for it.
 #[inline]
 pub fn unpack(packed: &Packed) -> Vec<f32> {
     let Packed { inputs, outputs, .. } = *packed;
     let mut kernel = vec![0.0; inputs * outputs];
-    for (panel, _, first) in panels(packed) {
-        let columns = first..outputs.min(first + COLUMNS);
-        let rows = panel.chunks_exact(width(columns.len()));
-        for (packed, row) in rows.zip(kernel.chunks_exact_mut(outputs)) {
-            row[columns.clone()].copy_from_slice(&packed[..columns.len()]);
+    for output in 0..outputs {
+        for (input, value) in column(packed, output).into_iter().enumerate() {
+            kernel[input * outputs + output] = value;
         }
     }
     kernel
 }
 
 /// What one output takes of each input.
+#[inline]
 pub fn column(packed: &Packed, output: usize) -> Vec<f32> {
-    let first = output / COLUMNS * COLUMNS;
-    let rows = packed.panels[first * packed.inputs..].chunks_exact(width(packed.outputs - first));
-    rows.take(packed.inputs).map(|row| row[output - first]).collect()
+    let (lane, width) = (output % COLUMNS, width(packed.outputs - (output - output % COLUMNS)));
+    let panel = &packed.panels[(output - lane) * packed.inputs..];
+    (0..packed.inputs).map(|input| panel[input * width + lane]).collect()
 }
 
 /// Every panel with its bias and its first output.
@@ -178,8 +178,8 @@ pub fn forward(packed: &Packed, activation: Activation, input: &[f32], output: &
     for (panel, bias, first) in panels(packed) {
         let to = Columns { first, end: outputs.min(first + COLUMNS), outputs };
         match width(to.end - first) {
-            NARROW => sweep::<4, { NARROW / 4 }>((panel, bias), bounds, input, inputs, output, to),
-            _ => sweep::<2, { COLUMNS / 4 }>((panel, bias), bounds, input, inputs, output, to),
+            COLUMNS => sweep::<ROWS, { COLUMNS / 4 }>((panel, bias), bounds, input, inputs, output, to),
+            _ => sweep::<4, { NARROW / 4 }>((panel, bias), bounds, input, inputs, output, to),
         }
     }
 }
@@ -210,8 +210,12 @@ fn sweep<const ROWS: usize, const VECTORS: usize>(
             store(sums, bounds, next, to);
         }
     }
-    let rooms = rooms.into_remainder().chunks_exact_mut(to.outputs);
-    for (pixel, next) in tiles.remainder().chunks_exact(inputs).zip(rooms) {
+    let (input, output) = (tiles.remainder(), rooms.into_remainder());
+    if ROWS > 4 {
+        // Most maps have four pixels more than a number of sixes.
+        return sweep::<4, VECTORS>((panel, bias), bounds, input, inputs, output, to);
+    }
+    for (pixel, next) in input.chunks_exact(inputs).zip(output.chunks_exact_mut(to.outputs)) {
         let [sums] = tile::<1, VECTORS>([pixel], panel, bias);
         store(sums, bounds, next, to);
     }
@@ -225,6 +229,9 @@ fn tile<const ROWS: usize, const VECTORS: usize>(
     bias: &[f32],
 ) -> [[F32x4; VECTORS]; ROWS] {
     let (kernel, _) = panel.as_chunks::<4>().0.as_chunks::<VECTORS>();
+    if FUSED {
+        return fused(pixels, kernel, bias);
+    }
     let mut sums = [from_fn(|vector| F32x4::load(&bias[4 * vector..])); ROWS];
     let mut step = |kernel: &[[f32; 4]; VECTORS], values: [f32; ROWS]| {
         let kernel: [F32x4; VECTORS] = from_fn(|vector| F32x4::load(&kernel[vector]));
@@ -263,6 +270,27 @@ fn tile<const ROWS: usize, const VECTORS: usize>(
     for (index, kernel) in rest.iter().enumerate() {
         step(kernel, pixels.map(|pixel| pixel[4 * fours.len() + index]));
     }
+    sums
+}
+
+/// As [`tile`], where a multiply-add is one instruction: there is no product to keep, so that twelve sums, two vectors of
+/// the kernel and one value fill the registers.
+#[inline(always)]
+fn fused<const ROWS: usize, const VECTORS: usize>(
+    pixels: [&[f32]; ROWS],
+    kernel: &[[[f32; 4]; VECTORS]],
+    bias: &[f32],
+) -> [[F32x4; VECTORS]; ROWS] {
+    let mut sums = [from_fn(|vector| F32x4::load(&bias[4 * vector..])); ROWS];
+    columns(pixels, kernel, |values, kernel| {
+        let kernel: [F32x4; VECTORS] = from_fn(|vector| F32x4::load(&kernel[vector]));
+        for (row, sums) in sums.iter_mut().enumerate() {
+            let value = values.splat(row);
+            for (sum, kernel) in sums.iter_mut().zip(kernel) {
+                *sum = value.mul_add(kernel, *sum);
+            }
+        }
+    });
     sums
 }
 

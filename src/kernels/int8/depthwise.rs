@@ -64,26 +64,30 @@ pub fn pack(kernel: &[i8], bias: &[i16], factor: &[i16]) -> Packed {
     Packed { values }
 }
 
-/// Writes the output rows `rows` as a panel whose first pixel is the first of them. `input` is the whole map, its
-/// channels [stored].
+/// Writes the output rows `rows` as a panel of `abreast` pixels whose first pixel is the first of them. `input` is the
+/// whole map, its channels [stored].
 pub fn forward<C: Cell>(
     shape: &ConvShape,
     packed: &Packed,
     rows: Range<usize>,
     input: &[u8],
     panel: &mut [C],
+    abreast: usize,
 ) {
     let channels = stored(shape.input.channels);
     let width = shape.output.width;
     let first = rows.start;
-    let panel = &mut panel[..panel::len(rows.len() * width, channels)];
+    let panel = &mut panel[..panel::len(rows.len() * width, channels, abreast)];
     for y in rows {
         let window = Window::new(shape, y, input, channels);
         let pixel = (y - first) * width;
         for (group, values) in packed.values.chunks_exact(ROWS * GROUP).enumerate() {
-            let mut out = Out { pixel, channel: group * GROUP, channels, panel: &mut *panel };
+            let at = panel::offset::<C>(pixel, group * GROUP, channels, abreast);
+            let left = abreast - pixel % abreast;
+            let skip = (channels - C::RUN) * abreast;
+            let mut out = Out { at, left, abreast, skip, panel: &mut *panel };
             if shape.stride == 1 {
-                stride_1(&window, group * GROUP, values, &mut out);
+                stride_1(&window, group * GROUP, values, shape, &mut out);
             } else {
                 stride_2(&window, group * GROUP, values, shape, &mut out);
             }
@@ -110,11 +114,13 @@ impl<'a> Window<'a> {
         Self { rows, inside, channels }
     }
 
-    /// The columns from `first` on, each as three slices of a pixel's channels.
+    /// Eight channels from `channel` on of each column.
     #[inline(always)]
-    fn columns(&self, first: usize) -> impl Iterator<Item = [&'a [u8]; 3]> {
-        let [a, b, c] = self.rows.map(|row| row[first * self.channels..].chunks_exact(self.channels));
-        a.zip(b).zip(c).map(|((a, b), c)| [a, b, c])
+    fn columns(&self, channel: usize) -> impl Iterator<Item = [I16x8; 3]> {
+        let (rows, length) = (self.rows, self.rows[0].len());
+        (channel..length)
+            .step_by(self.channels)
+            .map(move |at| rows.map(|row| I16x8::load_u8(&row[at..length])))
     }
 
     /// The three weights of each column, zero where the row is outside, then bias and factor.
@@ -130,18 +136,25 @@ impl<'a> Window<'a> {
 
 /// Where the next output of a row goes.
 struct Out<'a, C> {
-    pixel: usize,
-    channel: usize,
-    channels: usize,
+    at: usize,
+    /// Pixels up to the last of those abreast, itself included.
+    left: usize,
+    abreast: usize,
+    /// From the end of those to the next.
+    skip: usize,
     panel: &'a mut [C],
 }
 
 impl<C: Cell> Out<'_, C> {
     #[inline(always)]
     fn put(&mut self, sum: I16x8, factor: I16x8) {
-        let at = panel::offset(self.pixel, self.channel, self.channels);
-        C::put(sum.mul_q15(factor), &mut self.panel[at..]);
-        self.pixel += 1;
+        C::put(sum.mul_q15(factor), &mut self.panel[self.at..], self.abreast);
+        self.at += C::RUN;
+        self.left -= 1;
+        if self.left == 0 {
+            self.at += self.skip;
+            self.left = self.abreast;
+        }
     }
 }
 
@@ -152,41 +165,34 @@ fn add(sum: I16x8, column: [I16x8; 3], weights: [I16x8; 3]) -> I16x8 {
     sum.add(a.mul(weights[0])).add(b.mul(weights[1])).add(c.mul(weights[2]))
 }
 
-fn stride_1<C: Cell>(window: &Window, channel: usize, values: &[i16], out: &mut Out<C>) {
+fn stride_1<C: Cell>(window: &Window, channel: usize, values: &[i16], shape: &ConvShape, out: &mut Out<C>) {
     let ([left, middle, right], bias, factor) = window.weights(values);
-    let mut columns = window.columns(0).map(|rows| rows.map(|row| I16x8::load_u8(&row[channel..])));
+    let mut columns = window.columns(channel);
     let Some(first) = columns.next() else { return };
+    let border = [I16x8::splat(0); 3];
     let mut here = add(bias, first, middle);
     let mut next = add(bias, first, left);
-    for column in columns {
+    for _ in 0..shape.output.width {
+        let column = columns.next().unwrap_or(border);
         out.put(add(here, column, right), factor);
         here = add(next, column, middle);
         next = add(bias, column, left);
     }
-    out.put(here, factor);
 }
 
 fn stride_2<C: Cell>(window: &Window, channel: usize, values: &[i16], shape: &ConvShape, out: &mut Out<C>) {
     let ([left, middle, right], bias, factor) = window.weights(values);
-    let load = |rows: [&[u8]; 3]| rows.map(|row| I16x8::load_u8(&row[channel..]));
-    let mut columns = window.columns(0);
+    let mut columns = window.columns(channel);
+    let border = [I16x8::splat(0); 3];
     let mut here = bias;
     if shape.pad_left == 0 {
         let Some(first) = columns.next() else { return };
-        here = add(here, load(first), left);
+        here = add(here, first, left);
     }
-    // Whole outputs: a middle and a right column each, the right one also being the next one's left.
-    let whole = (shape.input.width + shape.pad_left - 1) / 2;
-    for _ in 0..whole {
-        let (Some(second), Some(third)) = (columns.next(), columns.next()) else { return };
-        let (second, third) = (load(second), load(third));
+    for _ in 0..shape.output.width {
+        let [second, third] = [(); 2].map(|()| columns.next().unwrap_or(border));
         out.put(add(add(here, second, middle), third, right), factor);
+        // The right column is also the next one's left.
         here = add(bias, third, left);
-    }
-    if whole < shape.output.width {
-        if let Some(second) = columns.next() {
-            here = add(here, load(second), middle);
-        }
-        out.put(here, factor);
     }
 }

@@ -77,7 +77,8 @@ pub fn reach(kernel: &[i8], outputs: usize) -> Vec<[i32; 2]> {
 /// may be for size; these are compiled here. (What is marked `#[inline]` is compiled where it is called too: nobody waits
 /// for it.)
 pub mod fast {
-    use super::{depthwise, panel::Fast, pointwise};
+    use super::panel::{Fast, abreast};
+    use super::{depthwise, pointwise};
     use crate::shape::ConvShape;
     use std::ops::Range;
 
@@ -89,12 +90,12 @@ pub mod fast {
         input: &[u8],
         panel: &mut [Fast],
     ) {
-        depthwise::forward(shape, packed, rows, input, panel);
+        depthwise::forward(shape, packed, rows, input, panel, abreast());
     }
 
     /// [`pointwise::pack`].
     pub fn pack_pointwise(kernel: &[i8], bias: &[i32], scale: &[f32]) -> pointwise::Packed {
-        pointwise::pack::<Fast>(kernel, bias, scale)
+        pointwise::pack::<Fast>(kernel, bias, scale, abreast())
     }
 
     /// [`pointwise::unpack`].

@@ -2,31 +2,41 @@
 //!
 //! A *map* is bytes, HWC, each pixel's channels filled up to whole groups of eight: what a pointwise convolution
 //! writes and a depthwise one slides along. A *panel* is what a depthwise convolution writes and a pointwise one
-//! reads, pixels in fours so that the inner loop walks straight through memory:
-//! `[four pixels][group of channels][pixel 0..4][channel 0..8]`. Its cells are bytes where the build multiplies
-//! bytes, and 16 bits where it would have to widen them first: [`Fast`] is this build's.
+//! reads, so that the inner loop walks straight through memory: some pixels abreast, a [run](Cell::RUN) of channels of
+//! each in turn, then the next channels; `[pixels/abreast][channels/run][pixel 0..abreast][channel 0..run]`. Its cells
+//! are bytes where the build multiplies bytes, and 16 bits where it would have to widen them first: [`Fast`] is this
+//! build's.
 
 use super::GROUP;
 use crate::kernels::simd::{self, I8x16, I16x8, I32x4};
 
-/// Pixels that a panel holds side by side.
-pub const PIXELS: usize = 4;
+/// Pixels abreast: as many as have their sums in registers.
+pub const FEW: usize = 4;
 
-/// Cells that a panel of `pixels` takes; `channels` as [stored](super::stored).
-pub const fn len(pixels: usize, channels: usize) -> usize {
-    pixels.next_multiple_of(PIXELS) * channels
+/// The same where a dot product of bytes is one instruction, which takes five cycles and begins twice in each: it takes
+/// ten sums or more to keep it busy, and no register for what lies between.
+pub const MANY: usize = 6;
+
+/// Pixels abreast in panels of [`Fast`] cells on this machine.
+pub fn abreast() -> usize {
+    if simd::dot_i8_i7_is_one_instruction() { MANY } else { FEW }
 }
 
-/// Where the eight channels from `channel` on (a multiple of eight) of `pixel` begin.
+/// Cells that a panel of `pixels` takes; `channels` as [stored](super::stored).
+pub const fn len(pixels: usize, channels: usize, abreast: usize) -> usize {
+    pixels.next_multiple_of(abreast) * channels
+}
+
+/// Where the run of channels that begins with `channel` of `pixel` begins.
 #[inline(always)]
-pub const fn offset(pixel: usize, channel: usize, channels: usize) -> usize {
-    (pixel / PIXELS * channels + channel) * PIXELS + pixel % PIXELS * GROUP
+pub const fn offset<C: Cell>(pixel: usize, channel: usize, channels: usize, abreast: usize) -> usize {
+    (pixel / abreast * channels + channel) * abreast + pixel % abreast * C::RUN
 }
 
 /// The activation of one channel of one pixel.
-pub fn get<C: Cell>(panel: &[C], pixel: usize, channel: usize, channels: usize) -> u8 {
-    let group = channel / GROUP * GROUP;
-    panel[offset(pixel, group, channels) + channel - group].get()
+pub fn get<C: Cell>(panel: &[C], pixel: usize, channel: usize, channels: usize, abreast: usize) -> u8 {
+    let run = channel / C::RUN * C::RUN;
+    panel[offset::<C>(pixel, run, channels, abreast) + channel - run].get()
 }
 
 /// Sums of one tile: for each row (pixel) the even and the odd four of eight outputs, in whichever order the packing
@@ -47,8 +57,12 @@ pub trait Cell: Copy + Default + PartialEq + std::fmt::Debug + Send + Sync + 'st
     /// Inputs that one dot product takes.
     const TAPS: usize;
 
-    /// Clamps eight lanes to 0 to 127 and writes them.
-    fn put(lanes: I16x8, room: &mut [Self]);
+    /// Channels of a pixel that lie side by side in a panel.
+    const RUN: usize;
+
+    /// Clamps eight lanes to 0 to 127 and writes them as channels of a pixel in a panel of `abreast` pixels; `room` begins
+    /// with the first.
+    fn put(lanes: I16x8, room: &mut [Self], abreast: usize);
 
     /// The activation.
     fn get(self) -> u8;
@@ -57,8 +71,8 @@ pub trait Cell: Copy + Default + PartialEq + std::fmt::Debug + Send + Sync + 'st
     /// every row are in the order of their lanes.
     fn put_weights(rows: [I8x16; GROUP], room: &mut [i8]);
 
-    /// Adds the products of `ROWS` pixels and eight outputs over all inputs. `panel` holds `[group][ROWS][8]`
-    /// cells, `weights` 64 bytes a group as [`weight_index`] says.
+    /// Adds the products of `ROWS` pixels and eight outputs over all inputs. `panel` holds a panel's
+    /// `[channels/run][ROWS][run]` cells, `weights` 64 bytes a group as [`weight_index`] says.
     fn tile<const ROWS: usize>(way: Way, panel: &[Self], weights: &[i8], sums: Sums<ROWS>) -> Sums<ROWS>;
 }
 
@@ -98,7 +112,7 @@ pub const fn lane(output: usize, interleaved: bool) -> (usize, usize) {
 /// The weights of outputs `first` to `first + 7` in groups of eight inputs, 64 bytes each, from `kernel`
 /// (`[inputs][outputs]`) into `room`, with zeros where there are no more of them. Gives whether [`fits_pairs`] holds
 /// throughout.
-#[inline(always)]
+#[inline(never)]
 pub fn pack_weights<C: Cell>(
     kernel: &[i8],
     outputs: usize,
@@ -171,10 +185,13 @@ pub fn fits_pairs(weights: [i8; GROUP]) -> bool {
 
 impl Cell for u8 {
     const TAPS: usize = 4;
+    const RUN: usize = 4;
 
     #[inline(always)]
-    fn put(lanes: I16x8, room: &mut [u8]) {
-        lanes.narrow_u7(lanes).store_low(room);
+    fn put(lanes: I16x8, room: &mut [u8], abreast: usize) {
+        let bytes = lanes.narrow_u7(lanes);
+        bytes.store_four(room);
+        bytes.store_next_four(&mut room[Self::RUN * abreast..]);
     }
 
     #[inline(always)]
@@ -203,13 +220,13 @@ impl Cell for u8 {
 
 #[inline(always)]
 fn fours<const ROWS: usize>(panel: &[u8], weights: &[i8], mut sums: Sums<ROWS>) -> Sums<ROWS> {
-    for (cells, weights) in panel.chunks_exact(GROUP * ROWS).zip(weights.as_chunks::<64>().0) {
-        let [a, b, c, d] = [0, 16, 32, 48].map(|at| I8x16::load(&weights[at..]));
-        for (row, [even, odd]) in sums.iter_mut().enumerate() {
-            let first = I8x16::splat_four(&cells[GROUP * row..]);
-            let second = I8x16::splat_four(&cells[GROUP * row + 4..]);
-            *even = even.dot_i8_i7(a, first).dot_i8_i7(c, second);
-            *odd = odd.dot_i8_i7(b, first).dot_i8_i7(d, second);
+    let mut fours = panel.as_chunks::<4>().0.as_chunks::<ROWS>().0.iter();
+    for weights in weights.as_chunks::<32>().0 {
+        let Some(cells) = fours.next() else { break };
+        let (a, b) = (I8x16::load(weights), I8x16::load(&weights[16..]));
+        for (cells, [even, odd]) in cells.iter().zip(&mut sums) {
+            let four = I8x16::splat_four(cells);
+            (*even, *odd) = (even.dot_i8_i7(a, four), odd.dot_i8_i7(b, four));
         }
     }
     sums
@@ -219,11 +236,12 @@ fn fours<const ROWS: usize>(panel: &[u8], weights: &[i8], mut sums: Sums<ROWS>) 
 fn pairs<const ROWS: usize>(panel: &[u8], weights: &[i8], mut sums: Sums<ROWS>) -> Sums<ROWS> {
     // Hidden from the compiler, or V8 builds the constant anew in every round of the loop.
     let ones = I16x8::splat(std::hint::black_box(1));
-    for (cells, weights) in panel.chunks_exact(GROUP * ROWS).zip(weights.as_chunks::<64>().0) {
+    let mut eights = panel.as_chunks::<4>().0.as_chunks::<ROWS>().0.as_chunks::<2>().0.iter();
+    for weights in weights.as_chunks::<64>().0 {
+        let Some([first, second]) = eights.next() else { break };
         let [a, b, c, d] = [0, 16, 32, 48].map(|at| I8x16::load(&weights[at..]));
-        for (row, [even, odd]) in sums.iter_mut().enumerate() {
-            let first = I8x16::splat_four(&cells[GROUP * row..]);
-            let second = I8x16::splat_four(&cells[GROUP * row + 4..]);
+        for ((first, second), [even, odd]) in first.iter().zip(second).zip(&mut sums) {
+            let (first, second) = (I8x16::splat_four(first), I8x16::splat_four(second));
             let sum = |a, c| I16x8::pairs_i8_i7(a, first).add(I16x8::pairs_i8_i7(c, second));
             *even = even.dot_i16(sum(a, c), ones);
             *odd = odd.dot_i16(sum(b, d), ones);
@@ -234,9 +252,10 @@ fn pairs<const ROWS: usize>(panel: &[u8], weights: &[i8], mut sums: Sums<ROWS>) 
 
 impl Cell for i16 {
     const TAPS: usize = 2;
+    const RUN: usize = GROUP;
 
     #[inline(always)]
-    fn put(lanes: I16x8, room: &mut [i16]) {
+    fn put(lanes: I16x8, room: &mut [i16], _: usize) {
         lanes.max(I16x8::splat(0)).min(I16x8::splat(super::LEVELS as i16)).store(room);
     }
 

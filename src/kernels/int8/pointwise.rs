@@ -9,20 +9,22 @@
 //!     map[pixel][output] = clamp(round(float(sum) · scale[output]), 0, 127)
 //! ```
 //!
-//! The fast loop takes four pixels by eight outputs: eight vectors of sums stay in registers, and what is left over
-//! (16 are all there are on x86) holds two vectors of weights and one of activations. The block's weights, at most
-//! 8 KB, stay in the first-level cache while all pixels of the call pass by.
+//! The fast loop takes [six or four](panel::abreast) pixels by eight outputs: their sums stay in registers, and what is
+//! left over (16 are all there are on x86) holds two vectors of weights and one of activations. The block's weights, at
+//! most 8 KB, stay in the first-level cache while all pixels of the call pass by.
 
-use super::panel::{self, Cell, PIXELS, Sums, Way};
+use super::panel::{self, Cell, FEW, MANY, Sums, Way};
 use super::{GROUP, stored};
 use crate::kernels::aligned::Aligned;
-use crate::kernels::simd::{self, F32x4, I32x4};
+use crate::kernels::simd::{F32x4, I32x4, Rounding};
+use std::hint::black_box;
 
 /// Weights as [`forward`] reads them.
 #[derive(Clone, Debug)]
 pub struct Packed {
     inputs: usize,
     outputs: usize,
+    abreast: usize,
     weights: Aligned<i8>,
     blocks: Vec<Block>,
 }
@@ -43,12 +45,12 @@ impl Packed {
 }
 
 /// Packs `kernel` (`[inputs][outputs]`), `bias` (in units of a sum) and `scale` (output steps in a unit of a sum).
-/// No sum that the inputs 0 to 127 can give may reach [`LARGEST`](super::LARGEST) steps.
-pub fn pack<C: Cell>(kernel: &[i8], bias: &[i32], scale: &[f32]) -> Packed {
+/// No sum that the inputs 0 to 127 can give may reach [`LARGEST`](super::LARGEST) steps. `abreast` is that of the panels
+/// to come, [`FEW`] or, of bytes, [`MANY`].
+pub fn pack<C: Cell>(kernel: &[i8], bias: &[i32], scale: &[f32], abreast: usize) -> Packed {
     let outputs = bias.len();
     let inputs = kernel.len() / outputs;
     let mut weights = Aligned::zeros(stored(inputs) * stored(outputs));
-    let one_instruction = simd::dot_i8_i7_is_one_instruction();
     let pack_block = |(block, weights): (usize, &mut [i8])| {
         let first = block * GROUP;
         let mut packed = Block { bias: [[0; 4]; 2], scale: [[0.0; 4]; 2], way: Way::Pairs };
@@ -58,13 +60,13 @@ pub fn pack<C: Cell>(kernel: &[i8], bias: &[i32], scale: &[f32]) -> Packed {
             packed.scale[half][lane] = scale[output];
         }
         let fits = panel::pack_weights::<C>(kernel, outputs, first, true, weights);
-        if one_instruction || !fits {
+        if abreast == MANY || !fits {
             packed.way = Way::Fours;
         }
         packed
     };
     let blocks = weights.chunks_exact_mut(stored(inputs) * GROUP).enumerate().map(pack_block).collect();
-    Packed { inputs: stored(inputs), outputs: stored(outputs), weights, blocks }
+    Packed { inputs: stored(inputs), outputs: stored(outputs), abreast, weights, blocks }
 }
 
 /// The kernel that was packed, `[inputs][outputs]`.
@@ -73,23 +75,28 @@ pub fn unpack<C: Cell>(packed: &Packed, inputs: usize, outputs: usize) -> Vec<i8
 }
 
 /// Writes `pixels` pixels of [stored] outputs each. `panel` has room for
-/// [`panel::len`]`(pixels, inputs)`; what lies there beyond `pixels` is read and thrown away.
+/// [`panel::len`]`(pixels, inputs, abreast)`; what lies there beyond `pixels` is read and thrown away.
 pub fn forward<C: Cell>(packed: &Packed, pixels: usize, panel: &[C], output: &mut [u8]) {
-    let Packed { inputs, outputs, .. } = *packed;
-    let panel = &panel[..panel::len(pixels, inputs)];
+    let Packed { inputs, outputs, abreast, .. } = *packed;
+    let panel = &panel[..panel::len(pixels, inputs, abreast)];
     let output = &mut output[..pixels * outputs];
     let blocks = packed.weights.chunks_exact(inputs * GROUP).zip(&packed.blocks);
     for (index, (weights, block)) in blocks.enumerate() {
         let output = &mut output[index * GROUP..];
         match block.way {
-            Way::Fours => columns::<C, false>(weights, block, inputs, outputs, panel, output),
-            Way::Pairs => columns::<C, true>(weights, block, inputs, outputs, panel, output),
+            Way::Fours if C::TAPS == 4 && abreast == MANY => {
+                columns::<C, MANY, false>(weights, block, inputs, outputs, panel, output);
+            }
+            Way::Pairs if C::TAPS == 4 => {
+                columns::<C, FEW, true>(weights, block, inputs, outputs, panel, output);
+            }
+            _ => columns::<C, FEW, false>(weights, block, inputs, outputs, panel, output),
         }
     }
 }
 
 /// Eight outputs of every pixel. `output` starts at the first pixel's first of them.
-fn columns<C: Cell, const PAIRS: bool>(
+fn columns<C: Cell, const ROWS: usize, const PAIRS: bool>(
     weights: &[i8],
     block: &Block,
     inputs: usize,
@@ -98,29 +105,38 @@ fn columns<C: Cell, const PAIRS: bool>(
     output: &mut [u8],
 ) {
     let way = if PAIRS { Way::Pairs } else { Way::Fours };
-    let bias = [I32x4::load(&block.bias[0]), I32x4::load(&block.bias[1])];
-    let scale = [F32x4::load(&block.scale[0]), F32x4::load(&block.scale[1])];
-    let quads = panel.chunks_exact(PIXELS * inputs).zip(output.chunks_mut(PIXELS * outputs));
-    for (cells, output) in quads {
-        let sums = C::tile::<PIXELS>(way, cells, weights, [bias; PIXELS]);
-        store(sums, scale, outputs, output);
+    let tiles = panel.chunks_exact(ROWS * inputs).zip(output.chunks_mut(ROWS * outputs));
+    for (cells, output) in tiles {
+        // What is not a sum is loaded for each tile, and the compiler is kept from doing it once: over the loop within, it
+        // would take the registers of sums.
+        let bias = black_box(&block.bias);
+        let bias = [I32x4::load(&bias[0]), I32x4::load(&bias[1])];
+        let sums = C::tile::<ROWS>(way, cells, weights, [bias; ROWS]);
+        let scale = black_box(&block.scale);
+        let scale = [F32x4::load(&scale[0]), F32x4::load(&scale[1])];
+        store(sums, scale, Rounding::new(), outputs, output);
     }
 }
 
-/// Requantises four pixels by eight outputs and writes those pixels that `output` still has room for.
+/// Requantises some pixels (an even number) by eight outputs and writes those pixels that `output` still has room for.
 #[inline(always)]
-pub(super) fn store(sums: Sums<PIXELS>, scale: [F32x4; 2], outputs: usize, output: &mut [u8]) {
-    let [a, b, c, d] =
-        sums.map(|[even, odd]| even.to_f32().mul(scale[0]).round_interleaved(odd.to_f32().mul(scale[1])));
-    let (upper, lower) = (a.narrow_u7(b), c.narrow_u7(d));
-    upper.store_low(output);
-    if let Some(room) = output.get_mut(outputs..outputs + GROUP) {
-        upper.store_high(room);
-    }
-    if let Some(room) = output.get_mut(2 * outputs..2 * outputs + GROUP) {
-        lower.store_low(room);
-    }
-    if let Some(room) = output.get_mut(3 * outputs..3 * outputs + GROUP) {
-        lower.store_high(room);
+pub(super) fn store<const ROWS: usize>(
+    sums: Sums<ROWS>,
+    scale: [F32x4; 2],
+    rounding: Rounding,
+    outputs: usize,
+    output: &mut [u8],
+) {
+    let shorts =
+        sums.map(|[even, odd]| rounding.interleave(even.to_f32().mul(scale[0]), odd.to_f32().mul(scale[1])));
+    for (pair, [a, b]) in shorts.as_chunks::<2>().0.iter().enumerate() {
+        let bytes = a.narrow_u7(*b);
+        let first = 2 * pair * outputs;
+        if let Some(room) = output.get_mut(first..first + GROUP) {
+            bytes.store_low(room);
+        }
+        if let Some(room) = output.get_mut(first + outputs..first + outputs + GROUP) {
+            bytes.store_high(room);
+        }
     }
 }

@@ -6,9 +6,9 @@
 //! weights. As naive loops: see [`reference::stem`](super::reference::stem). The fast loop takes four pixels by
 //! eight outputs, two of the window's numbers at a time: three rows of nine, filled up to ten by a weight of zero.
 
-use super::panel::{PIXELS, Sums};
+use super::panel::{FEW as PIXELS, Sums};
 use super::{GROUP, pointwise, stored};
-use crate::kernels::simd::{F32x4, I16x8, I32x4};
+use crate::kernels::simd::{F32x4, I16x8, I32x4, Rounding};
 use crate::shape::{ConvShape, Map};
 use std::ops::Range;
 
@@ -109,6 +109,7 @@ pub fn forward(
     // The room has a pixel of padding on the left, whether the window starts there or not.
     let left = 3 * (1 - shape.pad_left);
     let output = &mut output[..rows.len() * width * outputs];
+    let rounding = Rounding::new();
     for (index, output) in output.chunks_exact_mut(width * outputs).enumerate() {
         let window = [0, 1, 2].map(|i| &room[(2 * index + i) * row_len..][..row_len]);
         for (block, weights) in packed.weights.chunks_exact(BLOCK).enumerate() {
@@ -117,7 +118,7 @@ pub fn forward(
             for (four, output) in output.chunks_mut(PIXELS * outputs).enumerate() {
                 let window = window.map(|row| &row[6 * PIXELS * four + left..]);
                 let sums = tile(window, weights, [bias; PIXELS]);
-                pointwise::store(sums, scale, outputs, &mut output[block * GROUP..]);
+                pointwise::store(sums, scale, rounding, outputs, &mut output[block * GROUP..]);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Every kernel against its naive reference, to the bit, over awkward sizes and both kinds of cells.
 
-use super::panel::{self, Cell};
+use super::panel::{self, Cell, FEW, MANY};
 use super::*;
 #[cfg(target_arch = "wasm32")]
 use crate::browser_test as test;
@@ -42,34 +42,35 @@ fn filled(dense: &[u8], channels: usize) -> Vec<u8> {
 }
 
 /// A dense map as a panel, anything where no pixel is.
-fn panel_of<C: Cell>(dense: &[u8], channels: usize) -> Vec<C> {
-    let mut panel = vec![C::default(); panel::len(dense.len() / channels, stored(channels))];
+fn panel_of<C: Cell>(dense: &[u8], channels: usize, abreast: usize) -> Vec<C> {
+    let mut panel = vec![C::default(); panel::len(dense.len() / channels, stored(channels), abreast)];
     for (pixel, values) in filled(dense, channels).chunks_exact(stored(channels)).enumerate() {
         for (group, values) in values.chunks_exact(GROUP).enumerate() {
             let lanes = crate::kernels::simd::I16x8::load_u8(values);
-            C::put(lanes, &mut panel[panel::offset(pixel, group * GROUP, stored(channels))..]);
+            let at = panel::offset::<C>(pixel, group * GROUP, stored(channels), abreast);
+            C::put(lanes, &mut panel[at..], abreast);
         }
     }
     panel
 }
 
 /// A panel as a dense map.
-fn dense_of<C: Cell>(panel: &[C], pixels: usize, channels: usize) -> Vec<u8> {
-    let at = |pixel, channel| panel::get(panel, pixel, channel, stored(channels));
+fn dense_of<C: Cell>(panel: &[C], pixels: usize, channels: usize, abreast: usize) -> Vec<u8> {
+    let at = |pixel, channel| panel::get(panel, pixel, channel, stored(channels), abreast);
     (0..pixels).flat_map(|pixel| (0..channels).map(move |channel| at(pixel, channel))).collect()
 }
 
-fn check_pointwise<C: Cell>(pixels: usize, inputs: usize, outputs: usize, largest: i8) {
+fn check_pointwise<C: Cell>(pixels: usize, inputs: usize, outputs: usize, largest: i8, abreast: usize) {
     let random = &mut Random(1 + pixels as u64 * 7 + inputs as u64 * 31 + outputs as u64);
     let input = random.activations(pixels * inputs);
     let kernel = random.weights(inputs * outputs, largest);
     let bias = random.numbers(outputs, 5000);
     let scale = random.scales(outputs, 0.5 / (inputs as f32).sqrt() / f32::from(largest));
     let wanted = reference::pointwise(&input, &kernel, &bias, &scale);
-    let packed = pointwise::pack::<C>(&kernel, &bias, &scale);
+    let packed = pointwise::pack::<C>(&kernel, &bias, &scale, abreast);
     assert_eq!(pointwise::unpack::<C>(&packed, inputs, outputs), kernel, "{inputs} → {outputs}");
     let mut output = vec![9; pixels * stored(outputs) + 5];
-    pointwise::forward::<C>(&packed, pixels, &panel_of(&input, inputs), &mut output);
+    pointwise::forward::<C>(&packed, pixels, &panel_of(&input, inputs, abreast), &mut output);
     let (map, beyond) = output.split_at(pixels * stored(outputs));
     assert_eq!(map, filled(&wanted, outputs), "{pixels} pixels, {inputs} → {outputs}");
     assert_eq!(beyond, [9; 5]);
@@ -82,13 +83,15 @@ fn pointwise_equals_the_reference() {
     for pixels in 1..=20 {
         for (inputs, outputs) in [(1, 1), (3, 10), (8, 16), (13, 24), (32, 9), (40, 8)] {
             for largest in [60, 127] {
-                check_pointwise::<u8>(pixels, inputs, outputs, largest);
-                check_pointwise::<i16>(pixels, inputs, outputs, largest);
+                check_pointwise::<u8>(pixels, inputs, outputs, largest, FEW);
+                check_pointwise::<u8>(pixels, inputs, outputs, largest, MANY);
+                check_pointwise::<i16>(pixels, inputs, outputs, largest, FEW);
             }
         }
     }
-    check_pointwise::<u8>(49, 512, 64, 127);
-    check_pointwise::<i16>(49, 512, 64, 127);
+    check_pointwise::<u8>(49, 512, 64, 127, FEW);
+    check_pointwise::<u8>(49, 512, 64, 127, MANY);
+    check_pointwise::<i16>(49, 512, 64, 127, FEW);
 }
 
 /// The largest weights and activations there are: what does not fit pairs must not be summed in pairs.
@@ -100,10 +103,12 @@ fn pointwise_is_exact_at_the_limits() {
         let bias = vec![0; 8];
         let scale = vec![0.0001; 8];
         let wanted = reference::pointwise(&input, &kernel, &bias, &scale);
-        let packed = pointwise::pack::<u8>(&kernel, &bias, &scale);
-        let mut output = vec![9; 4 * 8];
-        pointwise::forward::<u8>(&packed, 4, &panel_of(&input, 64), &mut output);
-        assert_eq!(output, wanted);
+        for abreast in [FEW, MANY] {
+            let packed = pointwise::pack::<u8>(&kernel, &bias, &scale, abreast);
+            let mut output = vec![9; 4 * 8];
+            pointwise::forward::<u8>(&packed, 4, &panel_of(&input, 64, abreast), &mut output);
+            assert_eq!(output, wanted);
+        }
     }
     assert!(!panel::fits_pairs([127, 127, 0, 0, 5, 0, 0, 0]));
     assert!(!panel::fits_pairs([0, 0, -127, -127, 0, 0, -5, 0]));
@@ -111,8 +116,8 @@ fn pointwise_is_exact_at_the_limits() {
     assert!(panel::fits_pairs([127, 127, 127, 127, 4, 0, 0, 4]));
 }
 
-fn check_depthwise<C: Cell>(height: usize, width: usize, channels: usize, stride: usize, padding: Padding) {
-    let map = Map::new(height, width, channels);
+fn check_depthwise<C: Cell>(map: Map, stride: usize, padding: Padding, abreast: usize) {
+    let Map { height, width, channels } = map;
     let shape = ConvShape::window(map, channels, stride, padding);
     let random = &mut Random(1 + width as u64 * 7 + channels as u64 * 31 + stride as u64);
     let input = random.activations(map.len());
@@ -123,15 +128,15 @@ fn check_depthwise<C: Cell>(height: usize, width: usize, channels: usize, stride
     let wanted = reference::depthwise(&shape, &input, &kernel, &bias, &factor);
     let packed = depthwise::pack(&kernel, &bias, &factor);
     let pixels = shape.output.pixels();
-    let mut panel = vec![C::default(); panel::len(pixels, stored(channels))];
+    let mut panel = vec![C::default(); panel::len(pixels, stored(channels), abreast)];
     let input = filled(&input, channels);
-    depthwise::forward(&shape, &packed, 0..shape.output.height, &input, &mut panel);
+    depthwise::forward(&shape, &packed, 0..shape.output.height, &input, &mut panel, abreast);
     let case = format!("{height}×{width}×{channels}, stride {stride}, {padding:?}");
-    assert_eq!(dense_of(&panel, pixels, channels), wanted, "{case}");
+    assert_eq!(dense_of(&panel, pixels, channels, abreast), wanted, "{case}");
     let rows = shape.output.height / 3..shape.output.height;
     let skipped = rows.start * shape.output.width;
-    depthwise::forward(&shape, &packed, rows, &input, &mut panel);
-    let some = dense_of(&panel, pixels - skipped, channels);
+    depthwise::forward(&shape, &packed, rows, &input, &mut panel, abreast);
+    let some = dense_of(&panel, pixels - skipped, channels, abreast);
     assert_eq!(some, wanted[skipped * channels..], "{case}, some rows");
 }
 
@@ -141,8 +146,10 @@ fn depthwise_equals_the_reference() {
         for (height, channels) in [(1, 8), (2, 3), (5, 9), (width, 16)] {
             for stride in [1, 2] {
                 for padding in [Padding::Same, Padding::Symmetric] {
-                    check_depthwise::<u8>(height, width, channels, stride, padding);
-                    check_depthwise::<i16>(height, width, channels, stride, padding);
+                    let map = Map::new(height, width, channels);
+                    check_depthwise::<u8>(map, stride, padding, FEW);
+                    check_depthwise::<u8>(map, stride, padding, MANY);
+                    check_depthwise::<i16>(map, stride, padding, FEW);
                 }
             }
         }

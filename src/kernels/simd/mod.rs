@@ -15,9 +15,11 @@ mod portable;
 mod v128;
 
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
-pub use portable::{F32x4, I8x16, I16x8, I32x4, U8x16, dot_i8_i7_is_one_instruction};
+pub use portable::{
+    Column, F32x4, I8x16, I16x8, I32x4, Rounding, U8x16, columns, dot_i8_i7_is_one_instruction,
+};
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-pub use v128::{F32x4, I8x16, I16x8, I32x4, U8x16, dot_i8_i7_is_one_instruction};
+pub use v128::{Column, F32x4, I8x16, I16x8, I32x4, Rounding, U8x16, columns, dot_i8_i7_is_one_instruction};
 
 /// Whether [`F32x4::mul_add`] rounds once (relaxed SIMD on every processor of the last ten years, native builds with
 /// FMA). Where it is false, a kernel that sums in the reference's order gives the reference's bits.

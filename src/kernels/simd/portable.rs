@@ -112,12 +112,25 @@ impl F32x4 {
         let magic = MAGIC.to_bits() as i32;
         I32x4(from_fn(|lane| ((self.0[lane] + MAGIC).to_bits() as i32).wrapping_sub(magic)))
     }
+}
 
-    /// The nearest integers of both, halves to even, in 16 bits: `self` in the even lanes, `odd` in the odd ones.
+/// Rounds two vectors of floats into one of 16-bit integers.
+#[derive(Clone, Copy, Debug)]
+pub struct Rounding;
+
+impl Rounding {
+    /// For use in a loop.
+    #[inline(always)]
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Self {
+        Self
+    }
+
+    /// The nearest integers of both, halves to even, in 16 bits: `even` in the even lanes, `odd` in the odd ones.
     /// Right for −32768 to 32767; what lies beyond that wraps, up to 2²² in size.
     #[inline(always)]
-    pub fn round_interleaved(self, odd: Self) -> I16x8 {
-        let (even, odd) = (self.round_to_i32().0, odd.round_to_i32().0);
+    pub fn interleave(self, even: F32x4, odd: F32x4) -> I16x8 {
+        let (even, odd) = (even.round_to_i32().0, odd.round_to_i32().0);
         I16x8(from_fn(|lane| if lane % 2 == 0 { even[lane / 2] as i16 } else { odd[lane / 2] as i16 }))
     }
 }
@@ -216,6 +229,28 @@ impl I32x4 {
         let product = |index: usize| i32::from(a.0[index]) * i32::from(b.0[index]);
         let four = |lane: usize| (0..4).map(|byte| product(4 * lane + byte)).sum::<i32>();
         Self(from_fn(|lane| self.0[lane].wrapping_add(four(lane))))
+    }
+}
+
+/// One column of several rows: where each row has got to.
+#[derive(Debug)]
+pub struct Column<'a, const N: usize>([&'a [f32]; N], usize);
+
+impl<const N: usize> Column<'_, N> {
+    /// The row's value in every lane.
+    #[inline(always)]
+    pub fn splat(&self, row: usize) -> F32x4 {
+        F32x4::splat(self.0[row][self.1])
+    }
+}
+
+/// Calls `step` for each of `others`, in order, with the column of `rows` of the same number. Panics where a row has fewer
+/// values than there are others.
+#[inline(always)]
+pub fn columns<T, const N: usize>(rows: [&[f32]; N], others: &[T], mut step: impl FnMut(&Column<N>, &T)) {
+    let rows = rows.map(|row| &row[..others.len()]);
+    for (at, other) in others.iter().enumerate() {
+        step(&Column(rows, at), other);
     }
 }
 
@@ -476,6 +511,12 @@ impl U8x16 {
     #[inline(always)]
     pub fn store_four(self, values: &mut [u8]) {
         values[..4].copy_from_slice(&self.0[..4]);
+    }
+
+    /// Writes lanes 4 to 7. Panics where there is less room.
+    #[inline(always)]
+    pub fn store_next_four(self, values: &mut [u8]) {
+        values[..4].copy_from_slice(&self.0[4..8]);
     }
 
     /// The smaller of each two lanes.

@@ -189,7 +189,7 @@ fn fractions_of_two_to_the_fifteenth_round_to_nearest() {
 fn rounding_interleaves_and_narrowing_clamps_to_seven_bits() {
     let even = floats([0.5, 1.5, -0.5, 32_767.0]);
     let odd = floats([-1.0, 126.5, 127.5, -32_768.0]);
-    let shorts = even.round_interleaved(odd);
+    let shorts = Rounding::new().interleave(even, odd);
     assert!(shorts == self::shorts([0, -1, 2, 126, 0, 128, 32_767, -32_768]));
     let mut room = [9; 17];
     let narrow = shorts.narrow_u7(I16x8::splat(64));

@@ -150,16 +150,29 @@ impl F32x4 {
     pub fn round_to_i32(self) -> I32x4 {
         I32x4(i32x4_sub(f32x4_add(self.0, f32x4_splat(MAGIC)), i32x4_splat(MAGIC.to_bits() as i32)))
     }
+}
 
-    /// The nearest integers of both, halves to even, in 16 bits: `self` in the even lanes, `odd` in the odd ones.
+/// Rounds two vectors of floats into one of 16-bit integers, [`MAGIC`] being in a register: V8 builds a constant anew
+/// wherever it is used.
+#[derive(Clone, Copy, Debug)]
+pub struct Rounding(v128);
+
+impl Rounding {
+    /// For use in a loop.
+    #[inline(always)]
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Self {
+        Self(f32x4_splat(std::hint::black_box(MAGIC)))
+    }
+
+    /// The nearest integers of both, halves to even, in 16 bits: `even` in the even lanes, `odd` in the odd ones.
     /// Right for −32768 to 32767; what lies beyond that wraps, up to 2²² in size.
     #[inline(always)]
-    pub fn round_interleaved(self, odd: Self) -> I16x8 {
+    pub fn interleave(self, even: F32x4, odd: F32x4) -> I16x8 {
         // The magic number's low sixteen bits are zero, so the low half of each lane is the integer already. (A
         // narrowing instruction would want a subtraction first, and LLVM 22 takes the pair apart into six.)
-        let magic = f32x4_splat(MAGIC);
-        let odd = i32x4_shl(f32x4_add(odd.0, magic), 16);
-        I16x8(i16x8_shuffle::<0, 9, 2, 11, 4, 13, 6, 15>(f32x4_add(self.0, magic), odd))
+        let odd = i32x4_shl(f32x4_add(odd.0, self.0), 16);
+        I16x8(i16x8_shuffle::<0, 9, 2, 11, 4, 13, 6, 15>(f32x4_add(even.0, self.0), odd))
     }
 }
 
@@ -269,6 +282,32 @@ impl I32x4 {
             let odd = i32x4_shuffle::<1, 3, 5, 7>(low, high);
             Self(i32x4_add(self.0, i32x4_add(even, odd)))
         }
+    }
+}
+
+/// One column of several rows: where each row has got to.
+#[derive(Debug)]
+pub struct Column<const N: usize>([*const f32; N]);
+
+impl<const N: usize> Column<N> {
+    /// The row's value in every lane.
+    #[inline(always)]
+    pub fn splat(&self, row: usize) -> F32x4 {
+        // SAFETY: `columns` alone makes columns, and keeps each within its rows while it lends it.
+        unsafe { F32x4(v128_load32_splat(self.0[row].cast())) }
+    }
+}
+
+/// Calls `step` for each of `others`, in order, with the column of `rows` of the same number. Every row has its own
+/// pointer, so that no address is worked out anew. Panics where a row has fewer values than there are others.
+#[inline(always)]
+pub fn columns<T, const N: usize>(rows: [&[f32]; N], others: &[T], mut step: impl FnMut(&Column<N>, &T)) {
+    assert!(rows.iter().all(|row| row.len() >= others.len()), "rows of one length");
+    let mut column = Column(rows.map(<[f32]>::as_ptr));
+    for other in others {
+        step(&column, other);
+        // SAFETY: a row has a value for each of `others`, so this leads to the next or just beyond the last.
+        column.0 = column.0.map(|value| unsafe { value.add(1) });
     }
 }
 
@@ -568,6 +607,14 @@ impl U8x16 {
         let values: &mut [u8; 4] = head_mut(values);
         // SAFETY: the reference is valid for the 4 bytes written, at any alignment.
         unsafe { v128_store32_lane::<0>(self.0, values.as_mut_ptr().cast()) }
+    }
+
+    /// Writes lanes 4 to 7. Panics where there is less room.
+    #[inline(always)]
+    pub fn store_next_four(self, values: &mut [u8]) {
+        let values: &mut [u8; 4] = head_mut(values);
+        // SAFETY: the reference is valid for the 4 bytes written, at any alignment.
+        unsafe { v128_store32_lane::<1>(self.0, values.as_mut_ptr().cast()) }
     }
 
     /// The smaller of each two lanes.
