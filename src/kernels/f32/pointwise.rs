@@ -205,7 +205,7 @@ fn sweep<const ROWS: usize, const VECTORS: usize>(
     let mut tiles = input.chunks_exact(ROWS * inputs);
     let mut rooms = output.chunks_exact_mut(ROWS * to.outputs);
     for (pixels, room) in (&mut tiles).zip(&mut rooms) {
-        let sums = tile::<ROWS, VECTORS>(from_fn(|row| &pixels[row * inputs..][..inputs]), panel, bias);
+        let sums = tile::<ROWS, VECTORS>(pixels, inputs, panel, bias);
         for (sums, next) in sums.into_iter().zip(room.chunks_exact_mut(to.outputs)) {
             store(sums, bounds, next, to);
         }
@@ -216,7 +216,7 @@ fn sweep<const ROWS: usize, const VECTORS: usize>(
         return sweep::<4, VECTORS>((panel, bias), bounds, input, inputs, output, to);
     }
     for (pixel, next) in input.chunks_exact(inputs).zip(output.chunks_exact_mut(to.outputs)) {
-        let [sums] = tile::<1, VECTORS>([pixel], panel, bias);
+        let [sums] = tile::<1, VECTORS>(pixel, inputs, panel, bias);
         store(sums, bounds, next, to);
     }
 }
@@ -224,14 +224,16 @@ fn sweep<const ROWS: usize, const VECTORS: usize>(
 /// The sums of `ROWS` pixels over one panel. The tile of the file's head.
 #[inline(always)]
 fn tile<const ROWS: usize, const VECTORS: usize>(
-    pixels: [&[f32]; ROWS],
+    pixels: &[f32],
+    inputs: usize,
     panel: &[f32],
     bias: &[f32],
 ) -> [[F32x4; VECTORS]; ROWS] {
     let (kernel, _) = panel.as_chunks::<4>().0.as_chunks::<VECTORS>();
     if FUSED {
-        return fused(pixels, kernel, bias);
+        return fused(pixels, inputs, kernel, bias);
     }
+    let pixels: [&[f32]; ROWS] = from_fn(|row| &pixels[row * inputs..][..inputs]);
     let mut sums = [from_fn(|vector| F32x4::load(&bias[4 * vector..])); ROWS];
     let mut step = |kernel: &[[f32; 4]; VECTORS], values: [f32; ROWS]| {
         let kernel: [F32x4; VECTORS] = from_fn(|vector| F32x4::load(&kernel[vector]));
@@ -277,12 +279,13 @@ fn tile<const ROWS: usize, const VECTORS: usize>(
 /// the kernel and one value fill the registers.
 #[inline(always)]
 fn fused<const ROWS: usize, const VECTORS: usize>(
-    pixels: [&[f32]; ROWS],
+    pixels: &[f32],
+    inputs: usize,
     kernel: &[[[f32; 4]; VECTORS]],
     bias: &[f32],
 ) -> [[F32x4; VECTORS]; ROWS] {
     let mut sums = [from_fn(|vector| F32x4::load(&bias[4 * vector..])); ROWS];
-    columns(pixels, kernel, |values, kernel| {
+    columns::<_, ROWS>(pixels, inputs, kernel, |values, kernel| {
         let kernel: [F32x4; VECTORS] = from_fn(|vector| F32x4::load(&kernel[vector]));
         for (row, sums) in sums.iter_mut().enumerate() {
             let value = values.splat(row);

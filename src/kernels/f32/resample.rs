@@ -4,7 +4,7 @@
 //! target. Comes out: that row, normalised floats or bytes. Products and sums are plain `f32` in a fixed order, so all
 //! builds give the same bits. Next: the network's input.
 
-use crate::kernels::simd::{F32x4, I32x4, U8x16};
+use crate::kernels::simd::{F32x4, U8x16};
 
 /// A normalisation, laid out as a pixel is: the first and the third colour change places where `swapped`.
 #[derive(Clone, Copy, Debug)]
@@ -58,8 +58,15 @@ pub fn sum_columns_f32(
     target: &mut [f32],
 ) {
     let (mean, deviation) = (F32x4::load(&colours.mean), F32x4::load(&colours.deviation));
-    sum_columns(sums, weights, first, place, |colour, at| {
-        let [red, green, blue, _] = colour.sub(mean).div(deviation).to_array();
+    let forwards = place.1 == 3 && !colours.swapped;
+    sum_columns(sums, weights, first, place, |colour, at, last| {
+        let colour = colour.sub(mean).div(deviation);
+        // The fourth value is overwritten by the next pixel.
+        if forwards && !last {
+            colour.store(&mut target[at..at + 4]);
+            return;
+        }
+        let [red, green, blue, _] = colour.to_array();
         let normal = if colours.swapped { [blue, green, red] } else { [red, green, blue] };
         target[at..at + 3].copy_from_slice(&normal);
     });
@@ -73,38 +80,57 @@ pub fn sum_columns_u8(
     place: (usize, usize),
     target: &mut [u8],
 ) {
-    sum_columns(sums, weights, first, place, |colour, at| store_bytes(colour, &mut target[at..at + 3]));
+    // Hidden from the compiler, or V8 builds the constant anew for each pixel.
+    let half = F32x4::splat(std::hint::black_box(0.5));
+    sum_columns(sums, weights, first, place, |colour, at, last| {
+        let bytes = to_bytes(colour.add(half));
+        if place.1 == 3 && !last {
+            bytes.store_four(&mut target[at..at + 4]);
+        } else {
+            store_three(bytes, &mut target[at..at + 3]);
+        }
+    });
 }
 
+/// Calls `store` with each pixel, its place, and whether it is the row's last.
 #[inline(always)]
 fn sum_columns(
     sums: &[[f32; 4]],
     weights: &[f32],
     first: &[u32],
     (start, step): (usize, usize),
-    mut store: impl FnMut(F32x4, usize),
+    mut store: impl FnMut(F32x4, usize, bool),
 ) {
     let taps = (weights.len() / first.len().max(1)).max(1);
-    let mut at = start;
+    let (mut at, mut left) = (start, first.len());
     for (weights, &first) in weights.chunks_exact(taps).zip(first) {
         let mut total = F32x4::splat(0.0);
         for (&weight, sum) in weights.iter().zip(&sums[first as usize..]) {
             total = total.add(F32x4::splat(weight).mul(F32x4::load(sum)));
         }
-        store(total, at);
+        left -= 1;
+        store(total, at, left == 0);
         at = at.wrapping_add(step);
     }
 }
 
-/// Rounds half up: the largest integer that is not above `colour + ½`. No colour is below 0 or, but for rounding errors,
-/// above 255, for weights are not negative and sum to 1.
-#[inline(always)]
+/// The colour in bytes, rounded half up.
 pub fn store_bytes(colour: F32x4, target: &mut [u8]) {
-    let (zero, one) = (F32x4::splat(0.0), F32x4::splat(1.0));
-    let raised = colour.add(F32x4::splat(0.5));
-    let nearest = raised.round_to_i32();
-    // One where the nearest integer lies above, by at least a unit in the last place; else zero.
-    let above = nearest.to_f32().sub(raised).mul(F32x4::splat(1e9)).max(zero).min(one);
-    let [red, green, blue, _] = nearest.sub(above.round_to_i32()).min(I32x4::splat(255)).to_array();
-    target.copy_from_slice(&[red, green, blue].map(|value| value as u8));
+    store_three(to_bytes(colour.add(F32x4::splat(0.5))), target);
+}
+
+/// The largest integers that are not above `raised`. No colour is below 0 or, but for rounding errors, above 255, for
+/// weights are not negative and sum to 1.
+#[inline(always)]
+fn to_bytes(raised: F32x4) -> U8x16 {
+    let short = raised.truncate_to_i32();
+    let short = short.narrow(short);
+    short.narrow_u8(short)
+}
+
+#[inline(always)]
+fn store_three(bytes: U8x16, target: &mut [u8]) {
+    let mut four = [0; 4];
+    bytes.store_four(&mut four);
+    target.copy_from_slice(&four[..3]);
 }

@@ -112,6 +112,12 @@ impl F32x4 {
         let magic = MAGIC.to_bits() as i32;
         I32x4(from_fn(|lane| ((self.0[lane] + MAGIC).to_bits() as i32).wrapping_sub(magic)))
     }
+
+    /// The integers towards zero. Right for values of less than 2³¹ in size.
+    #[inline(always)]
+    pub fn truncate_to_i32(self) -> I32x4 {
+        I32x4(self.0.map(|value| value as i32))
+    }
 }
 
 /// Rounds two vectors of floats into one of 16-bit integers.
@@ -244,11 +250,17 @@ impl<const N: usize> Column<'_, N> {
     }
 }
 
-/// Calls `step` for each of `others`, in order, with the column of `rows` of the same number. Panics where a row has fewer
-/// values than there are others.
+/// Calls `step` for each of `others`, in order, with the column of the same number of the `N` rows that `values` holds, one
+/// every `stride`. Panics where a row has fewer values than there are others.
 #[inline(always)]
-pub fn columns<T, const N: usize>(rows: [&[f32]; N], others: &[T], mut step: impl FnMut(&Column<N>, &T)) {
-    let rows = rows.map(|row| &row[..others.len()]);
+pub fn columns<T, const N: usize>(
+    values: &[f32],
+    stride: usize,
+    others: &[T],
+    mut step: impl FnMut(&Column<N>, &T),
+) {
+    assert!(others.len() <= stride && stride <= values.len() / N, "rows as long as the others");
+    let rows = from_fn(|row| &values[row * stride..][..others.len()]);
     for (at, other) in others.iter().enumerate() {
         step(&Column(rows, at), other);
     }

@@ -198,3 +198,32 @@ fn rounding_interleaves_and_narrowing_clamps_to_seven_bits() {
     assert_eq!(room, [0, 0, 2, 126, 0, 127, 127, 0, 64, 64, 64, 64, 64, 64, 64, 64, 9]);
     assert!(I16x8::splat_two(&[3, -4, 9]) == I16x8::splat_pair([3, -4]));
 }
+
+#[test]
+fn truncating_goes_towards_zero() {
+    let values = floats([0.0, 2.999_999_8, -2.5, 2_000_000_000.0]);
+    assert_eq!(values.truncate_to_i32().to_array(), [0, 2, -2, 2_000_000_000]);
+}
+
+#[test]
+fn columns_walk_rows_abreast() {
+    let values: Vec<f32> = (0..14).map(|value| value as f32).collect();
+    let mut seen = Vec::new();
+    columns::<_, 3>(&values, 4, &[10, 20, 30], |column, other| {
+        seen.push(([0, 1, 2].map(|row| column.splat(row).to_array()), *other));
+    });
+    let wanted = |at: f32| [[at; 4], [4.0 + at; 4], [8.0 + at; 4]];
+    assert_eq!(seen, [(wanted(0.0), 10), (wanted(1.0), 20), (wanted(2.0), 30)]);
+    columns::<u8, 3>(&[], 0, &[], |_, _| panic!("there is no column"));
+}
+
+#[test]
+#[cfg(not(target_arch = "wasm32"))]
+fn columns_end_with_their_rows() {
+    for (length, stride, others) in [(11, 4, 4), (12, 3, 4), (12, 5, 1)] {
+        let (values, others) = (vec![0.0; length], vec![0; others]);
+        let walk = || columns::<_, 3>(&values, stride, &others, |column, _| drop(column.splat(2)));
+        let walked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(walk));
+        assert!(walked.is_err(), "{length} values, {stride} apart, {} others", others.len());
+    }
+}

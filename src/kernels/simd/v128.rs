@@ -7,6 +7,7 @@
 
 use super::MAGIC;
 use core::arch::wasm32::*;
+use std::array::from_fn;
 
 /// Reads a vector from sixteen bytes' worth of array.
 #[inline(always)]
@@ -149,6 +150,15 @@ impl F32x4 {
     #[inline(always)]
     pub fn round_to_i32(self) -> I32x4 {
         I32x4(i32x4_sub(f32x4_add(self.0, f32x4_splat(MAGIC)), i32x4_splat(MAGIC.to_bits() as i32)))
+    }
+
+    /// The integers towards zero. Right for values of less than 2³¹ in size.
+    #[inline(always)]
+    pub fn truncate_to_i32(self) -> I32x4 {
+        #[cfg(target_feature = "relaxed-simd")]
+        return I32x4(i32x4_relaxed_trunc_f32x4(self.0));
+        #[cfg(not(target_feature = "relaxed-simd"))]
+        I32x4(i32x4_trunc_sat_f32x4(self.0))
     }
 }
 
@@ -298,12 +308,19 @@ impl<const N: usize> Column<N> {
     }
 }
 
-/// Calls `step` for each of `others`, in order, with the column of `rows` of the same number. Every row has its own
-/// pointer, so that no address is worked out anew. Panics where a row has fewer values than there are others.
+/// Calls `step` for each of `others`, in order, with the column of the same number of the `N` rows that `values` holds, one
+/// every `stride`. Every row has its own pointer, so that no address is worked out anew. Panics where a row has fewer
+/// values than there are others.
 #[inline(always)]
-pub fn columns<T, const N: usize>(rows: [&[f32]; N], others: &[T], mut step: impl FnMut(&Column<N>, &T)) {
-    assert!(rows.iter().all(|row| row.len() >= others.len()), "rows of one length");
-    let mut column = Column(rows.map(<[f32]>::as_ptr));
+pub fn columns<T, const N: usize>(
+    values: &[f32],
+    stride: usize,
+    others: &[T],
+    mut step: impl FnMut(&Column<N>, &T),
+) {
+    assert!(others.len() <= stride && stride <= values.len() / N, "rows as long as the others");
+    // SAFETY: N rows of `stride` values are no more than there are.
+    let mut column = Column(from_fn(|row| unsafe { values.as_ptr().add(row * stride) }));
     for other in others {
         step(&column, other);
         // SAFETY: a row has a value for each of `others`, so this leads to the next or just beyond the last.
