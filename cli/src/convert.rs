@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use mobilenet::Weights;
 use mobilenet::formats::safetensors::{Storage, write};
 use mobilenet::formats::{Origin, Reading};
-use mobilenet::infer::quantise::quantise;
+use mobilenet::infer::quantise::{is_quantised, quantise};
 use mobilenet::model::Kernel;
 use std::path::{Path, PathBuf};
 
@@ -56,7 +56,7 @@ pub fn finish(mut reading: Reading, precision: Option<Precision>, output: &Path)
     };
     println!("  {:<14} {name} ({})", "precision", network::describe(origin));
     if precision == Precision::Int8 {
-        let measured = network::is_ready_int8(weights);
+        let measured = is_quantised(weights);
         *weights = quantise(weights)?;
         let ranges =
             if measured { "the file says so" } else { "from made-up pictures, for the file has none" };

@@ -2,7 +2,6 @@
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use mobilenet::Weights;
 use mobilenet::formats::{self, Options, Origin, Property, Reading, Source};
 use mobilenet::model::architecture::Normalisation;
 use mobilenet::shape::{Activation, Padding};
@@ -150,18 +149,6 @@ pub fn check_beside(path: &Path, part: &str) -> anyhow::Result<()> {
         bail!("{} refers to `{part}`, which is outside its folder", path.display());
     }
     Ok(())
-}
-
-/// Whether the file holds all that our own int8 takes, and was made for it: a network whose maker's integers divide
-/// ranges differently answers more like its maker's program in floats on the maker's steps.
-pub fn is_made_for_int8(weights: &Weights) -> bool {
-    is_ready_int8(weights) && weights.steps.is_empty()
-}
-
-/// Whether the file holds all that computing in int8 takes.
-pub fn is_ready_int8(weights: &Weights) -> bool {
-    let inner = weights.layers.len() - 1;
-    weights.is_int8() && weights.layers[..inner].iter().all(|layer| layer.range.is_some())
 }
 
 /// Who said so, as a person reads it.

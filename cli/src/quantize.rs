@@ -6,7 +6,10 @@ use crate::pictures;
 use crate::runner::{Runner, spread, square, threads};
 use anyhow::{Result, bail};
 use mobilenet::formats::safetensors::{Storage, write};
-use mobilenet::infer::{Precision, Selection, quantise::Calibration};
+use mobilenet::infer::{
+    Precision, Selection,
+    quantise::{Calibration, is_quantised},
+};
 use mobilenet::{Weights, model::LayerWeights};
 use std::path::{Path, PathBuf};
 
@@ -31,7 +34,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<()> {
     let reading = network::read(&arguments.input, &arguments.known)?;
     let weights = &reading.weights;
-    if network::is_ready_int8(weights) {
+    if is_quantised(weights) {
         bail!(
             "{} is int8 already, ranges and all: `mobilenet convert` keeps it as it is",
             arguments.input.display()

@@ -27,9 +27,11 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// What weights run in where nobody asks for another.
+    /// What weights run in where nobody asks for another: int8 where the file holds all that our own int8 takes and was
+    /// made for it. A network whose maker's integers divide ranges differently answers more like its maker's program in
+    /// floats on the [maker's steps](Weights::steps).
     pub fn of(weights: &Weights) -> Self {
-        if cfg!(feature = "int8") && weights.is_int8() { Self::Int8 } else { Self::F32 }
+        if is_quantised(weights) && weights.steps.is_empty() { Self::Int8 } else { Self::F32 }
     }
 }
 

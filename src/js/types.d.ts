@@ -120,7 +120,11 @@ export type Source = string | URL | Request | Response | Blob | ArrayBuffer | Ui
 
 /** What a file may leave open, and how the network is to run. What the file says itself wins. */
 export interface NetworkOptions {
-  /** Default: as the file is. `"int8"` quantises a float file while it loads. */
+  /**
+   * Default: `"int8"` for a native file made for it, else `"f32"`, in which a quantised TFLite file keeps its maker's 8-bit
+   * steps. `"int8"` quantises a float file while it loads; of a quantised TFLite file it keeps seven bits of an activation,
+   * and is faster.
+   */
   precision?: "f32" | "int8";
   /** At most so many of the threads that were started. */
   numThreads?: number;

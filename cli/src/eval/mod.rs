@@ -111,8 +111,7 @@ fn chosen(asked: Option<Numbers>, weights: &Weights) -> Precision {
     match asked {
         Some(Numbers::F32) => Precision::F32,
         Some(Numbers::Int8) => Precision::Int8,
-        None if network::is_made_for_int8(weights) => Precision::Int8,
-        None => Precision::F32,
+        None => Precision::of(weights),
     }
 }
 

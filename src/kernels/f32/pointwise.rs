@@ -10,17 +10,17 @@
 //! Goes in: dense rows of `inputs` values, one row a pixel, and the kernel in panels. Comes out: dense rows of
 //! `outputs`. What makes it fast:
 //!
-//! 1. A tile of two pixels × sixteen outputs: eight sums live in registers, and six loads feed eight multiply-adds.
-//!    With four vectors of the kernel, one value of the map and one product in flight that is all of the fifteen
-//!    registers that V8 hands out on x86. Larger tiles spill; smaller ones wait for loads.
-//!    Eight outputs that are left over take a tile of four pixels × eight, for the same reasons.
-//! 2. The kernel is packed so that a tile reads it from front to back, one row of 16 per input. A panel stays in the
+//! 1. A tile's sums live in registers, of which V8 hands out fifteen on x86. Where a multiply-add is one instruction
+//!    ([`FUSED`]) that is six pixels × eight outputs: two of them begin in each cycle and take four, so that it takes more
+//!    than eight sums to keep them coming. Where it is two, it is two pixels × sixteen outputs: six loads feed eight
+//!    multiply-adds, and a product in flight takes a register too. Larger tiles spill; smaller ones wait for loads.
+//!    What is left over (pixels, or eight outputs) takes a tile of four pixels × eight.
+//! 2. The kernel is packed so that a tile reads it from front to back, one row per input. A panel stays in the
 //!    first cache while all pixels pass it.
-//! 3. Four inputs share one counter. They are taken as arrays of four, whose constant distances become part of the load
+//! 3. Where multiply-adds are not fused, four inputs share one counter. They are taken as arrays of four, whose constant distances become part of the load
 //!    instructions, and there is a way out after each: without it LLVM nests the products of one sum, all operands of
-//!    all steps live at once, and half of them spill. That the ways out are never taken is hidden from it. Where
-//!    multiply-adds are not fused, and what the processor can begin in a cycle is the limit, this is a tenth of the
-//!    time.
+//!    all steps live at once, and half of them spill. That the ways out are never taken is hidden from it. What
+//!    the processor can begin in a cycle is the limit there, and this is a tenth of the time.
 //!
 //! Next: the following depthwise convolution, or the answers: the classifier is a pointwise with one pixel.
 
@@ -44,7 +44,7 @@ fn width(outputs: usize) -> usize {
     if outputs <= NARROW { NARROW } else { COLUMNS }
 }
 
-/// A kernel `[inputs, outputs]` in panels of sixteen outputs, and its bias; the last panel has eight where those suffice,
+/// A kernel `[inputs, outputs]` in panels of [`COLUMNS`] outputs, and its bias; the last has [`NARROW`] where those suffice,
 /// and is filled up with zeros.
 #[derive(Clone, Debug, Default)]
 pub struct Packed {
@@ -100,7 +100,7 @@ fn packed(inputs: usize, panels: Aligned<f32>, bias: &[f32]) -> Packed {
     Packed { inputs, outputs, panels, bias }
 }
 
-/// As [`pack`], from a kernel `[outputs, inputs]`. Sixteen of its rows are what a panel is made of, and take as much room:
+/// As [`pack`], from a kernel `[outputs, inputs]`. As many of its rows as a panel has columns are what it is made of, and take as much room:
 /// each becomes one where it stands, from the last to the first, because a panel may begin a little later.
 pub fn pack_rows_of_inputs(kernel: Vec<f32>, bias: &[f32]) -> Packed {
     let outputs = bias.len();

@@ -222,7 +222,8 @@ fn columns_walk_rows_abreast() {
 fn columns_end_with_their_rows() {
     for (length, stride, others) in [(11, 4, 4), (12, 3, 4), (12, 5, 1)] {
         let (values, others) = (vec![0.0; length], vec![0; others]);
-        let walk = || columns::<_, 3>(&values, stride, &others, |column, _| drop(column.splat(2)));
+        let walk =
+            || columns::<_, 3>(&values, stride, &others, |column, _| assert_ne!(column.splat(2).sum(), 1.0));
         let walked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(walk));
         assert!(walked.is_err(), "{length} values, {stride} apart, {} others", others.len());
     }
