@@ -17,10 +17,11 @@
 //!    What is left over (pixels, or eight outputs) takes a tile of four pixels × eight.
 //! 2. The kernel is packed so that a tile reads it from front to back, one row per input. A panel stays in the
 //!    first cache while all pixels pass it.
-//! 3. Where multiply-adds are not fused, four inputs share one counter. They are taken as arrays of four, whose constant distances become part of the load
-//!    instructions, and there is a way out after each: without it LLVM nests the products of one sum, all operands of
-//!    all steps live at once, and half of them spill. That the ways out are never taken is hidden from it. What
-//!    the processor can begin in a cycle is the limit there, and this is a tenth of the time.
+//! 3. Where multiply-adds are not fused, four inputs share one counter. They are taken as arrays of four, whose constant
+//!    distances become part of the load instructions, and there is a way out after each: without it LLVM nests the
+//!    products of one sum, all operands of all steps live at once, and half of them spill. That the ways out are never
+//!    taken is hidden from it. What the processor can begin in a cycle is the limit there, and this is a tenth of the
+//!    time.
 //!
 //! Next: the following depthwise convolution, or the answers: the classifier is a pointwise with one pixel.
 
