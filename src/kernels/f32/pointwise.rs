@@ -101,8 +101,9 @@ fn packed(inputs: usize, panels: Aligned<f32>, bias: &[f32]) -> Packed {
     Packed { inputs, outputs, panels, bias }
 }
 
-/// As [`pack`], from a kernel `[outputs, inputs]`. As many of its rows as a panel has columns are what it is made of, and take as much room:
-/// each becomes one where it stands, from the last to the first, because a panel may begin a little later.
+/// As [`pack`], from a kernel `[outputs, inputs]`. As many of its rows as a panel has columns are what it is made of, and
+/// take as much room: each becomes one where it stands, from the last to the first, because a panel may begin a little
+/// later.
 pub fn pack_rows_of_inputs(kernel: Vec<f32>, bias: &[f32]) -> Packed {
     let outputs = bias.len();
     let inputs = kernel.len() / outputs.max(1);
