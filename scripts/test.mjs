@@ -103,7 +103,8 @@ const steps = [
   {
     name: "doc",
     what: "rustdoc without warnings",
-    run: () => command("cargo", ["doc", "--workspace", "--no-deps", "--lib", "--document-private-items"], { env: { RUSTDOCFLAGS: "-D warnings" } }),
+    // Not of mobilenet-kernels: it is files of src/ once more, whose changes cargo doc does not see from there.
+    run: () => command("cargo", ["doc", "--workspace", "--exclude", "mobilenet-kernels", "--no-deps", "--lib", "--document-private-items"], { env: { RUSTDOCFLAGS: "-D warnings" } }),
   },
   { name: "native", what: "cargo test", run: () => tests("cargo", ["test", "--workspace"]) },
   { name: "threads", what: "cargo test, several threads", run: () => tests("cargo", ["test", "--features", "threads", "--test", "threads"]) },

@@ -45,7 +45,7 @@ fn width(outputs: usize) -> usize {
     if outputs <= NARROW { NARROW } else { COLUMNS }
 }
 
-/// A kernel `[inputs, outputs]` in panels of [`COLUMNS`] outputs, and its bias; the last has [`NARROW`] where those suffice,
+/// A kernel `[inputs, outputs]` in panels of `COLUMNS` outputs, and its bias; the last has `NARROW` where those suffice,
 /// and is filled up with zeros.
 #[derive(Clone, Debug, Default)]
 pub struct Packed {
