@@ -3,21 +3,18 @@
 //! Goes in: logits and targets, class by class. Comes out: the loss in nats and its gradient. Naively
 //! `p = exp(l) / Σ exp(l)`, `loss = −Σ t·ln p`, `d_l = p·Σt − t`.
 
+use super::softmax;
+
 /// Loss of one picture; `d_logits` becomes `(p − target) · scale` (the target's sum being 1).
 pub fn softmax_cross_entropy(logits: &[f32], target: &[f32], scale: f32, d_logits: &mut [f32]) -> f64 {
-    let greatest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut total = 0.0f64;
-    for (output, &logit) in d_logits.iter_mut().zip(logits) {
-        *output = (logit - greatest).exp();
-        total += f64::from(*output);
-    }
-    let (inverse, logarithm) = ((1.0 / total) as f32, total.ln());
+    let (greatest, total) = softmax::forward(logits, d_logits);
+    let logarithm = total.ln();
     let mut loss = 0.0;
     for ((output, &logit), &target) in d_logits.iter_mut().zip(logits).zip(target) {
         if target != 0.0 {
             loss -= f64::from(target) * (f64::from(logit - greatest) - logarithm);
         }
-        *output = (*output * inverse - target) * scale;
+        *output = (*output - target) * scale;
     }
     loss
 }

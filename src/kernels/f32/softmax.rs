@@ -24,10 +24,10 @@ fn exponential(x: F32x4) -> F32x4 {
     polynomial.mul(r).mul(r).add(r).add(F32x4::splat(1.0)).mul(n.power_of_two())
 }
 
-/// `exp(x − max) / Σ exp(x − max)`. Both slices have the same length.
-pub fn forward(logits: &[f32], probabilities: &mut [f32]) {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let (largest, least) = (F32x4::splat(largest), F32x4::splat(LEAST));
+/// `exp(x − max) / Σ exp(x − max)`. Both slices have the same length. Gives the maximum and the sum.
+pub fn forward(logits: &[f32], probabilities: &mut [f32]) -> (f32, f64) {
+    let maximum = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let (largest, least) = (F32x4::splat(maximum), F32x4::splat(LEAST));
     let mut sum = 0.0;
     for (from, to) in logits.chunks(4).zip(probabilities.chunks_mut(4)) {
         // Lanes beyond the end hold what becomes zero.
@@ -44,4 +44,5 @@ pub fn forward(logits: &[f32], probabilities: &mut [f32]) {
     for probability in probabilities {
         *probability *= share;
     }
+    (maximum, sum)
 }
