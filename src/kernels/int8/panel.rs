@@ -112,8 +112,20 @@ pub const fn lane(output: usize, interleaved: bool) -> (usize, usize) {
 /// The weights of outputs `first` to `first + 7` in groups of eight inputs, 64 bytes each, from `kernel`
 /// (`[inputs][outputs]`) into `room`, with zeros where there are no more of them. Gives whether [`fits_pairs`] holds
 /// throughout.
-#[inline(never)]
 pub fn pack_weights<C: Cell>(
+    kernel: &[i8],
+    outputs: usize,
+    first: usize,
+    interleaved: bool,
+    room: &mut [i8],
+) -> bool {
+    pack_weights_of(C::TAPS == 4, kernel, outputs, first, interleaved, room)
+}
+
+/// One function for both kinds of cells, `bytes` and not, which differ in a few instructions.
+#[inline(never)]
+fn pack_weights_of(
+    bytes: bool,
     kernel: &[i8],
     outputs: usize,
     first: usize,
@@ -142,7 +154,11 @@ pub fn pack_weights<C: Cell>(
             *vector =
                 if interleaved { I8x16::load_evens_first(row(input)) } else { I8x16::load_low(row(input)) };
         }
-        C::put_weights(rows, room);
+        if bytes {
+            u8::put_weights(rows, room);
+        } else {
+            i16::put_weights(rows, room);
+        }
         let zero = I16x8::splat(0);
         for lane in [[0, 1, 4, 5], [2, 3, 6, 7]] {
             let weights = lane.map(|input| I16x8::load_i8(row(input)));
