@@ -7,8 +7,10 @@
 //!     for each column: Σ weight · sums, normalised, stored where rotation and mirror put it
 //! ```
 //!
-//! Products and sums are plain `f32` in a fixed order, so all builds give the same bits. Down first: the rows of the
-//! frame are read in order, sixteen bytes at a time, and only one row of sums lives between the two directions.
+//! Rows are summed in integers and columns in plain `f32` in a fixed order, so all builds give the same bits. Down first: the
+//! rows of the frame are read in order, sixteen bytes at a time, and only one row of sums lives between the two directions.
+//! Weights of rows are rounded to 14 bits such that they still sum to one: `t` of them are off by `t · 255 / 2¹⁵` of a byte's
+//! step at most, a fiftieth where a frame is halved.
 
 use super::window::Placement;
 use super::{Frame, Options, Window};
@@ -99,7 +101,9 @@ pub struct Resizer {
     placement: Option<Placement>,
     across: Taps,
     down: Taps,
-    sums: Vec<[f32; 4]>,
+    /// The weights of `down` in integers, two by two.
+    pairs: Vec<[i16; 2]>,
+    sums: Vec<[i32; 4]>,
 }
 
 impl Resizer {
@@ -179,14 +183,36 @@ impl Resizer {
         if placement.columns * placement.rows < side * side {
             fill_bars(&mut target, &colours);
         }
+        // Frames of the network's size, all rows but the last: a copied row overwrites what follows it.
+        let copied = self.across.taps == 1
+            && self.down.taps == 1
+            && self.sums.len() == placement.columns
+            && placement.columns == side
+            && side.is_multiple_of(4);
         for row in 0..placement.rows {
-            let weights = &self.down.weights[row * self.down.taps..][..self.down.taps];
-            let first = self.down.first[row] as usize;
-            resample::sum_rows(&data[first * stride..], stride, weights, &mut self.sums);
+            let (taps, first) = (self.down.taps, self.down.first[row] as usize);
+            let pairs = taps.div_ceil(2);
+            let weights = &self.pairs[row * pairs..][..pairs];
+            let data = &data[first * stride..];
             // A row of the result lies along a row or a column of the target, forwards or backwards.
             let start = placement.pixel(0, row);
             let step = placement.pixel(1.min(placement.columns - 1), row).wrapping_sub(start).wrapping_mul(3);
             let place = (start * 3, step);
+            if copied && step == 3 && row + 1 < placement.rows {
+                let row = &data[..4 * placement.columns];
+                match &mut target {
+                    Target::F32(values) if !colours.swapped => {
+                        resample::copy_row_f32(row, &colours, &mut values[start * 3..]);
+                        continue;
+                    }
+                    Target::U8(values) => {
+                        resample::copy_row_u8(row, &mut values[start * 3..]);
+                        continue;
+                    }
+                    Target::F32(_) => {}
+                }
+            }
+            resample::sum_rows(data, stride, taps, weights, &mut self.sums);
             let Taps { first, weights, .. } = &self.across;
             match &mut target {
                 Target::F32(values) => {
@@ -212,12 +238,28 @@ impl Resizer {
         let placement = Placement::new(&window, side, &options);
         self.across.fill(window.left - seen.x as f64, window.width, seen.width, placement.columns);
         self.down.fill(window.top - seen.y as f64, window.height, seen.height, placement.rows);
+        self.pairs.clear();
+        self.pairs.extend(self.down.weights.chunks(self.down.taps).flat_map(in_pairs));
+        // What the rows are too large by.
+        self.across.weights.iter_mut().for_each(|weight| *weight /= f32::from(resample::ONE));
         self.sums.clear();
-        self.sums.resize(seen.width, [0.0; 4]);
+        self.sums.resize(seen.width, [0; 4]);
         self.placement = Some(placement);
         self.geometry = Some(geometry);
         Ok(placement)
     }
+}
+
+/// The weights of a result in parts of [`resample::ONE`]. Each is what the sum up to it grows by, so that they sum to one.
+fn in_pairs(weights: &[f32]) -> impl Iterator<Item = [i16; 2]> {
+    let mut sum = 0.0;
+    let mut part = move |weight: &f32| {
+        let rounded = |sum: f32| (sum * f32::from(resample::ONE)).round_ties_even() as i16;
+        let before = rounded(sum);
+        sum += weight;
+        rounded(sum) - before
+    };
+    weights.chunks(2).map(move |pair| [part(&pair[0]), pair.get(1).map_or(0, &mut part)])
 }
 
 /// The normalisation, laid out as a pixel is.

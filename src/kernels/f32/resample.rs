@@ -1,10 +1,14 @@
 //! Weighted sums of pixels, the two directions of a resize.
 //!
 //! Goes in: RGBA bytes row by row, then the sums of columns; weights of both, and where a row of the result lies in the
-//! target. Comes out: that row, normalised floats or bytes. Products and sums are plain `f32` in a fixed order, so all
-//! builds give the same bits. Next: the network's input.
+//! target. Comes out: that row, normalised floats or bytes. Rows are summed in integers, two of them by one instruction,
+//! which is exact but for the rounding of the weights; columns in plain `f32` in a fixed order. So all builds give the same
+//! bits. Next: the network's input.
 
-use crate::kernels::simd::{F32x4, U8x16};
+use crate::kernels::simd::{F32x4, I16x8, I32x4, U8x16};
+
+/// What the weights of rows sum to.
+pub const ONE: i16 = 1 << 14;
 
 /// A normalisation, laid out as a pixel is: the first and the third colour change places where `swapped`.
 #[derive(Clone, Copy, Debug)]
@@ -17,40 +21,36 @@ pub struct Colours {
     pub swapped: bool,
 }
 
-/// `sums[x] = Σ weights[t] · row t of data`, all four bytes of a pixel alike; a row has `stride` bytes. Four pixels at a
-/// time stay in registers over all taps.
-pub fn sum_rows(data: &[u8], stride: usize, weights: &[f32], sums: &mut [[f32; 4]]) {
-    let (blocks, tail) = sums.as_chunks_mut::<4>();
-    for (block, sums) in blocks.iter_mut().enumerate() {
-        let mut total = [F32x4::splat(0.0); 4];
-        for (tap, &weight) in weights.iter().enumerate() {
-            // All results have as many taps as the widest, so the last one is often nothing.
-            if weight == 0.0 {
-                continue;
-            }
-            let weight = F32x4::splat(weight);
-            let bytes = U8x16::load(&data[tap * stride + block * 16..]);
-            let (low, high) = (bytes.widen_low(), bytes.widen_high());
+/// `sums[x] = Σ weights[t] · row t of data`, [`ONE`] times what it means, all four bytes of a pixel alike; a row has
+/// `stride` bytes, and there are `rows` of them, of which weights come in pairs.
+pub fn sum_rows(data: &[u8], stride: usize, rows: usize, weights: &[[i16; 2]], sums: &mut [[i32; 4]]) {
+    sums.fill([0; 4]);
+    for (pair, &weights) in weights.iter().enumerate() {
+        let first = &data[2 * pair * stride..][..4 * sums.len()];
+        // Of an odd number of rows the last stands in for the one after it, whose weight is zero.
+        let second = if 2 * pair + 1 < rows { &data[(2 * pair + 1) * stride..] } else { first };
+        let (fours, tail) = sums.as_chunks_mut::<4>();
+        let (blocks, rest) = first.as_chunks::<16>();
+        let (other_blocks, other_rest) = second[..first.len()].as_chunks::<16>();
+        let factors = I16x8::splat_pair(weights);
+        for ((a, b), sums) in blocks.iter().zip(other_blocks).zip(fours) {
+            let (a, b) = (U8x16::load(a), U8x16::load(b));
+            let (low, high) = (a.interleave_low(b), a.interleave_high(b));
             let pixels = [low.widen_low(), low.widen_high(), high.widen_low(), high.widen_high()];
-            for (total, pixel) in total.iter_mut().zip(pixels) {
-                *total = total.add(weight.mul(pixel.to_f32()));
+            for (sum, pixel) in sums.iter_mut().zip(pixels) {
+                I32x4::load(sum).dot_i16(pixel, factors).store(sum);
             }
         }
-        for (total, sum) in total.into_iter().zip(sums) {
-            total.store(sum);
+        for ((sum, &a), &b) in tail.as_flattened_mut().iter_mut().zip(rest).zip(other_rest) {
+            *sum += i32::from(weights[0]) * i32::from(a) + i32::from(weights[1]) * i32::from(b);
         }
-    }
-    let start = blocks.len() * 16;
-    for (offset, sum) in tail.as_flattened_mut().iter_mut().enumerate() {
-        let column = data[start + offset..].iter().step_by(stride);
-        *sum = weights.iter().zip(column).fold(0.0, |sum, (&weight, &byte)| sum + weight * f32::from(byte));
     }
 }
 
 /// One row of the result, `Σ weights[i · taps + t] · sums[first[i] + t]`, normalised: three values at `place.0`, the next
 /// three `place.1` values (wrapping, for it may go backwards) further on.
 pub fn sum_columns_f32(
-    sums: &[[f32; 4]],
+    sums: &[[i32; 4]],
     weights: &[f32],
     first: &[u32],
     colours: &Colours,
@@ -74,7 +74,7 @@ pub fn sum_columns_f32(
 
 /// The same as bytes, rounded half up.
 pub fn sum_columns_u8(
-    sums: &[[f32; 4]],
+    sums: &[[i32; 4]],
     weights: &[f32],
     first: &[u32],
     place: (usize, usize),
@@ -92,10 +92,32 @@ pub fn sum_columns_u8(
     });
 }
 
+/// A row that is as large as its result, whole fours of pixels, normalised from front to back. One value more is overwritten.
+pub fn copy_row_f32(row: &[u8], colours: &Colours, target: &mut [f32]) {
+    let (mean, deviation) = (F32x4::load(&colours.mean), F32x4::load(&colours.deviation));
+    for (block, bytes) in row.as_chunks::<16>().0.iter().enumerate() {
+        let bytes = U8x16::load(bytes);
+        let (low, high) = (bytes.widen_low(), bytes.widen_high());
+        let target = &mut target[12 * block..][..13];
+        for (index, pixel) in
+            [low.widen_low(), low.widen_high(), high.widen_low(), high.widen_high()].into_iter().enumerate()
+        {
+            pixel.to_f32().sub(mean).div(deviation).store(&mut target[3 * index..]);
+        }
+    }
+}
+
+/// The same as bytes.
+pub fn copy_row_u8(row: &[u8], target: &mut [u8]) {
+    for (index, pixel) in row.as_chunks::<4>().0.iter().enumerate() {
+        target[3 * index..][..4].copy_from_slice(pixel);
+    }
+}
+
 /// Calls `store` with each pixel, its place, and whether it is the row's last.
 #[inline(always)]
 fn sum_columns(
-    sums: &[[f32; 4]],
+    sums: &[[i32; 4]],
     weights: &[f32],
     first: &[u32],
     (start, step): (usize, usize),
@@ -105,8 +127,8 @@ fn sum_columns(
     let (mut at, mut left) = (start, first.len());
     for (weights, &first) in weights.chunks_exact(taps).zip(first) {
         let mut total = F32x4::splat(0.0);
-        for (&weight, sum) in weights.iter().zip(&sums[first as usize..]) {
-            total = total.add(F32x4::splat(weight).mul(F32x4::load(sum)));
+        for (&weight, sum) in weights.iter().zip(&sums[first as usize..][..taps]) {
+            total = total.add(F32x4::splat(weight).mul(I32x4::load(sum).to_f32()));
         }
         left -= 1;
         store(total, at, left == 0);

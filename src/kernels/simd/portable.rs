@@ -543,6 +543,20 @@ impl U8x16 {
         Self(from_fn(|lane| self.0[lane].max(other.0[lane])))
     }
 
+    /// Lanes `0 0' 1 1' … 7 7'`.
+    #[inline(always)]
+    pub fn interleave_low(self, other: Self) -> Self {
+        Self(from_fn(|lane| if lane.is_multiple_of(2) { self.0[lane / 2] } else { other.0[lane / 2] }))
+    }
+
+    /// Lanes `8 8' 9 9' … 15 15'`.
+    #[inline(always)]
+    pub fn interleave_high(self, other: Self) -> Self {
+        Self(from_fn(
+            |lane| if lane.is_multiple_of(2) { self.0[8 + lane / 2] } else { other.0[8 + lane / 2] },
+        ))
+    }
+
     /// Lanes 0 to 7, widened.
     #[inline(always)]
     pub fn widen_low(self) -> I16x8 {

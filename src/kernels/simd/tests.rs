@@ -179,6 +179,17 @@ fn pairs_of_bytes_do_not_saturate() {
 }
 
 #[test]
+fn bytes_of_two_rows_interleave() {
+    let first: [u8; 16] = std::array::from_fn(|lane| lane as u8);
+    let (a, b) = (U8x16::load(&first), U8x16::load(&first.map(|lane| 100 + lane)));
+    let mut halves = [[0; 16]; 2];
+    a.interleave_low(b).store(&mut halves[0]);
+    a.interleave_high(b).store(&mut halves[1]);
+    assert_eq!(halves[0], [0, 100, 1, 101, 2, 102, 3, 103, 4, 104, 5, 105, 6, 106, 7, 107]);
+    assert_eq!(halves[1], [8, 108, 9, 109, 10, 110, 11, 111, 12, 112, 13, 113, 14, 114, 15, 115]);
+}
+
+#[test]
 fn fractions_of_two_to_the_fifteenth_round_to_nearest() {
     let a = shorts([100, -100, 32_767, -32_768, 3, -3, 1, 32_767]);
     let b = shorts([16_384, 16_384, 32_767, 32_767, 16_384, 16_384, 16_383, 1]);

@@ -646,6 +646,18 @@ impl U8x16 {
         Self(u8x16_max(self.0, other.0))
     }
 
+    /// Lanes `0 0' 1 1' … 7 7'`.
+    #[inline(always)]
+    pub fn interleave_low(self, other: Self) -> Self {
+        Self(i8x16_shuffle::<0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23>(self.0, other.0))
+    }
+
+    /// Lanes `8 8' 9 9' … 15 15'`.
+    #[inline(always)]
+    pub fn interleave_high(self, other: Self) -> Self {
+        Self(i8x16_shuffle::<8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31>(self.0, other.0))
+    }
+
     /// Lanes 0 to 7, widened.
     #[inline(always)]
     pub fn widen_low(self) -> I16x8 {
