@@ -126,11 +126,11 @@ pub fn forward(
             ready = top + together + 2;
             for (index, group) in groups.chunks_exact(GROUP).enumerate() {
                 let group = Group::new(group, bounds);
-                match (shape.stride, (top - skipped) % LINES) {
-                    (1, 0) => group.by_one::<0>(&mut desk, index * LANES),
-                    (1, _) => group.by_one::<2>(&mut desk, index * LANES),
-                    (_, 0) => group.by_two::<0>(&mut desk, index * LANES),
-                    (_, _) => group.by_two::<2>(&mut desk, index * LANES),
+                let top = (top - skipped) % LINES;
+                if shape.stride == 1 {
+                    group.by_one(&mut desk, top, index * LANES);
+                } else {
+                    group.by_two(&mut desk, top, index * LANES);
                 }
             }
             for (row, output) in output.chunks_exact_mut(line).enumerate() {
@@ -247,9 +247,9 @@ impl Group {
     }
 
     /// Two rows at stride 1: every column ends a sum of each, continues the next, begins the one after. The rows lie
-    /// under the desk's lines from `TOP` on.
-    fn by_one<const TOP: usize>(&self, desk: &mut Desk, lane: usize) {
-        let mut columns = desk.map[lane..].as_chunks().0.iter().map(column::<TOP>);
+    /// under the desk's lines from `top` on.
+    fn by_one(&self, desk: &mut Desk, top: usize, lane: usize) {
+        let mut columns = desk.map[lane..].as_chunks().0.iter().map(|values| column(values, top));
         let (Some([a, b, c, d]), Some([e, f, g, h])) = (columns.next(), columns.next()) else { return };
         let mut upper = self.add(1, [e, f, g], self.add(0, [a, b, c], self.bias));
         let mut lower = self.add(1, [f, g, h], self.add(0, [b, c, d], self.bias));
@@ -267,10 +267,10 @@ impl Group {
     }
 
     /// One row at stride 2: columns in pairs, of which the first lies under one sum and the second under two.
-    fn by_two<const TOP: usize>(&self, desk: &mut Desk, lane: usize) {
+    fn by_two(&self, desk: &mut Desk, top: usize, lane: usize) {
         let (first, pairs) = desk.map[lane..].split_at(LINES * BLOCK);
         let three = |values| {
-            let [top, middle, bottom, _] = column::<TOP>(values);
+            let [top, middle, bottom, _] = column(values, top);
             [top, middle, bottom]
         };
         let Some(first) = first.first_chunk() else { return };
@@ -286,8 +286,9 @@ impl Group {
     }
 }
 
-/// Four channels of a column of the desk, from the line `TOP` on.
+/// Four channels of a column of the desk, from the line `top` on, which is 0 or 2.
 #[inline(always)]
-fn column<const TOP: usize>(values: &Column) -> [F32x4; LINES] {
-    [0, 1, 2, 3].map(|line| F32x4::load(&values[(TOP + line) % LINES * BLOCK..]))
+fn column(values: &Column, top: usize) -> [F32x4; LINES] {
+    let (first, second) = (top & 2, !top & 2);
+    [first, first + 1, second, second + 1].map(|line| F32x4::load(&values[line * BLOCK..]))
 }

@@ -23,6 +23,10 @@
 //!    taken is hidden from it. What the processor can begin in a cycle is the limit there, and this is a tenth of the
 //!    time.
 //!
+//! 4. Around a tile is as little as can be: a narrow network's tiles have 32 steps, and each is followed by clamping, storing
+//!    and a branch that nobody foresees. So a panel that gives fewer outputs than it has writes to a place of its own first,
+//!    and the loop over tiles knows no such case.
+//!
 //! Next: the following depthwise convolution, or the answers: the classifier is a pointwise with one pixel.
 
 use super::Bounds;
@@ -35,6 +39,8 @@ use std::array::from_fn;
 /// Pixels of a tile, and outputs of a panel.
 const ROWS: usize = if FUSED { 6 } else { 2 };
 const COLUMNS: usize = if FUSED { 8 } else { 16 };
+/// Pixels of the tiles at the end, of which enough make up for pixels that are no number of [`ROWS`].
+const REST: usize = if FUSED { 5 } else { 1 };
 /// Outputs of a last panel that has no more than these.
 const NARROW: usize = 8;
 /// Rows of a kernel that are packed together.
@@ -177,49 +183,117 @@ fn panels(packed: &Packed) -> impl Iterator<Item = (&[f32], &[f32], usize)> {
 pub fn forward(packed: &Packed, activation: Activation, input: &[f32], output: &mut [f32]) {
     let Packed { inputs, outputs, .. } = *packed;
     let bounds = Bounds::of(activation);
-    for (panel, bias, first) in panels(packed) {
-        let to = Columns { first, end: outputs.min(first + COLUMNS), outputs };
-        match width(to.end - first) {
-            COLUMNS => sweep::<ROWS, { COLUMNS / 4 }>((panel, bias), bounds, input, inputs, output, to),
-            _ => sweep::<4, { NARROW / 4 }>((panel, bias), bounds, input, inputs, output, to),
+    let full = full_tiles(input.len() / inputs.max(1));
+    let done = if FUSED && input.len() == inputs { one_pixel(packed, bounds, input, output) } else { 0 };
+    for (panel, bias, first) in panels(packed).skip(done) {
+        let columns = COLUMNS.min(outputs - first);
+        let sweep = Sweep { panel, bias, bounds, inputs, outputs, first, input, output };
+        if columns == COLUMNS {
+            sweep.all::<ROWS, REST, { COLUMNS / 4 }>(full);
+        } else if columns == NARROW {
+            sweep.all::<4, 1, { NARROW / 4 }>(usize::MAX);
+        } else {
+            sweep.some(columns);
         }
     }
 }
 
-/// Which of a pixel's outputs a panel gives.
-#[derive(Clone, Copy)]
-struct Columns {
-    first: usize,
-    end: usize,
-    outputs: usize,
+/// One pixel, which is what a classifier sees: several panels at once, so that their sums keep the multiply-adds coming.
+/// Gives how many panels are done; the last ones are left.
+fn one_pixel(packed: &Packed, bounds: Bounds, input: &[f32], output: &mut [f32]) -> usize {
+    /// Panels at once.
+    const ABREAST: usize = 4;
+    let whole = packed.panels.chunks_exact((ABREAST * COLUMNS * input.len()).max(1));
+    let outputs = output.chunks_exact_mut(ABREAST * COLUMNS);
+    let mut done = 0;
+    for ((panels, bias), output) in whole.zip(packed.bias.chunks_exact(ABREAST * COLUMNS)).zip(outputs) {
+        let rows = |panel: usize| panels[panel * COLUMNS * input.len()..].as_chunks::<COLUMNS>().0;
+        let mut sums: [F32x4; ABREAST * COLUMNS / 4] = from_fn(|sum| F32x4::load(&bias[4 * sum..]));
+        for ((((&value, a), b), c), d) in input.iter().zip(rows(0)).zip(rows(1)).zip(rows(2)).zip(rows(3)) {
+            let value = F32x4::splat(value);
+            let kernels = [a, b, c, d].into_iter().flat_map(|kernel| kernel.as_chunks::<4>().0);
+            for (sum, kernel) in sums.iter_mut().zip(kernels) {
+                *sum = value.mul_add(F32x4::load(kernel), *sum);
+            }
+        }
+        for (sum, output) in sums.into_iter().zip(output.as_chunks_mut::<4>().0) {
+            bounds.clamp(sum).store(output);
+        }
+        done += ABREAST;
+    }
+    done
 }
 
-/// One panel over all pixels, `ROWS` at a time. A function by itself, for a browser is sooner done with optimising it.
-#[inline(never)]
-fn sweep<const ROWS: usize, const VECTORS: usize>(
-    (panel, bias): (&[f32], &[f32]),
+/// How many tiles of [`ROWS`] pixels to take of `pixels`, so that tiles of [`REST`] pixels take what is left.
+fn full_tiles(pixels: usize) -> usize {
+    // As many of the smaller tiles make up for a rest as the rest is short of a larger one.
+    let rest = if FUSED { (ROWS - pixels % ROWS) % ROWS * REST } else { 0 };
+    pixels.saturating_sub(rest) / ROWS
+}
+
+/// One panel on its way over all pixels.
+struct Sweep<'a> {
+    panel: &'a [f32],
+    bias: &'a [f32],
     bounds: Bounds,
-    input: &[f32],
     inputs: usize,
-    output: &mut [f32],
-    to: Columns,
-) {
-    let mut tiles = input.chunks_exact(ROWS * inputs);
-    let mut rooms = output.chunks_exact_mut(ROWS * to.outputs);
-    for (pixels, room) in (&mut tiles).zip(&mut rooms) {
-        let sums = tile::<ROWS, VECTORS>(pixels, inputs, panel, bias);
-        for (sums, next) in sums.into_iter().zip(room.chunks_exact_mut(to.outputs)) {
-            store(sums, bounds, next, to);
+    outputs: usize,
+    /// The first of a pixel's outputs that the panel gives.
+    first: usize,
+    /// From the first pixel that has not been reached.
+    input: &'a [f32],
+    output: &'a mut [f32],
+}
+
+impl Sweep<'_> {
+    /// All pixels, at first `full` tiles of `ROWS`, then tiles of `REST`, then one by one.
+    #[inline(never)]
+    fn all<const ROWS: usize, const REST: usize, const VECTORS: usize>(mut self, full: usize) {
+        self.tiles::<ROWS, VECTORS>(full);
+        self.tiles::<REST, VECTORS>(usize::MAX);
+        self.tiles::<1, VECTORS>(usize::MAX);
+    }
+
+    /// All pixels, of whose outputs the panel gives `columns`, fewer than it has: by way of a place for all of them.
+    #[inline(never)]
+    fn some(self, columns: usize) {
+        let Self { panel, bias, bounds, inputs, outputs, first, input, output } = self;
+        let width = width(columns);
+        let mut all = [0.0; ROWS * COLUMNS];
+        for (input, output) in input.chunks(ROWS * inputs).zip(output.chunks_mut(ROWS * outputs)) {
+            let sweep =
+                Sweep { panel, bias, bounds, inputs, outputs: width, first: 0, input, output: &mut all };
+            if width == COLUMNS {
+                sweep.all::<ROWS, REST, { COLUMNS / 4 }>(1);
+            } else {
+                sweep.all::<4, 1, { NARROW / 4 }>(1);
+            }
+            for (all, output) in all.chunks_exact(width).zip(output.chunks_exact_mut(outputs)) {
+                output[first..first + columns].copy_from_slice(&all[..columns]);
+            }
         }
     }
-    let (input, output) = (tiles.remainder(), rooms.into_remainder());
-    if ROWS > 4 {
-        // Most maps have four pixels more than a number of sixes.
-        return sweep::<4, VECTORS>((panel, bias), bounds, input, inputs, output, to);
-    }
-    for (pixel, next) in input.chunks_exact(inputs).zip(output.chunks_exact_mut(to.outputs)) {
-        let [sums] = tile::<1, VECTORS>(pixel, inputs, panel, bias);
-        store(sums, bounds, next, to);
+
+    /// As many tiles of `ROWS` pixels as there are, at most `count`. A function by itself, for a browser is sooner done
+    /// with optimising it.
+    #[inline(never)]
+    fn tiles<const ROWS: usize, const VECTORS: usize>(&mut self, count: usize) {
+        let Self { panel, bias, bounds, inputs, outputs, first, .. } = *self;
+        let count = count.min(self.input.len() / (ROWS * inputs));
+        let (input, left) = self.input.split_at(count * ROWS * inputs);
+        let (output, later) = std::mem::take(&mut self.output).split_at_mut(count * ROWS * outputs);
+        (self.input, self.output) = (left, later);
+        for (pixels, mut room) in
+            input.chunks_exact(ROWS * inputs).zip(output.chunks_exact_mut(ROWS * outputs))
+        {
+            for sums in tile::<ROWS, VECTORS>(pixels, inputs, panel, bias) {
+                let (pixel, others) = room.split_at_mut(outputs);
+                for (sum, four) in sums.into_iter().zip(pixel[first..].as_chunks_mut::<4>().0) {
+                    bounds.clamp(sum).store(four);
+                }
+                room = others;
+            }
+        }
     }
 }
 
@@ -297,19 +371,4 @@ fn fused<const ROWS: usize, const VECTORS: usize>(
         }
     });
     sums
-}
-
-/// What follows the convolution, into the panel's columns of a pixel.
-#[inline(always)]
-fn store<const VECTORS: usize>(sums: [F32x4; VECTORS], bounds: Bounds, next: &mut [f32], to: Columns) {
-    let next = &mut next[to.first..to.end];
-    if next.len() == 4 * VECTORS {
-        for (sum, next) in sums.into_iter().zip(next.as_chunks_mut::<4>().0) {
-            bounds.clamp(sum).store(next);
-        }
-    } else {
-        for (sum, next) in sums.into_iter().zip(next.chunks_mut(4)) {
-            next.copy_from_slice(&bounds.clamp(sum).to_array()[..next.len()]);
-        }
-    }
 }
