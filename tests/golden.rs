@@ -116,7 +116,7 @@ fn every_layer_of_the_first_picture() {
             "global_pool" => "pooled".to_string(),
             _ => format!("layer_{seen:02}"),
         };
-        let expected = floats(expected.tensor(&tensor).unwrap().data());
+        let (expected, values) = (floats(expected.tensor(&tensor).unwrap().data()), values());
         // Maps larger than 14 are given at every 8th row and column.
         let step = if map.height > 14 { 8 } else { 1 };
         let mut next = expected.iter();

@@ -66,7 +66,7 @@ fn observed_layers_end_in_the_same_answer() {
     let mut names = Vec::new();
     let observed = network
         .run_observed(&mut |layer, map, values| {
-            assert_eq!(values.len(), map.len());
+            assert_eq!(values().len(), map.len());
             names.push(layer.name.clone());
         })
         .to_vec();

@@ -82,7 +82,7 @@ fn observers_see_every_layer_and_change_nothing() {
         let mut maps: Vec<(Map, Vec<f32>)> = Vec::new();
         let observed = network.run_observed(&mut |layer, map, values| {
             seen.push(layer.name.clone());
-            maps.push((map, values.to_vec()));
+            maps.push((map, values().into_owned()));
         });
         assert_eq!(observed, probabilities);
         let names: Vec<String> = architecture.layers().into_iter().map(|layer| layer.name).collect();

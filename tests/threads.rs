@@ -29,7 +29,7 @@ fn answers(weights: &Weights, precision: Precision, threads: usize) -> Vec<Vec<f
             answers.extend([network.logits().to_vec(), network.embedding().to_vec()]);
             answers.push(network.features().1.to_vec());
         }
-        network.run_observed(&mut |_, _, values| answers.push(values.to_vec()));
+        network.run_observed(&mut |_, _, values| answers.push(values().into_owned()));
         answers
     })
 }

@@ -3,7 +3,8 @@
 //! Goes in: [`Weights`], then a normalised frame. Comes out: every map, one after the other in the arena's two
 //! turns, and the answers. A depthwise convolution and its pointwise run as one step, band by band of rows, so that
 //! the map between them never leaves the cache; observed, they run one after the other and give the same bits. Every
-//! layer's rows are shared out over [`threads`].
+//! layer's rows are shared out over [`threads`]. Bands go down in one layer and up in the next: the rows that were written
+//! last are read first, while they are still in the cache (1.0-224: a 70th of the whole time).
 //! Next: [`Network`](super::Network) hands the answers out.
 
 use super::network::{Observer, Source};
@@ -17,6 +18,9 @@ use std::ops::Range;
 
 /// Values of a band between depthwise and pointwise: 96 KiB, which leaves the second cache room for weights.
 const BAND: usize = 24 * 1024;
+
+/// Pixels below which a band is not worth reading all weights again.
+const FEWEST_PIXELS: usize = 96;
 
 /// Real value of the steps that a layer's output is rounded to, 0 where it is not; see [`Weights::steps`].
 #[derive(Clone, Copy)]
@@ -173,7 +177,7 @@ impl FloatNetwork {
                 let (input, output) = turns(&mut slices.maps, turn);
                 let output = &mut output[..pointwise.shape.output.len()];
                 crew.share(pointwise.shape.output, output, slices.scratch, |rows, output, room| {
-                    separable(first, second, rows, input, room, output);
+                    separable(first, second, rows, !turn.is_multiple_of(2), input, room, output);
                 });
             } else {
                 step(crew, layer, packed, &mut slices, turn);
@@ -189,7 +193,7 @@ impl FloatNetwork {
         let mut slices = self.arena.slices();
         for (turn, (layer, packed)) in layers.iter().zip(&self.packed).enumerate() {
             let output = step(self.crew, layer, packed, &mut slices, turn);
-            observer(layer, layer.shape.output, output);
+            observer(layer, layer.shape.output, &|| output.into());
         }
         softmax::forward(slices.logits, slices.probabilities);
         self.last = layers.len() - 3;
@@ -261,7 +265,8 @@ fn step<'a>(crew: Crew, layer: &Layer, packed: &Packed, slices: &'a mut Slices, 
 /// Rows that a band of the depthwise convolution `shape` has.
 fn band_rows(shape: &ConvShape) -> usize {
     let Map { height, width, channels } = shape.output;
-    (BAND / (width * channels)).clamp(1, height)
+    let fit = BAND / (width * channels).max(1);
+    fit.max(FEWEST_PIXELS.div_ceil(width.max(1))).clamp(1, height.max(1))
 }
 
 /// Values that a layer needs within its step.
@@ -275,11 +280,12 @@ fn scratch_len(kind: LayerKind, shape: &ConvShape) -> usize {
     }
 }
 
-/// Rows `rows` of a depthwise convolution and its pointwise, band by band.
+/// Rows `rows` of a depthwise convolution and its pointwise, band by band, the last first where `backwards`.
 fn separable(
     (first, depthwise, between_grid): (&Layer, &depthwise::Packed, Grid),
     (second, pointwise, grid): (&Layer, &pointwise::Packed, Grid),
     rows: Range<usize>,
+    backwards: bool,
     input: &[f32],
     scratch: &mut [f32],
     output: &mut [f32],
@@ -288,7 +294,11 @@ fn separable(
     let between = first.shape.output;
     let line = between.width * second.shape.output.channels;
     let together = band_rows(&first.shape);
-    for (output, start) in output.chunks_mut(together * line).zip(rows.step_by(together)) {
+    let bands = rows.len().div_ceil(together);
+    for index in 0..bands {
+        let index = if backwards { bands - 1 - index } else { index };
+        let Some(output) = output.chunks_mut(together * line).nth(index) else { break };
+        let start = rows.start + index * together;
         let rows = start..start + output.len() / line;
         let band = &mut band[..rows.len() * between.width * between.channels];
         depthwise::forward(&first.shape, depthwise, first.activation, rows, input, room, band);

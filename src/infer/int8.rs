@@ -56,7 +56,6 @@ struct Memory {
     maps: [Vec<u8>; 2],
     panel: Vec<Fast>,
     stem: Vec<i16>,
-    features: Vec<f32>,
     embedding: Vec<f32>,
     fine_embedding: Vec<i16>,
     logits: Vec<f32>,
@@ -174,13 +173,13 @@ impl Int8Network {
             }
         }
         if let Some(Kernel::Int8 { values, scales }) = layers.last() {
-            *values = classifier::unpack(&self.classifier, self.last_map().channels, scales.len());
+            *values = classifier::unpack(&self.classifier, self.last_map().0.channels, scales.len());
         }
     }
 
     /// See [`Network::classifier`](super::Network::classifier).
     pub fn classifier(&self, class: usize) -> Vec<f32> {
-        classifier::column(&self.classifier, self.last_map().channels, class)
+        classifier::column(&self.classifier, self.last_map().0.channels, class)
     }
 
     /// Bytes held.
@@ -216,64 +215,60 @@ impl Int8Network {
             });
             std::mem::swap(&mut before, &mut after);
         }
-        self.answer();
+        self.pool();
+        self.classify();
     }
 
     /// Runs all layers one by one and shows each one's output.
     pub fn run_observed(&mut self, layers: &[Layer], observer: &mut Observer) {
         let Memory { input, maps: [even, odd], stem: room, .. } = &mut self.memory;
         let mut shown = layers.iter().zip(&self.steps);
-        let mut show = |fill: &dyn Fn(f32, &mut [f32])| {
+        let mut show = |value: &dyn Fn(usize, usize) -> u8| {
             let Some((layer, &step)) = shown.next() else { return };
-            let mut reals = vec![0.0; layer.shape.output.len()];
-            fill(step, &mut reals);
-            observer(layer, layer.shape.output, &reals);
+            let map = layer.shape.output;
+            observer(layer, map, &|| reals(map, step, value).into());
         };
         run_stem(&self.stem, self.threads, input, room, even);
-        show(&|step, reals| to_reals(self.stem.0.output, even, step, reals));
+        show(&|pixel, channel| even[pixel * stored(self.stem.0.output.channels) + channel]);
         let (mut before, mut after) = (even, odd);
+        let panel_len = |map: Map| panel::len(map.pixels(), stored(map.channels), panel::abreast());
+        let longest = self.blocks.iter().map(|block| panel_len(block.depthwise.0.output)).max();
+        let mut panel = vec![Fast::default(); longest.unwrap_or_default()];
         for block in &self.blocks {
             let (shape, weights) = &block.depthwise;
             let Map { height, channels, .. } = shape.output;
-            let pixels = shape.output.pixels();
-            let mut panel = vec![Fast::default(); panel::len(pixels, stored(channels), panel::abreast())];
             fast::depthwise(shape, weights, 0..height, before, &mut panel);
-            show(&|step, reals| {
-                for (pixel, reals) in reals.chunks_exact_mut(channels).enumerate() {
-                    for (channel, real) in reals.iter_mut().enumerate() {
-                        *real =
-                            f32::from(panel::get(&panel, pixel, channel, stored(channels), panel::abreast()))
-                                * step;
-                    }
-                }
-            });
-            fast::pointwise(&block.pointwise.1, pixels, &panel, after);
-            show(&|step, reals| to_reals(block.pointwise.0.output, after, step, reals));
+            show(&|pixel, channel| panel::get(&panel, pixel, channel, stored(channels), panel::abreast()));
+            fast::pointwise(&block.pointwise.1, shape.output.pixels(), &panel, after);
+            let channels = block.pointwise.0.output.channels;
+            show(&|pixel, channel| after[pixel * stored(channels) + channel]);
             std::mem::swap(&mut before, &mut after);
         }
-        self.answer();
-        if let [.., pool, classifier] = layers {
-            observer(pool, pool.shape.output, &self.memory.embedding);
-            observer(classifier, classifier.shape.output, &self.memory.logits);
-        }
+        let [.., pool, classifier] = layers else { return };
+        self.pool();
+        observer(pool, pool.shape.output, &|| self.memory.embedding[..].into());
+        self.classify();
+        observer(classifier, classifier.shape.output, &|| self.memory.logits[..].into());
     }
 
-    /// From the last map to the probabilities.
-    fn answer(&mut self) {
-        let map = self.last_map();
-        let step = self.steps.last().copied().unwrap_or_default();
-        let Memory { maps, features, embedding, fine_embedding, logits, probabilities, .. } =
-            &mut self.memory;
-        let last = &maps[self.blocks.len() % 2];
-        to_reals(map, last, step, features);
-        pool::forward(map.pixels(), last, step / map.pixels() as f32, embedding);
+    /// From the last map to the embedding.
+    fn pool(&mut self) {
+        let (map, step) = self.last_map();
+        let Memory { maps, embedding, .. } = &mut self.memory;
+        pool::forward(map.pixels(), &maps[self.blocks.len() % 2], step / map.pixels() as f32, embedding);
+    }
+
+    /// From the embedding to the probabilities.
+    fn classify(&mut self) {
+        let Memory { embedding, fine_embedding, logits, probabilities, .. } = &mut self.memory;
         classifier::forward(&self.classifier, embedding, fine_embedding, logits);
         softmax::forward(logits, probabilities);
     }
 
-    /// Shape of the last map.
-    fn last_map(&self) -> Map {
-        self.blocks.last().map_or(self.stem.0.output, |block| block.pointwise.0.output)
+    /// Shape of the last map, and its step.
+    fn last_map(&self) -> (Map, f32) {
+        let map = self.blocks.last().map_or(self.stem.0.output, |block| block.pointwise.0.output);
+        (map, self.steps.last().copied().unwrap_or_default())
     }
 
     /// See [`Network::probabilities`](super::Network::probabilities).
@@ -292,8 +287,9 @@ impl Int8Network {
     }
 
     /// See [`Network::features`](super::Network::features).
-    pub fn features(&self) -> &[f32] {
-        &self.memory.features
+    pub fn features(&self) -> Vec<f32> {
+        let ((map, step), last) = (self.last_map(), &self.memory.maps[self.blocks.len() % 2]);
+        reals(map, step, |pixel, channel| last[pixel * stored(map.channels) + channel])
     }
 }
 
@@ -311,14 +307,10 @@ fn band(output: Map) -> usize {
     }
 }
 
-/// The values of a map without what its channels are filled up with, as multiples of `step`.
-fn to_reals(map: Map, stored_map: &[u8], step: f32, reals: &mut [f32]) {
-    let pixels = stored_map.chunks_exact(stored(map.channels));
-    for (reals, pixel) in reals.chunks_exact_mut(map.channels).zip(pixels) {
-        for (real, &value) in reals.iter_mut().zip(pixel) {
-            *real = f32::from(value) * step;
-        }
-    }
+/// A map of `step` times what `value` says of each pixel's channels.
+fn reals(map: Map, step: f32, value: impl Fn(usize, usize) -> u8) -> Vec<f32> {
+    let at = |index| value(index / map.channels, index % map.channels);
+    (0..map.len()).map(|index| f32::from(at(index)) * step).collect()
 }
 
 fn run_stem(
@@ -357,7 +349,6 @@ impl Int8Network {
         memory.maps = [room(largest)?, room(largest)?];
         memory.panel = room(threads.saturating_mul(panel))?;
         memory.stem = room(threads.saturating_mul(stem::room_len(stem, STEM_ROWS)))?;
-        memory.features = room(last.len())?;
         memory.embedding = room(last.channels)?;
         memory.fine_embedding = room(stored(last.channels))?;
         memory.probabilities = room(memory.logits.len())?;
@@ -369,7 +360,7 @@ impl Memory {
     fn bytes(&self) -> usize {
         let bytes = self.input.len() + 2 * self.maps[0].len();
         let shorts = self.stem.len() + self.fine_embedding.len();
-        let floats = self.features.len() + self.embedding.len() + 2 * self.logits.len();
+        let floats = self.embedding.len() + 2 * self.logits.len();
         bytes + self.panel.len() * size_of::<Fast>() + shorts * 2 + floats * 4
     }
 }

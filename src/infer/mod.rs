@@ -21,5 +21,5 @@ pub mod quantise;
 pub mod threads;
 pub mod warm;
 
-pub use network::{Input, Network, Observer, Precision};
+pub use network::{Input, Network, Observer, Precision, Values};
 pub use predictions::{Filter, Prediction, Selection};

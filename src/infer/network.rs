@@ -14,6 +14,7 @@ use crate::model::{Architecture, Kernel, Layer, Weights};
 use crate::shape::Map;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// In which numbers a network computes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -44,8 +45,11 @@ pub enum Input<'a> {
     U8(&'a mut [u8]),
 }
 
-/// What a caller may want to see: the layer that has just run, its output's shape, and the output, dense HWC.
-pub type Observer<'a> = dyn FnMut(&Layer, Map, &[f32]) + 'a;
+/// A layer's output, dense HWC, made when it is asked for.
+pub type Values<'a> = dyn Fn() -> Cow<'a, [f32]> + 'a;
+
+/// What a caller may want to see: the layer that has just run, its output's shape, and the output.
+pub type Observer<'a> = dyn FnMut(&Layer, Map, &Values) + 'a;
 
 /// Weights on their way into a network.
 pub(super) enum Source<'a> {
@@ -239,11 +243,11 @@ impl Network {
     }
 
     /// The last feature map of the last run, before pooling: its shape and its values, dense HWC.
-    pub fn features(&self) -> (Map, &[f32]) {
+    pub fn features(&self) -> (Map, Cow<'_, [f32]>) {
         let pool = &self.layers[self.layers.len() - 2];
         let values = match &self.body {
-            Body::F32(body) => body.features(pool.shape.input),
-            Body::Int8(body) => body.features(),
+            Body::F32(body) => body.features(pool.shape.input).into(),
+            Body::Int8(body) => body.features().into(),
         };
         (pool.shape.input, values)
     }

@@ -66,7 +66,7 @@ impl Int8Network {
         match *self {}
     }
 
-    pub fn features(&self) -> &[f32] {
+    pub fn features(&self) -> Vec<f32> {
         match *self {}
     }
 }

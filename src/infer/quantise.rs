@@ -167,7 +167,7 @@ impl<'a> Calibration<'a> {
             if layer.has_batch_norm()
                 && let Some(seen) = seen.next()
             {
-                seen.add(values, ranges);
+                seen.add(&values(), ranges);
             }
         });
         Ok(())

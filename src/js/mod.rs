@@ -148,7 +148,7 @@ impl MobileNet {
             }
         };
         let (map, features) = engine.network.features();
-        let heat = class_activation(features, map, &engine.classifier(class)?)?;
+        let heat = class_activation(&features, map, &engine.classifier(class)?)?;
         let (low, high) = (heat.minimum.into(), heat.maximum.into());
         let numbers = [heat.width as f64, heat.height as f64, low, high, class as f64];
         let object = named("width height minimum maximum index", &numbers);
