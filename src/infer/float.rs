@@ -8,7 +8,7 @@
 //! Next: [`Network`](super::Network) hands the answers out.
 
 use super::network::{Observer, Source};
-use super::plan::{Arena, Slices};
+use super::plan::{Arena, EVEN, ODD, Slices};
 use super::threads;
 use crate::Result;
 use crate::kernels::f32::{depthwise, pointwise, pool, softmax, window};
@@ -168,7 +168,7 @@ impl FloatNetwork {
         let crew = self.crew;
         threads::wake(crew.threads);
         let mut slices = self.arena.slices();
-        let mut turn = 0;
+        let mut turn = EVEN;
         let mut steps = layers.iter().zip(&self.packed);
         while let Some((layer, packed)) = steps.next() {
             if let Packed::Depthwise(depthwise, between) = packed {
@@ -191,12 +191,12 @@ impl FloatNetwork {
     /// Runs all layers one by one and shows each one's output.
     pub fn run_observed(&mut self, layers: &[Layer], observer: &mut Observer) {
         let mut slices = self.arena.slices();
-        for (turn, (layer, packed)) in layers.iter().zip(&self.packed).enumerate() {
-            let output = step(self.crew, layer, packed, &mut slices, turn);
+        for (index, (layer, packed)) in layers.iter().zip(&self.packed).enumerate() {
+            let output = step(self.crew, layer, packed, &mut slices, ODD + index);
             observer(layer, layer.shape.output, &|| output.into());
         }
         softmax::forward(slices.logits, slices.probabilities);
-        self.last = layers.len() - 3;
+        self.last = ODD + layers.len() - 3;
     }
 
     /// See [`Network::probabilities`](super::Network::probabilities).

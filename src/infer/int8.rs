@@ -139,10 +139,10 @@ impl Int8Network {
                 }
                 LayerKind::Depthwise => before = Some((layer.shape, pack_depthwise(given, &mut step)?)),
                 LayerKind::Classifier => {
-                    let (kernel, scales) = int8_kernel(given)?;
-                    network.classifier = classifier::pack(kernel, scales, &given.bias);
                     network.memory.logits = room(given.bias.len())?;
-                    source.done(index);
+                    let kernel = source.bytes(index);
+                    let given = &source.weights().layers[index];
+                    network.classifier = classifier::pack(kernel, int8_kernel(given)?.1, &given.bias);
                     break;
                 }
                 _ => {
@@ -152,8 +152,9 @@ impl Int8Network {
                             "layer `{name}` is a full convolution, which int8 does not serve: run this network in f32"
                         )));
                     };
-                    let pointwise = (layer.shape, pack_pointwise(given, &mut step)?);
-                    source.done(index);
+                    let (bias, scale) = pointwise_terms(given, &mut step)?;
+                    let pointwise = fast::pack_pointwise(source.bytes(index), &bias, &scale);
+                    let pointwise = (layer.shape, pointwise);
                     network.blocks.push(Block { rows: band(depthwise.0.output), depthwise, pointwise });
                 }
             }
@@ -338,15 +339,18 @@ impl Int8Network {
     fn lay_out(&mut self) -> Result<()> {
         let Self { stem: (stem, _), blocks, threads, memory, .. } = self;
         let (mut last, mut panel) = (stem.output, 0);
-        let mut largest = map_len(last)?;
-        for block in blocks {
+        // Each of the two as large as the largest map that lies in it: the stem's is the first of one, the first block's of
+        // the other.
+        let mut largest = [map_len(last)?, 0];
+        for (index, block) in blocks.iter().enumerate() {
             let Map { width, channels, .. } = block.depthwise.0.output;
             panel = panel.max(panel::len(block.rows * width, stored(channels), panel::abreast()));
             last = block.pointwise.0.output;
-            largest = largest.max(map_len(last)?);
+            let map = &mut largest[(index + 1) % 2];
+            *map = map_len(last)?.max(*map);
         }
         memory.input = room(stem.input.len())?;
-        memory.maps = [room(largest)?, room(largest)?];
+        memory.maps = [room(largest[0])?, room(largest[1])?];
         memory.panel = room(threads.saturating_mul(panel))?;
         memory.stem = room(threads.saturating_mul(stem::room_len(stem, STEM_ROWS)))?;
         memory.embedding = room(last.channels)?;
@@ -358,7 +362,7 @@ impl Int8Network {
 
 impl Memory {
     fn bytes(&self) -> usize {
-        let bytes = self.input.len() + 2 * self.maps[0].len();
+        let bytes = self.input.len() + self.maps[0].len() + self.maps[1].len();
         let shorts = self.stem.len() + self.fine_embedding.len();
         let floats = self.embedding.len() + 2 * self.logits.len();
         bytes + self.panel.len() * size_of::<Fast>() + shorts * 2 + floats * 4
@@ -484,9 +488,9 @@ fn fit(weights: [i8; 9], scale: f64, bias: f64, before: f64) -> Fitted {
     }
 }
 
-/// A pointwise convolution after a panel of steps `steps`, which become those of its output.
-fn pack_pointwise(given: &LayerWeights, steps: &mut f64) -> Result<pointwise::Packed> {
-    let (values, scales) = int8_kernel(given)?;
+/// Bias and scale of a pointwise convolution after a panel of steps `steps`, which become those of its output.
+fn pointwise_terms(given: &LayerWeights, steps: &mut f64) -> Result<(Vec<i32>, Vec<f32>)> {
+    let (_, scales) = int8_kernel(given)?;
     let before = *steps;
     let after = step(range(given)?, worst_of_bytes(given, before * f64::from(LEVELS))?);
     let (mut bias, mut scale) = (Vec::with_capacity(scales.len()), Vec::with_capacity(scales.len()));
@@ -496,5 +500,5 @@ fn pack_pointwise(given: &LayerWeights, steps: &mut f64) -> Result<pointwise::Pa
         scale.push((unit / after) as f32);
     }
     *steps = after;
-    Ok(fast::pack_pointwise(values, &bias, &scale))
+    Ok((bias, scale))
 }

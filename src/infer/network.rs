@@ -77,17 +77,23 @@ impl Source<'_> {
             }
         }
         let floats = self.weights().layers.get(index)?.kernel.to_f32().into_owned();
-        self.done(index);
+        if let Source::Given(_) = self {
+            self.bytes(index);
+        }
         Some(Kernel::F32(floats))
     }
 
-    /// Layer `index` is packed and can be had back.
-    pub fn done(&mut self, index: usize) {
-        if let Source::Given(weights) = self
-            && let Some(Kernel::Int8 { values, .. }) =
-                weights.layers.get_mut(index).map(|layer| &mut layer.kernel)
-        {
-            *values = Vec::new();
+    /// The kernel of layer `index` in bytes, a copy of its owner's or taken out; empty where it has floats.
+    pub fn bytes(&mut self, index: usize) -> Vec<i8> {
+        if let Source::Given(weights) = self {
+            return match weights.layers.get_mut(index).map(|layer| &mut layer.kernel) {
+                Some(Kernel::Int8 { values, .. }) => std::mem::take(values),
+                _ => Vec::new(),
+            };
+        }
+        match self.weights().layers.get(index).map(|layer| &layer.kernel) {
+            Some(Kernel::Int8 { values, .. }) => values.clone(),
+            _ => Vec::new(),
         }
     }
 }

@@ -4,12 +4,17 @@
 //! what passes between two kernels, and the three answers. Next: `float` splits it into slices at every run, and allocates nothing more.
 
 use crate::kernels::aligned::{Aligned, line};
-use crate::model::Layer;
+use crate::model::{Layer, LayerKind};
 use crate::shape::Map;
 use crate::{Error, Result};
 
 /// Values between two cache lines of 64 bytes.
 const LINE: usize = line::<f32>();
+
+/// The map that the stem writes where a depthwise convolution and its pointwise are one step, and where every layer is one by
+/// itself: either way the maps of separable blocks lie in the odd one, of which the first is the largest of all.
+pub const EVEN: usize = 0;
+pub const ODD: usize = 1;
 
 /// One allocation and where each slice of it lies. Every slice starts on a cache line.
 pub struct Arena {
@@ -21,7 +26,7 @@ pub struct Arena {
 #[derive(Clone, Copy, Debug, Default)]
 struct Lengths {
     input: usize,
-    map: usize,
+    maps: [usize; 2],
     scratch: usize,
     embedding: usize,
     classes: usize,
@@ -31,7 +36,7 @@ struct Lengths {
 pub struct Slices<'a> {
     /// What the stem reads: resolution² × 3.
     pub input: &'a mut [f32],
-    /// Two maps, each as large as the largest that any layer reads or writes.
+    /// Two maps, each as large as the largest that lies in it: a page of memory that nobody asks for costs nothing.
     pub maps: [&'a mut [f32]; 2],
     /// What lives within one step.
     pub scratch: &'a mut [f32],
@@ -61,8 +66,16 @@ impl Arena {
         };
         let input = size(input).ok_or_else(refuse)?;
         let mut lengths = Lengths { input, scratch, ..Lengths::default() };
-        for layer in layers {
-            lengths.map = lengths.map.max(size(layer.shape.output).ok_or_else(refuse)?);
+        let mut step = EVEN;
+        for (index, layer) in layers.iter().enumerate() {
+            let size = size(layer.shape.output).ok_or_else(refuse)?;
+            let mut hold = |turn: usize| lengths.maps[turn % 2] = lengths.maps[turn % 2].max(size);
+            hold(ODD + index);
+            // In steps a depthwise convolution's map lies within its pointwise's.
+            if layer.kind != LayerKind::Depthwise {
+                hold(step);
+                step += 1;
+            }
         }
         if let [.., pool, classifier] = layers {
             lengths.embedding = pool.shape.output.channels;
@@ -118,7 +131,8 @@ impl Arena {
 
 impl Lengths {
     fn in_order(self) -> [usize; 7] {
-        [self.input, self.map, self.map, self.scratch, self.embedding, self.classes, self.classes]
+        let [even, odd] = self.maps;
+        [self.input, even, odd, self.scratch, self.embedding, self.classes, self.classes]
     }
 }
 
@@ -143,7 +157,14 @@ mod tests {
             end = slice.as_ptr_range().end.addr();
         }
         assert_eq!(all[0].len(), 97 * 97 * 3);
-        assert!(layers[..layers.len() - 2].iter().all(|layer| layer.shape.output.len() <= all[1].len()));
+        let largest = |kind| {
+            let layers = layers.iter().filter(|layer| layer.kind == kind);
+            layers.map(|layer| layer.shape.output.len()).max().unwrap()
+        };
+        let (stem, [depthwise, pointwise]) =
+            (layers[0].shape.output.len(), [LayerKind::Depthwise, LayerKind::Pointwise].map(largest));
+        assert!(all[1].len() >= stem.max(depthwise) && all[1].len() < pointwise);
+        assert_eq!(all[2].len(), pointwise);
         assert_eq!([all[3].len(), all[4].len(), all[5].len(), all[6].len()], [5, 307, 7, 7]);
     }
 

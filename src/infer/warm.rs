@@ -26,8 +26,8 @@ pub fn up(precision: Precision) -> Result<()> {
         };
         layers.push(LayerWeights { name: layer.name, kernel, bias: vec![0.0; outputs], range: Some(6.0) });
     }
-    let weights = Weights { architecture, layers, provenance: Provenance::default(), steps: Vec::new() };
-    Network::new(&weights, precision)?.run();
+    let mut weights = Weights { architecture, layers, provenance: Provenance::default(), steps: Vec::new() };
+    Network::taking(&mut weights, precision)?.run();
     Ok(())
 }
 

@@ -212,6 +212,7 @@ function room(length) {
 export async function fetchNetwork(source, options, arrival) {
   const { signal, onProgress, integrity, cache } = options ?? {};
   const own = addressOf(source);
+  const network = arrival.network();
   let loaded = 0;
 
   /** The body of a response, part by part. */
@@ -289,7 +290,7 @@ export async function fetchNetwork(source, options, arrival) {
     return { file: bytes, address: "" };
   }
 
-  /** Checks, has foreign files turned into a native one, and builds the network. */
+  /** Checks, has foreign files turned into a native one, and fills the network. */
   async function finish({ file, address }) {
     if (integrity != null) await verify(file, integrity);
     // The bare class holds the readers itself; the package's is lent them.
@@ -314,7 +315,7 @@ export async function fetchNetwork(source, options, arrival) {
       for (const name of names) beside.push((await fetched(place(name))).file);
       arrival.put(telling(() => readers.toNative(file, names, beside, options)), address);
     }
-    return arrival.finish();
+    arrival.finish();
   }
 
   try {
@@ -324,7 +325,8 @@ export async function fetchNetwork(source, options, arrival) {
     const kept = await store?.match(source).catch(() => {});
     if (kept) {
       try {
-        return await finish(await read(kept, own));
+        await finish(await read(kept, own));
+        return network;
       } catch {
         // What was kept may be from another version or damaged: then it is fetched as if it had not been there.
         check(signal);
@@ -332,10 +334,13 @@ export async function fetchNetwork(source, options, arrival) {
       }
     }
     const arrived = await take();
-    const network = await finish(arrived);
+    await finish(arrived);
     // A full or forbidden cache is no reason to refuse a network that is there.
     await store?.put(source, new Response(arrived.file)).catch(() => {});
     return network;
+  } catch (thrown) {
+    network.free();
+    throw thrown;
   } finally {
     arrival.free();
   }

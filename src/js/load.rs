@@ -4,12 +4,14 @@
 //! integrity and cache, and shows it to an [`Arrival`]. Comes out: a [`MobileNet`], or an `Error` that names the
 //! address and what went wrong. Next: `engine`.
 //!
-//! A file stays outside of the wasm memory, which never shrinks: a network is read from it tensor by tensor.
+//! A file stays outside of the wasm memory, which never shrinks: a network is read from it tensor by tensor. What outlives
+//! a disposed network (its object, until the engine collects it) is allocated before it: between two networks it would
+//! be in the next one's way.
 
-use super::MobileNet;
 use super::engine::Engine;
 use super::options::{self, NetworkOptions};
 use super::value::{Outcome, refuse};
+use super::{Held, MobileNet};
 use crate::formats::{self, File, Format};
 use crate::infer::{Precision, warm};
 use crate::{Error, Result, Weights};
@@ -29,7 +31,8 @@ extern "C" {
 /// The network that `source` leads to, as a promise.
 pub fn load(source: JsValue, given: &JsValue) -> Outcome<Promise> {
     let (options, fields) = options::source(given)?;
-    let arrival = Arrival { file: Uint8Array::default(), address: String::new(), options };
+    let arrival =
+        Arrival { file: Uint8Array::default(), address: String::new(), options, network: Held::default() };
     Ok(fetch_network(source, fields.object(), arrival))
 }
 
@@ -39,6 +42,7 @@ pub struct Arrival {
     file: Uint8Array,
     address: String,
     options: NetworkOptions,
+    network: Held,
 }
 
 #[wasm_bindgen]
@@ -62,15 +66,23 @@ impl Arrival {
         }
     }
 
-    /// The network.
+    /// The object that [`finish`](Self::finish) puts the network into; disposed until then.
     #[wasm_bindgen(skip_typescript)]
-    pub fn finish(&mut self) -> Outcome<MobileNet> {
+    pub fn network(&self) -> MobileNet {
+        MobileNet { engine: self.network.clone() }
+    }
+
+    /// Reads and packs the network.
+    #[wasm_bindgen(skip_typescript)]
+    pub fn finish(&mut self) -> Outcome<()> {
         let file = std::mem::take(&mut self.file);
         let weights = match read_bytes(&file, &self.options) {
             Ok(weights) => weights,
             Err(error) => return self.refuse(&error),
         };
-        MobileNet::hold(Engine::new(weights, self.options.precision, self.options.threads)?)
+        let engine = Engine::new(weights, self.options.precision, self.options.threads)?;
+        self.network.replace(Some(Box::new(engine)));
+        Ok(())
     }
 
     fn warm_up(&self, beginning: &[u8]) {

@@ -42,8 +42,11 @@ const TYPES: &str = include_str!("types.d.ts");
 /// Its memory is freed by `dispose()` (or `using`); where nobody calls it, some time after the last reference is gone.
 #[wasm_bindgen]
 pub struct MobileNet {
-    engine: Rc<RefCell<Option<Box<Engine>>>>,
+    engine: Held,
 }
+
+/// A network, nothing once it is disposed of.
+type Held = Rc<RefCell<Option<Box<Engine>>>>;
 
 /// What has to be done once, before anything else: panics get their sentences where they have any, `formats` its JSON.
 fn prepare() {
@@ -73,7 +76,8 @@ impl MobileNet {
             ));
         };
         let weights = load::read_bytes(&view, &wanted)?;
-        Self::hold(Engine::new(weights, wanted.precision, wanted.threads)?)
+        let engine = Engine::new(weights, wanted.precision, wanted.threads)?;
+        Ok(Self { engine: Rc::new(RefCell::new(Some(Box::new(engine)))) })
     }
 
     /// A network from an address, a `Request`, `Response`, `Blob`, `ArrayBuffer` or `Uint8Array`.
@@ -86,10 +90,6 @@ impl MobileNet {
     ) -> Promise {
         prepare();
         load::load(source, options).unwrap_or_else(|refusal| Promise::reject(&refusal))
-    }
-
-    fn hold(engine: Engine) -> Outcome<MobileNet> {
-        Ok(Self { engine: Rc::new(RefCell::new(Some(Box::new(engine)))) })
     }
 
     /// The most probable classes of what the frame shows.

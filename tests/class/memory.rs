@@ -1,6 +1,8 @@
 //! Thousands of frames, and hundreds of networks: the wasm memory stays where it was after the first.
 
+use super::networks;
 use super::page::*;
+use js_sys::Uint8Array;
 use mobilenet::js::memory_used;
 use wasm_bindgen::JsValue;
 use wasm_bindgen_test::wasm_bindgen_test;
@@ -37,6 +39,22 @@ async fn two_hundred_loads_take_the_memory_of_one() {
         }
         let broken = js("a.slice(0, a.length - 4)", &file, &NONE);
         load_refusal(&broken, &NONE).await;
+    }
+    assert_eq!(memory_used(), before);
+}
+
+/// What outlives a disposed network, its object, must not lie where the next network's memory has to be.
+#[wasm_bindgen_test]
+async fn objects_that_wait_to_be_collected_are_in_no_networks_way() {
+    let file = Uint8Array::from(networks::large_file().as_slice());
+    let mut before = 0.0;
+    for round in 0..60 {
+        let network = load(&file, &NONE).await;
+        if round == 0 {
+            call(&network, "classify", &[&pixels(32, 32)]).await;
+            before = memory_used();
+        }
+        call(&network, "dispose", &[]).await;
     }
     assert_eq!(memory_used(), before);
 }

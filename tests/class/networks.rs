@@ -39,3 +39,9 @@ pub fn weights(architecture: Architecture) -> Weights {
 pub fn file() -> Vec<u8> {
     safetensors::write(&weights(architecture()), Storage::F32).unwrap()
 }
+
+/// A file of some megabytes, whose network needs more memory than its kernels leave between them.
+pub fn large_file() -> Vec<u8> {
+    let architecture = Architecture { alpha: 0.5, resolution: 160, classes: 1000, ..Architecture::default() };
+    safetensors::write(&weights(architecture), Storage::F32).unwrap()
+}

@@ -32,14 +32,12 @@ pub fn levels(inputs: usize) -> f32 {
     (i32::MAX / 128 / inputs as i32).min(i16::MAX.into()) as f32
 }
 
-/// Packs `kernel` (`[inputs][outputs]`), the `scale` of its bytes and the `bias`, in logits.
-pub fn pack(kernel: &[i8], scale: &[f32], bias: &[f32]) -> Packed {
+/// Packs `kernel` (`[inputs][outputs]`), in its own memory where that is enough, the `scale` of its bytes and the `bias`, in
+/// logits.
+pub fn pack(kernel: Vec<i8>, scale: &[f32], bias: &[f32]) -> Packed {
     let outputs = bias.len();
     let inputs = kernel.len() / outputs;
-    let mut weights = Aligned::zeros(stored(inputs) * stored(outputs));
-    for (block, weights) in weights.chunks_exact_mut(stored(inputs) * GROUP).enumerate() {
-        panel::pack_weights::<i16>(kernel, outputs, block * GROUP, false, weights);
-    }
+    let (weights, _) = panel::pack_weights::<i16>(kernel, outputs, false);
     let fill = |values: &[f32]| {
         let mut values = values.to_vec();
         values.resize(stored(outputs), 0.0);

@@ -36,11 +36,11 @@ pub const fn stored(channels: usize) -> usize {
 
 /// Of each output of `kernel` (`[…][outputs]`) the sum of the weights above zero, and of those below.
 pub fn reach(kernel: &[i8], outputs: usize) -> Vec<[i32; 2]> {
-    /// Rows whose sums 16 bits hold.
-    const ROWS: usize = 256;
+    /// Rows whose sums 16 bits hold, and of which a thousand bytes apart the first cache holds a line each.
+    const ROWS: usize = 32;
     let mut sums = vec![[0; 2]; outputs];
-    for (block, sums) in sums.chunks_mut(GROUP).enumerate() {
-        for rows in kernel.chunks(ROWS * outputs) {
+    for rows in kernel.chunks(ROWS * outputs) {
+        for (block, sums) in sums.chunks_mut(GROUP).enumerate() {
             let rows = rows.chunks_exact(outputs).map(|row| &row[block * GROUP..]);
             if sums.len() < GROUP {
                 for row in rows {
@@ -94,7 +94,7 @@ pub mod fast {
     }
 
     /// [`pointwise::pack`].
-    pub fn pack_pointwise(kernel: &[i8], bias: &[i32], scale: &[f32]) -> pointwise::Packed {
+    pub fn pack_pointwise(kernel: Vec<i8>, bias: &[i32], scale: &[f32]) -> pointwise::Packed {
         pointwise::pack::<Fast>(kernel, bias, scale, abreast())
     }
 

@@ -7,8 +7,10 @@
 //! are bytes where the build multiplies bytes, and 16 bits where it would have to widen them first: [`Fast`] is this
 //! build's.
 
-use super::GROUP;
+use super::{GROUP, stored};
+use crate::kernels::aligned::Aligned;
 use crate::kernels::simd::{self, I8x16, I16x8, I32x4};
+use std::array::from_fn;
 
 /// Pixels abreast: as many as have their sums in registers.
 pub const FEW: usize = 4;
@@ -67,9 +69,9 @@ pub trait Cell: Copy + Default + PartialEq + std::fmt::Debug + Send + Sync + 'st
     /// The activation.
     fn get(self) -> u8;
 
-    /// Writes eight inputs' weights of eight outputs, of which [`weight_index`] says where each lies. The outputs of
-    /// every row are in the order of their lanes.
-    fn put_weights(rows: [I8x16; GROUP], room: &mut [i8]);
+    /// Writes eight inputs' weights of eight outputs, of which [`weight_index`] says where each lies; two inputs a vector,
+    /// one after the other for each output in the order of their lanes.
+    fn put_weights(pairs: [I8x16; GROUP / 2], room: &mut [i8]);
 
     /// Adds the products of `ROWS` pixels and eight outputs over all inputs. `panel` holds a panel's
     /// `[channels/run][ROWS][run]` cells, `weights` 64 bytes a group as [`weight_index`] says.
@@ -109,72 +111,75 @@ pub const fn lane(output: usize, interleaved: bool) -> (usize, usize) {
     if interleaved { (output % 2, output / 2) } else { (output / 4, output % 4) }
 }
 
-/// The weights of outputs `first` to `first + 7` in groups of eight inputs, 64 bytes each, from `kernel`
-/// (`[inputs][outputs]`) into `room`, with zeros where there are no more of them. Gives whether [`fits_pairs`] holds
-/// throughout.
-pub fn pack_weights<C: Cell>(
-    kernel: &[i8],
-    outputs: usize,
-    first: usize,
-    interleaved: bool,
-    room: &mut [i8],
-) -> bool {
-    pack_weights_of(C::TAPS == 4, kernel, outputs, first, interleaved, room)
+/// The weights of `kernel` (`[inputs][outputs]`) in blocks of eight outputs, each in groups of eight inputs, 64 bytes a group,
+/// with zeros where there are no more; in its own memory where that is enough. And for each block whether [`fits_pairs`]
+/// holds throughout, which cells of 16 bits do not ask.
+pub fn pack_weights<C: Cell>(kernel: Vec<i8>, outputs: usize, interleaved: bool) -> (Aligned<i8>, Vec<bool>) {
+    pack_weights_of(C::TAPS == 4, kernel, outputs, interleaved)
 }
 
 /// One function for both kinds of cells, `bytes` and not, which differ in a few instructions.
 #[inline(never)]
 fn pack_weights_of(
     bytes: bool,
+    kernel: Vec<i8>,
+    outputs: usize,
+    interleaved: bool,
+) -> (Aligned<i8>, Vec<bool>) {
+    let rows = kernel.clone();
+    let block = stored(rows.len() / outputs) * GROUP;
+    let mut fits = vec![true; stored(outputs) / GROUP];
+    let mut weights = Aligned::within(kernel, block * fits.len());
+    // Eight rows after the other, as they lie in memory: a block by itself would fetch each line of the cache eight times.
+    for (rows, start) in rows.chunks(GROUP * outputs).zip((0..).step_by(GROUP * GROUP)) {
+        pack_rows(bytes, rows, outputs, interleaved, &mut weights[start..], block, &mut fits);
+    }
+    (weights, fits)
+}
+
+/// Eight rows of the kernel into one group of each block, of which one begins every `block` bytes.
+#[inline(never)]
+fn pack_rows(
+    bytes: bool,
     kernel: &[i8],
     outputs: usize,
-    first: usize,
     interleaved: bool,
     room: &mut [i8],
-) -> bool {
-    let zeros = [0; GROUP];
-    let width = GROUP.min(outputs - first);
-    // Per output, the largest and smallest sum of the weights that may meet in a lane.
-    let (mut most, mut least) = (I16x8::splat(0), I16x8::splat(0));
-    let groups = kernel.chunks(GROUP * outputs).zip(room.chunks_exact_mut(GROUP * GROUP));
-    for (kernel, room) in groups {
-        let mut last = [zeros; GROUP];
-        if width < GROUP {
-            for (eight, row) in last.iter_mut().zip(kernel.chunks_exact(outputs)) {
-                eight[..width].copy_from_slice(&row[first..]);
+    block: usize,
+    fits: &mut [bool],
+) {
+    let zero = I16x8::splat(0);
+    let limit = (i32::from(i16::MAX) / super::LEVELS) as i16;
+    let (highest, lowest) = (I16x8::splat(limit), I16x8::splat(-limit));
+    for ((fits, room), first) in fits.iter_mut().zip(room.chunks_mut(block)).zip((0..).step_by(GROUP)) {
+        let mut eight = [[0; GROUP]; GROUP];
+        for (eight, row) in eight.iter_mut().zip(kernel.chunks_exact(outputs)) {
+            let row = &row[first..];
+            match row.first_chunk() {
+                Some(row) => *eight = *row,
+                None => eight[..row.len()].copy_from_slice(row),
             }
         }
-        let row = |input: usize| match kernel.get(input * outputs + first..) {
-            _ if width < GROUP => &last[input][..],
-            Some(row) if row.len() >= GROUP => row,
-            _ => &zeros,
-        };
-        let mut rows = [I8x16::load_low(&zeros); GROUP];
-        for (input, vector) in rows.iter_mut().enumerate() {
-            *vector =
-                if interleaved { I8x16::load_evens_first(row(input)) } else { I8x16::load_low(row(input)) };
+        let load = |row| if interleaved { I8x16::load_evens_first(row) } else { I8x16::load_low(row) };
+        let pairs = from_fn(|pair| load(&eight[2 * pair]).interleave_low(load(&eight[2 * pair + 1])));
+        if !bytes {
+            i16::put_weights(pairs, room);
+            continue;
         }
-        if bytes {
-            u8::put_weights(rows, room);
-        } else {
-            i16::put_weights(rows, room);
-        }
-        let zero = I16x8::splat(0);
+        u8::put_weights(pairs, room);
+        // The positive and the negative weights that may meet in a lane.
         for lane in [[0, 1, 4, 5], [2, 3, 6, 7]] {
-            let weights = lane.map(|input| I16x8::load_i8(row(input)));
+            let weights = lane.map(|input| I16x8::load_i8(&eight[input]));
             let [up, down] = [weights.map(|weight| weight.max(zero)), weights.map(|weight| weight.min(zero))]
                 .map(|[a, b, c, d]| a.add(b).add(c.add(d)));
-            (most, least) = (most.max(up), least.min(down));
+            *fits &= up.max(highest) == highest && down.min(lowest) == lowest;
         }
     }
-    let limit = (i32::from(i16::MAX) / super::LEVELS) as i16;
-    most.max(I16x8::splat(limit)) == I16x8::splat(limit)
-        && least.min(I16x8::splat(-limit)) == I16x8::splat(-limit)
 }
 
 /// The weight of `input` (of `inputs`) and output `output` among packed blocks of eight outputs.
 pub fn weight<C: Cell>(packed: &[i8], inputs: usize, input: usize, output: usize, interleaved: bool) -> i8 {
-    let block = output / GROUP * super::stored(inputs) * GROUP;
+    let block = output / GROUP * stored(inputs) * GROUP;
     let group = input / GROUP * GROUP * GROUP;
     packed[block + group + weight_index::<C>(input % GROUP, output % GROUP, interleaved)]
 }
@@ -216,12 +221,10 @@ impl Cell for u8 {
     }
 
     #[inline(always)]
-    fn put_weights(rows: [I8x16; GROUP], room: &mut [i8]) {
-        for (four, room) in rows.as_chunks::<4>().0.iter().zip(room.as_chunks_mut::<32>().0) {
-            let [a, b, c, d] = *four;
-            let (first, second) = (a.interleave_low(b), c.interleave_low(d));
-            first.interleave_pairs_low(second).store(room);
-            first.interleave_pairs_high(second).store(&mut room[16..]);
+    fn put_weights(pairs: [I8x16; GROUP / 2], room: &mut [i8]) {
+        for ([first, second], room) in pairs.as_chunks::<2>().0.iter().zip(room.as_chunks_mut::<32>().0) {
+            first.interleave_pairs_low(*second).store(room);
+            first.interleave_pairs_high(*second).store(&mut room[16..]);
         }
     }
 
@@ -281,9 +284,9 @@ impl Cell for i16 {
     }
 
     #[inline(always)]
-    fn put_weights(rows: [I8x16; GROUP], room: &mut [i8]) {
-        for ([a, b], room) in rows.as_chunks::<2>().0.iter().zip(room.as_chunks_mut::<16>().0) {
-            a.interleave_low(*b).store(room);
+    fn put_weights(pairs: [I8x16; GROUP / 2], room: &mut [i8]) {
+        for (pair, room) in pairs.iter().zip(room.as_chunks_mut::<16>().0) {
+            pair.store(room);
         }
     }
 

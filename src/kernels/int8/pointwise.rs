@@ -44,14 +44,15 @@ impl Packed {
     }
 }
 
-/// Packs `kernel` (`[inputs][outputs]`), `bias` (in units of a sum) and `scale` (output steps in a unit of a sum).
+/// Packs `kernel` (`[inputs][outputs]`), in its own memory where that is enough (see
+/// [`zeros`](crate::kernels::aligned::zeros)), `bias` (in units of a sum) and `scale` (output steps in a unit of a sum).
 /// No sum that the inputs 0 to 127 can give may reach [`LARGEST`](super::LARGEST) steps. `abreast` is that of the panels
 /// to come, [`FEW`] or, of bytes, [`MANY`].
-pub fn pack<C: Cell>(kernel: &[i8], bias: &[i32], scale: &[f32], abreast: usize) -> Packed {
+pub fn pack<C: Cell>(kernel: Vec<i8>, bias: &[i32], scale: &[f32], abreast: usize) -> Packed {
     let outputs = bias.len();
     let inputs = kernel.len() / outputs;
-    let mut weights = Aligned::zeros(stored(inputs) * stored(outputs));
-    let pack_block = |(block, weights): (usize, &mut [i8])| {
+    let (weights, fits) = panel::pack_weights::<C>(kernel, outputs, true);
+    let pack_block = |(block, fits): (usize, bool)| {
         let first = block * GROUP;
         let mut packed = Block { bias: [[0; 4]; 2], scale: [[0.0; 4]; 2], way: Way::Pairs };
         for output in first..outputs.min(first + GROUP) {
@@ -59,13 +60,12 @@ pub fn pack<C: Cell>(kernel: &[i8], bias: &[i32], scale: &[f32], abreast: usize)
             packed.bias[half][lane] = bias[output];
             packed.scale[half][lane] = scale[output];
         }
-        let fits = panel::pack_weights::<C>(kernel, outputs, first, true, weights);
         if abreast == MANY || !fits {
             packed.way = Way::Fours;
         }
         packed
     };
-    let blocks = weights.chunks_exact_mut(stored(inputs) * GROUP).enumerate().map(pack_block).collect();
+    let blocks = fits.into_iter().enumerate().map(pack_block).collect();
     Packed { inputs: stored(inputs), outputs: stored(outputs), abreast, weights, blocks }
 }
 
