@@ -119,7 +119,8 @@ fn row_of<const L: usize>(
     }
 }
 
-/// Both gradients for `L` channels from `channel` on, over one picture.
+/// Both gradients for `L` channels from `channel` on, over one picture: a row of the window after the other, for which three
+/// sums, three weights and the gradients of the outputs above a column are all that has to stay in registers.
 #[inline(always)]
 fn gradients_of<const L: usize>(
     shape: ConvShape,
@@ -133,35 +134,87 @@ fn gradients_of<const L: usize>(
     let channels = shape.input.channels;
     let (_, width) = padded(shape);
     let line = width * channels;
-    let weights: [[f32; L]; 9] = std::array::from_fn(|tap| lanes(kernel, tap * channels + channel));
-    let mut sums = [[0.0; L]; 9];
+    let mut taps: [Taps<L>; 3] = std::array::from_fn(|row| Taps {
+        weights: std::array::from_fn(|tap| lanes(kernel, (3 * row + tap) * channels + channel)),
+        sums: [[0.0; L]; 3],
+    });
     for (row, d_y) in d_y.chunks_exact(shape.output.width * channels).enumerate() {
-        let first = row * shape.stride * line + channel;
-        for (column, d_y) in d_y.chunks_exact(channels).enumerate() {
-            let gradient: [f32; L] = lanes(d_y, channel);
-            let at = first + column * shape.stride * channels;
-            for (tap, sums) in sums.iter_mut().enumerate() {
-                let values: [f32; L] = lanes(map, at + tap / 3 * line + tap % 3 * channels);
-                for lane in 0..L {
-                    sums[lane] = mul_add(values[lane], gradient[lane], sums[lane]);
-                }
-            }
-        }
-        for (column, d_y) in d_y.chunks_exact(channels).enumerate() {
-            let gradient: [f32; L] = lanes(d_y, channel);
-            let at = first + column * shape.stride * channels;
-            for (tap, weights) in weights.iter().enumerate() {
-                let at = at + tap / 3 * line + tap % 3 * channels;
-                let d_values = d_map[at..].first_chunk_mut::<L>().expect("the caller sized the map");
-                for lane in 0..L {
-                    d_values[lane] = mul_add(weights[lane], gradient[lane], d_values[lane]);
-                }
+        for (tap, taps) in taps.iter_mut().enumerate() {
+            let start = (row * shape.stride + tap) * line;
+            let (map, d_map) = (&map[start..start + line], &mut d_map[start..start + line]);
+            if shape.stride == 1 {
+                taps.by_one(channel, channels, map, d_y, d_map);
+            } else {
+                taps.by_two(channel, channels, map, d_y, d_map);
             }
         }
     }
-    for (tap, sums) in sums.iter().enumerate() {
+    for (tap, sums) in taps.iter().flat_map(|taps| &taps.sums).enumerate() {
         for (value, sum) in d_kernel[tap * channels + channel..].iter_mut().zip(sums) {
             *value += sum;
+        }
+    }
+}
+
+/// Three taps side by side: their weights, and the sums of the weights' gradients.
+struct Taps<const L: usize> {
+    weights: [[f32; L]; 3],
+    sums: [[f32; L]; 3],
+}
+
+impl<const L: usize> Taps<L> {
+    /// A row of outputs at stride 1 over a row of the map: over each of its columns lie three outputs, the newest and the two
+    /// before it.
+    #[inline(always)]
+    fn by_one(&mut self, channel: usize, channels: usize, map: &[f32], d_y: &[f32], d_map: &mut [f32]) {
+        let mut columns = map.chunks_exact(channels).zip(d_map.chunks_exact_mut(channels));
+        let [mut before, mut long_before] = [[0.0; L]; 2];
+        let newest = d_y.chunks_exact(channels).map(|d_y| lanes(d_y, channel));
+        for gradient in newest.chain([[0.0; L]; 2]) {
+            let Some((values, d_values)) = columns.next() else { break };
+            self.add(channel, [(0, gradient), (1, before), (2, long_before)], values, d_values);
+            (before, long_before) = (gradient, before);
+        }
+    }
+
+    /// The same at stride 2: even columns lie under the newest output and the one before, odd ones under the newest alone.
+    #[inline(always)]
+    fn by_two(&mut self, channel: usize, channels: usize, map: &[f32], d_y: &[f32], d_map: &mut [f32]) {
+        let mut columns = map.chunks_exact(channels).zip(d_map.chunks_exact_mut(channels));
+        let mut before = [0.0; L];
+        for d_y in d_y.chunks_exact(channels) {
+            let gradient = lanes(d_y, channel);
+            let Some((values, d_values)) = columns.next() else { break };
+            self.add(channel, [(0, gradient), (2, before)], values, d_values);
+            let Some((values, d_values)) = columns.next() else { break };
+            self.add(channel, [(1, gradient)], values, d_values);
+            before = gradient;
+        }
+        if let Some((values, d_values)) = columns.next() {
+            self.add(channel, [(2, before)], values, d_values);
+        }
+    }
+
+    /// One column under the outputs whose gradients are given, each by one of the taps.
+    #[inline(always)]
+    fn add<const N: usize>(
+        &mut self,
+        channel: usize,
+        gradients: [(usize, [f32; L]); N],
+        values: &[f32],
+        d_values: &mut [f32],
+    ) {
+        let (Some(values), Some(d_values)) =
+            (values[channel..].first_chunk::<L>(), d_values[channel..].first_chunk_mut::<L>())
+        else {
+            return;
+        };
+        for (tap, gradient) in gradients {
+            for lane in 0..L {
+                let sum = &mut self.sums[tap][lane];
+                *sum = mul_add(values[lane], gradient[lane], *sum);
+                d_values[lane] = mul_add(self.weights[tap][lane], gradient[lane], d_values[lane]);
+            }
         }
     }
 }
