@@ -142,11 +142,11 @@ fn gradients_of<const L: usize>(
         for (tap, taps) in taps.iter_mut().enumerate() {
             let start = (row * shape.stride + tap) * line;
             let (map, d_map) = (&map[start..start + line], &mut d_map[start..start + line]);
-            if shape.stride == 1 {
-                taps.by_one(channel, channels, map, d_y, d_map);
+            *taps = if shape.stride == 1 {
+                taps.by_one(channel, channels, map, d_y, d_map)
             } else {
-                taps.by_two(channel, channels, map, d_y, d_map);
-            }
+                taps.by_two(channel, channels, map, d_y, d_map)
+            };
         }
     }
     for (tap, sums) in taps.iter().flat_map(|taps| &taps.sums).enumerate() {
@@ -156,7 +156,9 @@ fn gradients_of<const L: usize>(
     }
 }
 
-/// Three taps side by side: their weights, and the sums of the weights' gradients.
+/// Three taps side by side: their weights, and the sums of the weights' gradients. Over a row they are held by value, which keeps
+/// them in registers.
+#[derive(Clone, Copy)]
 struct Taps<const L: usize> {
     weights: [[f32; L]; 3],
     sums: [[f32; L]; 3],
@@ -166,7 +168,14 @@ impl<const L: usize> Taps<L> {
     /// A row of outputs at stride 1 over a row of the map: over each of its columns lie three outputs, the newest and the two
     /// before it.
     #[inline(always)]
-    fn by_one(&mut self, channel: usize, channels: usize, map: &[f32], d_y: &[f32], d_map: &mut [f32]) {
+    fn by_one(
+        mut self,
+        channel: usize,
+        channels: usize,
+        map: &[f32],
+        d_y: &[f32],
+        d_map: &mut [f32],
+    ) -> Self {
         let mut columns = map.chunks_exact(channels).zip(d_map.chunks_exact_mut(channels));
         let [mut before, mut long_before] = [[0.0; L]; 2];
         let newest = d_y.chunks_exact(channels).map(|d_y| lanes(d_y, channel));
@@ -175,11 +184,19 @@ impl<const L: usize> Taps<L> {
             self.add(channel, [(0, gradient), (1, before), (2, long_before)], values, d_values);
             (before, long_before) = (gradient, before);
         }
+        self
     }
 
     /// The same at stride 2: even columns lie under the newest output and the one before, odd ones under the newest alone.
     #[inline(always)]
-    fn by_two(&mut self, channel: usize, channels: usize, map: &[f32], d_y: &[f32], d_map: &mut [f32]) {
+    fn by_two(
+        mut self,
+        channel: usize,
+        channels: usize,
+        map: &[f32],
+        d_y: &[f32],
+        d_map: &mut [f32],
+    ) -> Self {
         let mut columns = map.chunks_exact(channels).zip(d_map.chunks_exact_mut(channels));
         let mut before = [0.0; L];
         for d_y in d_y.chunks_exact(channels) {
@@ -193,6 +210,7 @@ impl<const L: usize> Taps<L> {
         if let Some((values, d_values)) = columns.next() {
             self.add(channel, [(2, before)], values, d_values);
         }
+        self
     }
 
     /// One column under the outputs whose gradients are given, each by one of the taps.
