@@ -7,8 +7,10 @@
 //   --load            instead: bytes to first answer and memory (lib/loads.mjs); --loads N and --frames N of its last row
 //
 // A row: model, precision, variant, threads, median_ms and min_ms of the network alone, gflops (two operations a
-// Mult-Add, at the minimum), share_of_peak (minimum against the best the peak loop reached in the same rounds of the
-// same page; int8 against the dot product's, which pair products can exceed where it takes three instructions), prepare_ms (a 640×480 canvas to the network's input, median).
+// Mult-Add, at the minimum), share_of_peak (median over the rounds of a round's median against the peak loop right before
+// and after it; int8 against the dot product's, which pair products can exceed where it takes three instructions),
+// best_share (the minimum against the best that the peak loop reached: what is left of the share where other work on the
+// machine slows a network more than a loop in registers), prepare_ms (a 640×480 canvas to the network's input, median).
 
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

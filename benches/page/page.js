@@ -69,7 +69,7 @@ window.measure = async ({ alpha, resolution, precision, variant, threads, rounds
   check(net, { values, strides, resolution, precision, variant });
   const frame = canvas();
   const { instance } = await WebAssembly.instantiate(new Uint8Array(peak.bytes));
-  const rounds_of = { network: [], prepare: [], share: [] };
+  const rounds_of = { network: [], prepare: [], share: [], peak: [] };
   /** Operations of the peak loop in a second, in billions. */
   const peakNow = () => {
     const start = performance.now();
@@ -88,6 +88,7 @@ window.measure = async ({ alpha, resolution, precision, variant, threads, rounds
     }
     const after = peakNow();
     rounds_of.network.push(...network);
+    rounds_of.peak.push(before, after);
     rounds_of.share.push((2 * multAdds) / median(network) / 1e6 / ((before + after) / 2) / threads);
     before = after;
   };
@@ -100,6 +101,6 @@ window.measure = async ({ alpha, resolution, precision, variant, threads, rounds
   const min_ms = Math.min(...rounds_of.network);
   const gflops = (2 * multAdds) / min_ms / 1e6;
   net.dispose();
-  const result = { median_ms: median(rounds_of.network), min_ms, gflops, share_of_peak: median(rounds_of.share), prepare_ms: median(rounds_of.prepare) };
+  const result = { median_ms: median(rounds_of.network), min_ms, gflops, share_of_peak: median(rounds_of.share), best_share: gflops / Math.max(...rounds_of.peak) / threads, prepare_ms: median(rounds_of.prepare) };
   return Object.fromEntries(Object.entries(result).map(([key, value]) => [key, Number(value.toPrecision(5))]));
 };
