@@ -92,7 +92,8 @@ impl Crew {
         work: impl Fn(Range<usize>, &mut [f32], &mut [f32]) + Sync,
     ) {
         let output = (shape.width * shape.channels, output);
-        threads::share(self.threads, 0..shape.height, output, (self.room, scratch), work);
+        let rows = (0..shape.height, threads::FEWEST_PIXELS.div_ceil(shape.width.max(1)));
+        threads::share(self.threads, rows, output, (self.room, scratch), work);
     }
 }
 

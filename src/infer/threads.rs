@@ -5,8 +5,15 @@
 //!
 //! A layer takes less time than a thread needs to fall asleep and wake, so those that have nothing to do look for
 //! work for a while longer than rayon's own would: from the first layer of a run until some time after the last.
+//!
+//! Threads are seldom equally fast: cores of a phone are large and small, and other programs want them too. So nobody has
+//! a fixed share: each takes rows as long as there are any, many at first and fewer towards the end, half of the threads
+//! from the top and half from the bottom, where they find in their caches what they wrote in the layer before.
 
 use std::ops::Range;
+
+/// Pixels below which rows are not worth reading a layer's weights again.
+pub const FEWEST_PIXELS: usize = 24;
 
 /// How many threads work on a layer of a network that is made now: the pool's, or as many as [`limit`] says.
 pub fn count() -> usize {
@@ -24,11 +31,11 @@ pub fn limit(threads: usize) {
     let _ = threads;
 }
 
-/// Fills `output`, `line` values for each of `rows`, by `work`, which gets some of the rows, their part of the output
-/// and `each` values of `scratch`, of which there are `each` for every one of `threads`.
+/// Fills `output`, `line` values for each of `rows`, by `work`, which gets some of the rows (`fewest` or more, but for the
+/// last), their part of the output and `each` values of `scratch`, of which there are `each` for every one of `threads`.
 pub fn share<O: Send, S: Send>(
     threads: usize,
-    rows: Range<usize>,
+    (rows, fewest): (Range<usize>, usize),
     (line, output): (usize, &mut [O]),
     (each, scratch): (usize, &mut [S]),
     work: impl Fn(Range<usize>, &mut [O], &mut [S]) + Sync,
@@ -39,9 +46,9 @@ pub fn share<O: Send, S: Send>(
         return;
     }
     #[cfg(feature = "threads")]
-    pool::share(threads, rows, (line, output), (each, scratch), &work);
+    pool::share(threads, (rows, fewest), (line, output), (each, scratch), &work);
     #[cfg(not(feature = "threads"))]
-    let _ = (line, each);
+    let _ = (line, each, fewest);
 }
 
 /// To be called before the first layer: whoever sleeps is woken while the first rows are being computed.
@@ -57,6 +64,7 @@ pub fn wake(threads: usize) {
 #[cfg(feature = "threads")]
 mod pool {
     use std::ops::Range;
+    use std::sync::Mutex;
     use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
     /// Looks for work, without finding any, after which a thread may sleep: a millisecond or so.
@@ -106,41 +114,82 @@ mod pool {
 
     pub fn share<O: Send, S: Send>(
         threads: usize,
-        rows: Range<usize>,
-        output: (usize, &mut [O]),
-        scratch: (usize, &mut [S]),
-        work: &(impl Fn(Range<usize>, &mut [O], &mut [S]) + Sync),
-    ) {
-        let unfinished = AtomicUsize::new(threads);
-        split(threads, rows, output, scratch, work, &unfinished);
-    }
-
-    /// Halves the rows until there is a share for every thread. The caller's own is the first.
-    fn split<O: Send, S: Send>(
-        threads: usize,
-        rows: Range<usize>,
+        (rows, fewest): (Range<usize>, usize),
         (line, output): (usize, &mut [O]),
         (each, scratch): (usize, &mut [S]),
         work: &(impl Fn(Range<usize>, &mut [O], &mut [S]) + Sync),
+    ) {
+        // An even share, or none of them would get enough.
+        let fewest = fewest.clamp(1, rows.len().div_ceil(threads));
+        let left = Mutex::new(Left { rows, output, line, fewest, threads });
+        let unfinished = AtomicUsize::new(threads);
+        let each_of_them = |index: usize, scratch: &mut [S]| {
+            while let Some((rows, output)) = take(&left, index) {
+                work(rows, output, scratch);
+            }
+            unfinished.fetch_sub(1, Ordering::AcqRel);
+        };
+        split(0..threads, each, scratch, &each_of_them, &unfinished);
+    }
+
+    /// Has `work` done for each of `threads`, with room of its own. The caller's own is the first.
+    fn split<S: Send>(
+        threads: Range<usize>,
+        each: usize,
+        scratch: &mut [S],
+        work: &(impl Fn(usize, &mut [S]) + Sync),
         unfinished: &AtomicUsize,
     ) {
-        if threads == 1 {
-            work(rows, output, scratch);
-            unfinished.fetch_sub(1, Ordering::AcqRel);
+        if threads.len() == 1 {
+            work(threads.start, scratch);
             return;
         }
-        let half = threads / 2;
-        let middle = rows.start + rows.len() * half / threads;
-        let (upper, lower) = output.split_at_mut((middle - rows.start) * line);
+        let half = threads.len() / 2;
+        let middle = threads.start + half;
         let (here, there) = scratch.split_at_mut(half * each);
         rayon::join(
             || {
-                split(half, rows.start..middle, (line, upper), (each, here), work, unfinished);
+                split(threads.start..middle, each, here, work, unfinished);
                 // Rayon would soon put this thread to sleep, and the next layer would wait for it to wake.
                 work_until(|| unfinished.load(Ordering::Acquire) == 0);
             },
-            || split(threads - half, middle..rows.end, (line, lower), (each, there), work, unfinished),
+            || split(middle..threads.end, each, there, work, unfinished),
         );
+    }
+
+    /// Rows that nobody has taken yet, and their part of the output.
+    struct Left<'a, O> {
+        rows: Range<usize>,
+        output: &'a mut [O],
+        line: usize,
+        fewest: usize,
+        threads: usize,
+    }
+
+    /// The next rows for thread `index`: three quarters of an even share of what is left.
+    fn take<'a, O>(left: &Mutex<Left<'a, O>>, index: usize) -> Option<(Range<usize>, &'a mut [O])> {
+        // Held for some instructions; and a page's main thread may not wait.
+        let mut left = loop {
+            match left.try_lock() {
+                Ok(left) => break left,
+                Err(_) => std::hint::spin_loop(),
+            }
+        };
+        let Range { start, end } = left.rows;
+        let count = (3 * (end - start)).div_ceil(4 * left.threads).max(left.fewest).min(end - start);
+        if count == 0 {
+            return None;
+        }
+        let (length, output) = (count * left.line, std::mem::take(&mut left.output));
+        if index < left.threads.div_ceil(2) {
+            let (taken, rest) = output.split_at_mut(length);
+            (left.output, left.rows) = (rest, start + count..end);
+            Some((start..start + count, taken))
+        } else {
+            let (rest, taken) = output.split_at_mut(output.len() - length);
+            (left.output, left.rows) = (rest, start..end - count);
+            Some((end - count..end, taken))
+        }
     }
 }
 
@@ -155,15 +204,21 @@ mod tests {
                 let mut output = vec![0; 3 * rows];
                 let mut scratch = vec![0; 2 * threads];
                 let threads = if cfg!(feature = "threads") { threads } else { 1 };
-                share(threads, 5..5 + rows, (3, &mut output), (2, &mut scratch), |rows, output, scratch| {
-                    assert_eq!(output.len(), 3 * rows.len());
-                    assert!(scratch.len() >= 2);
-                    scratch.fill(rows.start);
-                    for (row, line) in rows.clone().zip(output.chunks_exact_mut(3)) {
-                        line.fill(row);
-                    }
-                    assert!(scratch.iter().all(|&value| value == rows.start));
-                });
+                share(
+                    threads,
+                    (5..5 + rows, 2),
+                    (3, &mut output),
+                    (2, &mut scratch),
+                    |rows, output, scratch| {
+                        assert_eq!(output.len(), 3 * rows.len());
+                        assert!(scratch.len() >= 2);
+                        scratch.fill(rows.start);
+                        for (row, line) in rows.clone().zip(output.chunks_exact_mut(3)) {
+                            line.fill(row);
+                        }
+                        assert!(scratch.iter().all(|&value| value == rows.start));
+                    },
+                );
                 let wanted: Vec<usize> = (5..5 + rows).flat_map(|row| [row; 3]).collect();
                 assert_eq!(output, wanted, "{threads} threads, {rows} rows");
             }
