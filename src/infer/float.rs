@@ -92,8 +92,7 @@ impl Crew {
         work: impl Fn(Range<usize>, &mut [f32], &mut [f32]) + Sync,
     ) {
         let output = (shape.width * shape.channels, output);
-        let rows = (0..shape.height, threads::FEWEST_PIXELS.div_ceil(shape.width.max(1)));
-        threads::share(self.threads, rows, output, (self.room, scratch), work);
+        threads::share(self.threads, (0..shape.height, shape.width), output, (self.room, scratch), work);
     }
 }
 

@@ -211,7 +211,7 @@ impl Int8Network {
             let line = shape.width * stored(shape.channels);
             let output = &mut after[..shape.height * line];
             let each = panel.len() / threads;
-            let rows = (0..shape.height, threads::FEWEST_PIXELS.div_ceil(shape.width.max(1)));
+            let rows = (0..shape.height, shape.width);
             threads::share(threads, rows, (line, output), (each, panel), |rows, output, panel| {
                 block.run(rows, before, panel, output);
             });
@@ -325,7 +325,7 @@ fn run_stem(
     let Map { height, width, channels } = shape.output;
     let line = width * stored(channels);
     let (output, each) = ((line, &mut output[..height * line]), room.len() / threads);
-    threads::share(threads, (0..height, STEM_ROWS), output, (each, room), |rows, output, room| {
+    threads::share(threads, (0..height, width), output, (each, room), |rows, output, room| {
         for (output, first) in output.chunks_mut(STEM_ROWS * line).zip(rows.step_by(STEM_ROWS)) {
             stem::forward(shape, packed, first..first + output.len() / line, input, room, output);
         }

@@ -77,24 +77,20 @@ impl Source<'_> {
             }
         }
         let floats = self.weights().layers.get(index)?.kernel.to_f32().into_owned();
-        if let Source::Given(_) = self {
-            self.bytes(index);
-        }
+        drop(self.bytes(index)); // multiplied out, they are not held twice
         Some(Kernel::F32(floats))
     }
 
-    /// The kernel of layer `index` in bytes, a copy of its owner's or taken out; empty where it has floats.
+    /// The kernel of layer `index` in bytes, taken out; none where it is lent, or has floats.
+    #[inline(never)]
     pub fn bytes(&mut self, index: usize) -> Vec<i8> {
-        if let Source::Given(weights) = self {
-            return match weights.layers.get_mut(index).map(|layer| &mut layer.kernel) {
-                Some(Kernel::Int8 { values, .. }) => std::mem::take(values),
-                _ => Vec::new(),
-            };
+        if let Source::Given(weights) = self
+            && let Some(Kernel::Int8 { values, .. }) =
+                weights.layers.get_mut(index).map(|layer| &mut layer.kernel)
+        {
+            return std::mem::take(values);
         }
-        match self.weights().layers.get(index).map(|layer| &layer.kernel) {
-            Some(Kernel::Int8 { values, .. }) => values.clone(),
-            _ => Vec::new(),
-        }
+        Vec::new()
     }
 }
 
@@ -117,10 +113,12 @@ impl Network {
     /// weights [quantised](super::quantise::quantise) where integers are. An error where memory is short, or
     /// where a network of full convolutions is asked for in int8.
     pub fn new(weights: &Weights, precision: Precision) -> Result<Self> {
-        if precision == Precision::Int8 && !is_quantised(weights) {
-            return Self::from(Source::Given(&mut calibrate(weights)?), precision);
+        if precision == Precision::F32 {
+            return Self::from(Source::Lent(weights), precision);
         }
-        Self::from(Source::Lent(weights), precision)
+        // Bytes are packed where they are, so a network in int8 takes its own.
+        let mut own = if is_quantised(weights) { weights.clone() } else { calibrate(weights)? };
+        Self::from(Source::Given(&mut own), precision)
     }
 
     /// As [`new`](Self::new), and takes most kernels out of `weights` as soon as they are packed, so that they are not

@@ -12,9 +12,6 @@
 
 use std::ops::Range;
 
-/// Pixels below which rows are not worth reading a layer's weights again.
-pub const FEWEST_PIXELS: usize = 24;
-
 /// How many threads work on a layer of a network that is made now: the pool's, or as many as [`limit`] says.
 pub fn count() -> usize {
     #[cfg(feature = "threads")]
@@ -31,24 +28,22 @@ pub fn limit(threads: usize) {
     let _ = threads;
 }
 
-/// Fills `output`, `line` values for each of `rows`, by `work`, which gets some of the rows (`fewest` or more, but for the
-/// last), their part of the output and `each` values of `scratch`, of which there are `each` for every one of `threads`.
+/// Fills `output`, `line` values for each of `rows` of `width` pixels, by `work`, which gets some of the rows, their part of
+/// the output and `each` values of `scratch`, of which there are `each` for every one of `threads`.
 pub fn share<O: Send, S: Send>(
     threads: usize,
-    (rows, fewest): (Range<usize>, usize),
+    (rows, width): (Range<usize>, usize),
     (line, output): (usize, &mut [O]),
     (each, scratch): (usize, &mut [S]),
     work: impl Fn(Range<usize>, &mut [O], &mut [S]) + Sync,
 ) {
-    let threads = threads.min(rows.len());
-    if threads <= 1 {
-        work(rows, output, scratch);
+    #[cfg(feature = "threads")]
+    if threads.min(rows.len()) > 1 {
+        pool::share(threads.min(rows.len()), (rows, width), (line, output), (each, scratch), &work);
         return;
     }
-    #[cfg(feature = "threads")]
-    pool::share(threads, (rows, fewest), (line, output), (each, scratch), &work);
-    #[cfg(not(feature = "threads"))]
-    let _ = (line, each, fewest);
+    let _ = (threads, width, line, each);
+    work(rows, output, scratch);
 }
 
 /// To be called before the first layer: whoever sleeps is woken while the first rows are being computed.
@@ -69,6 +64,10 @@ mod pool {
 
     /// Looks for work, without finding any, after which a thread may sleep: a millisecond or so.
     const PATIENCE: usize = 8192;
+
+    /// Pixels that a thread takes at least, for each time it reads the layer's weights. Less than a band has: towards the end of
+    /// a layer it matters more that nobody waits.
+    const FEWEST_PIXELS: usize = 24;
 
     /// See [`limit`](super::limit).
     pub static LIMIT: AtomicUsize = AtomicUsize::new(usize::MAX);
@@ -114,13 +113,13 @@ mod pool {
 
     pub fn share<O: Send, S: Send>(
         threads: usize,
-        (rows, fewest): (Range<usize>, usize),
+        (rows, width): (Range<usize>, usize),
         (line, output): (usize, &mut [O]),
         (each, scratch): (usize, &mut [S]),
         work: &(impl Fn(Range<usize>, &mut [O], &mut [S]) + Sync),
     ) {
-        // An even share, or none of them would get enough.
-        let fewest = fewest.clamp(1, rows.len().div_ceil(threads));
+        // No more than an even share, or some would get none.
+        let fewest = FEWEST_PIXELS.div_ceil(width.max(1)).min(rows.len().div_ceil(threads));
         let left = Mutex::new(Left { rows, output, line, fewest, threads });
         let unfinished = AtomicUsize::new(threads);
         let each_of_them = |index: usize, scratch: &mut [S]| {
