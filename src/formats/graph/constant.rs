@@ -202,8 +202,9 @@ impl<'a> Constant<'a> {
 
     /// Every element as a float, in the file's order. `channel` tells an element's place on the quantised axis.
     pub fn floats(&self) -> Vec<f32> {
-        let inner =
-            |axis: usize| self.shape.get(axis + 1..).map_or(1, |rest| rest.iter().product::<usize>()).max(1);
+        let inner = |axis: usize| {
+            self.shape.get(axis.saturating_add(1)..).map_or(1, |rest| rest.iter().product::<usize>()).max(1)
+        };
         let axis = self.quantisation.as_ref().map_or(0, |quantisation| quantisation.axis);
         let (inner, steps) = (inner(axis), self.shape.get(axis).copied().unwrap_or(1).max(1));
         let mut index = 0;
@@ -412,6 +413,14 @@ mod tests {
         let Kernel::F32(values) = depthwise.kernel(Layout::Oihw, geometry).unwrap() else { panic!() };
         assert_eq!(values[1], 9.0, "channel 1 of the first pixel");
         assert_eq!(values[5], 1.0, "channel 0 of the second pixel");
+    }
+
+    /// A negative axis in a file; with one scale it says nothing.
+    #[test]
+    fn an_axis_beyond_any_shape_is_no_overflow() {
+        let nowhere = Quantisation { scales: vec![0.5], zeros: vec![1.0], axis: usize::MAX };
+        let constant = Constant::new("k", vec![3], Element::I8, vec![3, 2, 1], Some(nowhere)).unwrap();
+        assert_eq!(constant.floats(), [1.0, 0.5, 0.0]);
     }
 
     #[test]
