@@ -269,7 +269,7 @@ impl Replica {
         self.classifier_back(trained, count);
         let Some(last) = self.stages.last() else { return };
         let map = last.shape.output;
-        self.sums.reset(&last.statistics.mean);
+        self.sums.reset(map.channels);
         let mut previous = Previous {
             y: &last.y[..count * map.len()],
             read: &last.read,
@@ -277,7 +277,7 @@ impl Replica {
             sums: &mut self.sums,
         };
         let d_features = &mut self.d_features[..count * map.channels];
-        pool::backward(map.pixels(), d_features, &mut previous, &mut self.line);
+        pool::backward(map.pixels(), d_features, &mut previous);
         for index in (0..self.stages.len()).rev() {
             self.stage_back(index, trained, images, count);
             std::mem::swap(&mut self.d_now, &mut self.d_next);
@@ -321,7 +321,7 @@ impl Replica {
             return;
         };
         let size = count * stage.shape.input.len();
-        self.next_sums.reset(&previous.statistics.mean);
+        self.next_sums.reset(inputs);
         let (y, read) = (&previous.y[..size], &previous.read);
         let mut previous = Previous { y, read, d_z: &mut self.d_next[..size], sums: &mut self.next_sums };
         match stage.kind {

@@ -10,7 +10,7 @@
 //! `x̂ = (y − mean) / sqrt(variance + ε)`, `z = γ·x̂ + β`;
 //! `d_β = Σ d_z`, `d_γ = Σ d_z·x̂`, `d_y = γ / sqrt(variance + ε) · (d_z − d_β / m − x̂ · d_γ / m)`.
 
-use super::matmul::mul_add;
+use super::lanes::{lanes, mul_add, sweep};
 use crate::shape::Activation;
 
 /// What a reader does to a remembered map: `clamp(scale · (y − pivot) + shift, low, high)`, per channel. The pivot is
@@ -37,31 +37,47 @@ impl Affine {
         Self { pivot: vec![0.0; channels], scale: vec![1.0; channels], shift: vec![0.0; channels], low, high }
     }
 
-    /// `input` (whole pixels) as the next layer sees it.
-    #[inline]
-    pub fn read(&self, input: &[f32], output: &mut [f32]) {
-        let channels = self.scale.len();
-        for (output, input) in output.chunks_exact_mut(channels).zip(input.chunks_exact(channels)) {
-            self.read_pixel(input, output);
+    /// `input` (whole pixels) as the next layer sees it, a pixel to every `stride` values of `output`.
+    pub fn read(&self, input: &[f32], output: &mut [f32], stride: usize) {
+        sweep!(self.scale.len(), 16 8 1, read(self, input, output, stride));
+    }
+}
+
+#[inline(always)]
+fn read<const L: usize>(channel: usize, affine: &Affine, input: &[f32], output: &mut [f32], stride: usize) {
+    let coefficients = Coefficients::<L>::of(affine, channel);
+    let pixels = input.chunks_exact(affine.scale.len()).zip(output.chunks_exact_mut(stride));
+    for (input, output) in pixels {
+        let values: [f32; L] = lanes(input, channel);
+        let Some(output) = output[channel..].first_chunk_mut::<L>() else { break };
+        for lane in 0..L {
+            let value = coefficients.apply(lane, values[lane]);
+            output[lane] = value.max(affine.low).min(affine.high);
+        }
+    }
+}
+
+/// `L` channels of an [`Affine`].
+struct Coefficients<const L: usize> {
+    pivot: [f32; L],
+    scale: [f32; L],
+    shift: [f32; L],
+}
+
+impl<const L: usize> Coefficients<L> {
+    #[inline(always)]
+    fn of(affine: &Affine, channel: usize) -> Self {
+        Self {
+            pivot: lanes(&affine.pivot, channel),
+            scale: lanes(&affine.scale, channel),
+            shift: lanes(&affine.shift, channel),
         }
     }
 
-    /// One pixel.
-    #[inline]
-    pub fn read_pixel(&self, input: &[f32], output: &mut [f32]) {
-        let coefficients = self.pivot.iter().zip(&self.scale).zip(&self.shift);
-        for ((output, &input), ((&pivot, &scale), &shift)) in output.iter_mut().zip(input).zip(coefficients) {
-            *output = mul_add(scale, input - pivot, shift).max(self.low).min(self.high);
-        }
-    }
-
-    /// Takes the gradient of what was read, `d_read`, back through the clamp: where `read` lies strictly between the
-    /// bounds it passes, elsewhere it is zero (TensorFlow's rule at the bounds themselves).
-    #[inline]
-    pub fn back_pixel(&self, read: &[f32], d_read: &[f32], d_z: &mut [f32]) {
-        for ((d_z, &read), &d_read) in d_z.iter_mut().zip(read).zip(d_read) {
-            *d_z = if read > self.low && read < self.high { d_read } else { 0.0 };
-        }
+    /// Before the clamp.
+    #[inline(always)]
+    fn apply(&self, lane: usize, value: f32) -> f32 {
+        mul_add(self.scale[lane], value - self.pivot[lane], self.shift[lane])
     }
 }
 
@@ -71,8 +87,6 @@ pub struct Moments {
     count: f64,
     mean: Vec<f64>,
     scatter: Vec<f64>,
-    block_mean: Vec<f32>,
-    block_scatter: Vec<f32>,
 }
 
 impl Moments {
@@ -83,8 +97,6 @@ impl Moments {
             list.clear();
             list.resize(channels, value);
         }
-        self.block_mean.resize(channels, 0.0);
-        self.block_scatter.resize(channels, 0.0);
     }
 
     /// Adds a block of pixels, which should lie in the cache still, for it is read twice: the mean first, then the
@@ -95,28 +107,8 @@ impl Moments {
         if count == 0.0 {
             return;
         }
-        self.block_mean.fill(0.0);
-        self.block_scatter.fill(0.0);
-        for pixel in block.chunks_exact(channels) {
-            for (sum, &value) in self.block_mean.iter_mut().zip(pixel) {
-                *sum += value;
-            }
-        }
-        let part = 1.0 / count as f32;
-        self.block_mean.iter_mut().for_each(|sum| *sum *= part);
-        for pixel in block.chunks_exact(channels) {
-            for ((sum, &mean), &value) in self.block_scatter.iter_mut().zip(&self.block_mean).zip(pixel) {
-                *sum = mul_add(value - mean, value - mean, *sum);
-            }
-        }
-        let total = self.count + count;
-        for channel in 0..channels {
-            let difference = f64::from(self.block_mean[channel]) - self.mean[channel];
-            self.mean[channel] += difference * count / total;
-            self.scatter[channel] +=
-                f64::from(self.block_scatter[channel]) + difference * difference * self.count * count / total;
-        }
-        self.count = total;
+        sweep!(channels, 16 8 1, add_block(self, block));
+        self.count += count;
     }
 
     /// Mean of a channel.
@@ -135,49 +127,87 @@ impl Moments {
     }
 }
 
+#[inline(always)]
+fn add_block<const L: usize>(channel: usize, moments: &mut Moments, block: &[f32]) {
+    let channels = moments.mean.len();
+    let pixels = || block.chunks_exact(channels).map(|pixel| lanes::<L>(pixel, channel));
+    let count = (block.len() / channels) as f64;
+    let mut sums = [0.0; L];
+    for values in pixels() {
+        for lane in 0..L {
+            sums[lane] += values[lane];
+        }
+    }
+    let part = 1.0 / count as f32;
+    let mean = sums.map(|sum| sum * part);
+    let mut scatter = [0.0; L];
+    for values in pixels() {
+        for lane in 0..L {
+            let difference = values[lane] - mean[lane];
+            scatter[lane] = mul_add(difference, difference, scatter[lane]);
+        }
+    }
+    let total = moments.count + count;
+    for lane in 0..L {
+        let difference = f64::from(mean[lane]) - moments.mean[channel + lane];
+        moments.mean[channel + lane] += difference * count / total;
+        moments.scatter[channel + lane] +=
+            f64::from(scatter[lane]) + difference * difference * moments.count * count / total;
+    }
+}
+
 /// Sums over the batch that batch norm's gradient needs, gathered while the gradient is written.
 #[derive(Clone, Debug, Default)]
 pub struct GradientSums {
-    mean: Vec<f32>,
     d_z: Vec<f64>,
     d_z_y: Vec<f64>,
-    block_d_z: Vec<f32>,
-    block_d_z_y: Vec<f32>,
 }
 
 impl GradientSums {
-    /// Forgets everything; `mean` is the batch's mean of each channel.
-    pub fn reset(&mut self, mean: &[f32]) {
-        self.mean.clear();
-        self.mean.extend_from_slice(mean);
+    /// Forgets everything and counts `channels` channels from now on.
+    pub fn reset(&mut self, channels: usize) {
         for list in [&mut self.d_z, &mut self.d_z_y] {
             list.clear();
-            list.resize(mean.len(), 0.0);
-        }
-        for list in [&mut self.block_d_z, &mut self.block_d_z_y] {
-            list.clear();
-            list.resize(mean.len(), 0.0);
+            list.resize(channels, 0.0);
         }
     }
 
-    /// Adds one pixel: the gradient behind the ReLU and the remembered output.
-    #[inline]
-    pub fn add_pixel(&mut self, d_z: &[f32], y: &[f32]) {
-        let sums = self.block_d_z.iter_mut().zip(&mut self.block_d_z_y).zip(&self.mean);
-        for (((sum, product), &mean), (&d_z, &y)) in sums.zip(d_z.iter().zip(y)) {
-            *sum += d_z;
-            *product = mul_add(d_z, y - mean, *product);
+    /// Takes the gradient of a block of pixels as `affine` read them, `d_read` (a pixel to every `stride` values),
+    /// back through the clamp: where what was read lies strictly between the bounds it passes, elsewhere it is zero
+    /// (TensorFlow's rule at the bounds themselves). `y` is the remembered output. The block's sums are `f32`.
+    pub fn pass(&mut self, affine: &Affine, y: &[f32], d_read: &[f32], stride: usize, d_z: &mut [f32]) {
+        sweep!(self.d_z.len(), 16 8 1, pass(self, affine, y, d_read, stride, d_z));
+    }
+}
+
+#[inline(always)]
+fn pass<const L: usize>(
+    channel: usize,
+    sums: &mut GradientSums,
+    affine: &Affine,
+    y: &[f32],
+    d_read: &[f32],
+    stride: usize,
+    d_z: &mut [f32],
+) {
+    let channels = sums.d_z.len();
+    let coefficients = Coefficients::<L>::of(affine, channel);
+    let (mut sum, mut product) = ([0.0; L], [0.0; L]);
+    let pixels = y.chunks_exact(channels).zip(d_z.chunks_exact_mut(channels));
+    for (pixel, (y, d_z)) in pixels.enumerate() {
+        let (y, d_read): ([f32; L], [f32; L]) = (lanes(y, channel), lanes(d_read, pixel * stride + channel));
+        let Some(d_z) = d_z[channel..].first_chunk_mut::<L>() else { break };
+        for lane in 0..L {
+            let read = coefficients.apply(lane, y[lane]);
+            let gradient = if read > affine.low && read < affine.high { d_read[lane] } else { 0.0 };
+            d_z[lane] = gradient;
+            sum[lane] += gradient;
+            product[lane] = mul_add(gradient, y[lane] - coefficients.pivot[lane], product[lane]);
         }
     }
-
-    /// Ends a block: what was gathered in `f32` goes over into `f64`.
-    pub fn flush(&mut self) {
-        for (total, block) in self.d_z.iter_mut().zip(&mut self.block_d_z) {
-            *total += f64::from(std::mem::take(block));
-        }
-        for (total, block) in self.d_z_y.iter_mut().zip(&mut self.block_d_z_y) {
-            *total += f64::from(std::mem::take(block));
-        }
+    for lane in 0..L {
+        sums.d_z[channel + lane] += f64::from(sum[lane]);
+        sums.d_z_y[channel + lane] += f64::from(product[lane]);
     }
 }
 
@@ -282,13 +312,31 @@ impl Backward {
         }
     }
 
-    /// Gradient of one pixel of the convolution's output.
-    #[inline]
-    pub fn apply_pixel(&self, d_z: &[f32], y: &[f32], d_y: &mut [f32]) {
-        let coefficients = self.pivot.iter().zip(&self.factor).zip(self.slope.iter().zip(&self.offset));
-        let values = d_y.iter_mut().zip(d_z.iter().zip(y));
-        for ((d_y, (&d_z, &y)), ((&pivot, &factor), (&slope, &offset))) in values.zip(coefficients) {
-            *d_y = mul_add(d_z, factor, mul_add(y - pivot, slope, offset));
+    /// Gradient of a block of pixels of the convolution's output, a pixel to every `stride` values of `d_y`.
+    pub fn apply(&self, d_z: &[f32], y: &[f32], d_y: &mut [f32], stride: usize) {
+        sweep!(self.factor.len(), 16 8 1, apply(self, d_z, y, d_y, stride));
+    }
+}
+
+#[inline(always)]
+fn apply<const L: usize>(
+    channel: usize,
+    norm: &Backward,
+    d_z: &[f32],
+    y: &[f32],
+    d_y: &mut [f32],
+    stride: usize,
+) {
+    let channels = norm.factor.len();
+    let [pivot, factor, slope, offset]: [[f32; L]; 4] =
+        [&norm.pivot, &norm.factor, &norm.slope, &norm.offset].map(|list| lanes(list, channel));
+    let pixels = d_z.chunks_exact(channels).zip(y.chunks_exact(channels));
+    for ((d_z, y), d_y) in pixels.zip(d_y.chunks_exact_mut(stride)) {
+        let (d_z, y): ([f32; L], [f32; L]) = (lanes(d_z, channel), lanes(y, channel));
+        let Some(d_y) = d_y[channel..].first_chunk_mut::<L>() else { break };
+        for lane in 0..L {
+            let around = mul_add(y[lane] - pivot[lane], slope[lane], offset[lane]);
+            d_y[lane] = mul_add(d_z[lane], factor[lane], around);
         }
     }
 }

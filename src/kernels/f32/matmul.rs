@@ -8,23 +8,12 @@
 //! The naive form of the first two: `for r, n, k: c[r][n] += a[r][k] · b[k][n]`, of the third:
 //! `for r, k, n: c[k][n] += a[r][k] · b[r][n]`.
 
-use crate::kernels::simd::FUSED;
+use super::lanes::mul_add;
 
 /// Columns of a tile: two vectors of the widest registers the compiler has on the desk, of `v128` on wasm.
 pub const COLUMNS: usize = if cfg!(target_arch = "wasm32") { 8 } else { 16 };
 /// Rows of a tile: as many as leave every accumulator in a register.
 const ROWS: usize = if cfg!(target_arch = "wasm32") { 4 } else { 6 };
-
-/// `factor · value + addend`, in one rounding where that is one instruction on plain floats (not on wasm, whose fused
-/// form exists for vectors alone).
-#[inline(always)]
-pub fn mul_add(factor: f32, value: f32, addend: f32) -> f32 {
-    if FUSED && !cfg!(target_arch = "wasm32") {
-        factor.mul_add(value, addend)
-    } else {
-        factor * value + addend
-    }
-}
 
 /// A `k × n` matrix in panels of [`COLUMNS`] columns, the last filled up with zeros.
 #[derive(Clone, Debug, Default)]
@@ -76,8 +65,8 @@ pub const fn stride(n: usize) -> usize {
 /// Rows of one block, such that blocks of `k` and of `n` columns together stay in the second-level cache.
 pub const fn block_rows(k: usize, n: usize) -> usize {
     let rows = (192 * 1024 / 4) / (k + n);
-    let rows = if rows > 384 {
-        384
+    let rows = if rows > 192 {
+        192
     } else if rows < 48 {
         48
     } else {
@@ -90,18 +79,34 @@ pub const fn block_rows(k: usize, n: usize) -> usize {
 pub fn multiply(rows: usize, a: &[f32], a_stride: usize, b: &Packed, c: &mut [f32], c_stride: usize) {
     let (k, n) = (b.k, b.n);
     for (panel, first) in b.panels.chunks_exact(k * COLUMNS).zip((0..n).step_by(COLUMNS)) {
-        let width = COLUMNS.min(n - first);
-        let mut row = 0;
-        while row < rows {
-            let a = &a[row * a_stride..];
-            let c = &mut c[row * c_stride + first..];
-            if row + ROWS <= rows {
-                store(&tile::<ROWS>(a, a_stride, panel, k), c, c_stride, width);
-                row += ROWS;
-            } else {
-                store(&tile::<1>(a, a_stride, panel, k), c, c_stride, width);
-                row += 1;
-            }
+        let (a, c) = ((a, a_stride), (&mut c[first..], c_stride));
+        match n - first {
+            width @ 1..COLUMNS => columns::<false>(rows, a, panel, k, c, width),
+            _ => columns::<true>(rows, a, panel, k, c, COLUMNS),
+        }
+    }
+}
+
+/// One panel's columns of `a·b`; `a` and `c` are (slice, row stride). That all [`COLUMNS`] are wanted is known to the
+/// compiler where it is so: sums whose number it did not know it would copy from memory.
+fn columns<const FULL: bool>(
+    rows: usize,
+    a: (&[f32], usize),
+    panel: &[f32],
+    k: usize,
+    c: (&mut [f32], usize),
+    width: usize,
+) {
+    let mut row = 0;
+    while row < rows {
+        let (a, stride) = (&a.0[row * a.1..], a.1);
+        let c = (&mut c.0[row * c.1..], c.1);
+        if row + ROWS <= rows {
+            store::<ROWS, FULL>(&tile(a, stride, panel, k), c, width);
+            row += ROWS;
+        } else {
+            store::<1, FULL>(&tile(a, stride, panel, k), c, width);
+            row += 1;
         }
     }
 }
@@ -128,12 +133,12 @@ fn tile<const M: usize>(a: &[f32], stride: usize, panel: &[f32], k: usize) -> [[
 }
 
 #[inline(always)]
-fn store<const M: usize>(sums: &[[f32; COLUMNS]; M], c: &mut [f32], stride: usize, width: usize) {
+fn store<const M: usize, const FULL: bool>(sums: &[[f32; COLUMNS]; M], c: (&mut [f32], usize), width: usize) {
     for (row, sums) in sums.iter().enumerate() {
-        let line = &mut c[row * stride..][..width];
-        match line.first_chunk_mut::<COLUMNS>() {
-            Some(full) => *full = *sums,
-            None => line.copy_from_slice(&sums[..width]),
+        let line = &mut c.0[row * c.1..];
+        match line.first_chunk_mut() {
+            Some(line) if FULL => *line = *sums,
+            _ => line[..width].copy_from_slice(&sums[..width]),
         }
     }
 }
@@ -153,22 +158,42 @@ pub fn accumulate_transposed(
 ) {
     let (a, b) = (&a[..rows * a_stride], &b[..rows * b_stride]);
     for first in (0..n).step_by(COLUMNS) {
-        let width = COLUMNS.min(n - first);
-        let mut row = 0;
-        while row < k {
-            let c = &mut c[row * n + first..];
-            let (a, b) = ((a, a_stride, row), (b, b_stride, first));
-            if row + ROWS <= k {
-                add(&tile_transposed::<ROWS>(a, b), c, n, width);
-                row += ROWS;
-            } else if row + 2 <= k {
-                add(&tile_transposed::<2>(a, b), c, n, width);
-                row += 2;
-            } else {
-                add(&tile_transposed::<1>(a, b), c, n, width);
-                row += 1;
-            }
+        let (a, b, c) = ((a, a_stride), (b, b_stride, first), (&mut c[first..], n));
+        match n - first {
+            width @ 1..COLUMNS => columns_transposed::<false>(a, k, b, c, width),
+            _ => columns_transposed::<true>(a, k, b, c, COLUMNS),
         }
+    }
+}
+
+/// [`COLUMNS`] columns of `aᵀ·b`, like [`columns`].
+fn columns_transposed<const FULL: bool>(
+    a: (&[f32], usize),
+    k: usize,
+    b: (&[f32], usize, usize),
+    c: (&mut [f32], usize),
+    width: usize,
+) {
+    let mut row = 0;
+    while row < k {
+        let a = (a.0, a.1, row);
+        let c = (&mut c.0[row * c.1..], c.1);
+        // Eight are two tiles of four, for six and two would leave the second waiting for its own sums.
+        let left = k - row;
+        let height = if left >= ROWS && left != 8 {
+            add::<ROWS, FULL>(&tile_transposed(a, b), c, width);
+            ROWS
+        } else if left >= 4 {
+            add::<4, FULL>(&tile_transposed(a, b), c, width);
+            4
+        } else if left >= 2 {
+            add::<2, FULL>(&tile_transposed(a, b), c, width);
+            2
+        } else {
+            add::<1, FULL>(&tile_transposed(a, b), c, width);
+            1
+        };
+        row += height;
     }
 }
 
@@ -195,9 +220,11 @@ fn tile_transposed<const M: usize>(
 }
 
 #[inline(always)]
-fn add<const M: usize>(sums: &[[f32; COLUMNS]; M], c: &mut [f32], stride: usize, width: usize) {
+fn add<const M: usize, const FULL: bool>(sums: &[[f32; COLUMNS]; M], c: (&mut [f32], usize), width: usize) {
     for (row, sums) in sums.iter().enumerate() {
-        for (value, sum) in c[row * stride..][..width].iter_mut().zip(sums) {
+        let line = &mut c.0[row * c.1..];
+        let width = if FULL { COLUMNS } else { width };
+        for (value, sum) in line[..width].iter_mut().zip(sums) {
             *value += sum;
         }
     }

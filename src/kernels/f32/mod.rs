@@ -7,12 +7,13 @@
 //!
 //! `resample` is the arithmetic of a frame's resize. Next: `image`.
 //!
-//! `backward`, `batch_norm`, `loss` and `matmul` are for training, a batch at a time. Next: `train`.
+//! `backward`, `batch_norm`, `lanes`, `loss` and `matmul` are for training, a batch at a time. Next: `train`.
 
 pub mod backward;
 pub mod batch_norm;
 pub mod depthwise;
 mod in_place;
+mod lanes;
 pub mod loss;
 pub mod matmul;
 pub mod pointwise;

@@ -5,11 +5,8 @@
 
 use super::{Here, Previous, Scratch, at_least, back, pad, padded};
 use crate::kernels::f32::batch_norm::{Affine, Moments};
-use crate::kernels::f32::matmul::mul_add;
+use crate::kernels::f32::lanes::{lanes, mul_add, sweep};
 use crate::shape::ConvShape;
-
-/// Channels abreast.
-const LANES: usize = if cfg!(target_arch = "wasm32") { 4 } else { 8 };
 
 /// `output = read(input) * kernel` (kernel `[3, 3, C]`); `moments` (already reset) gathers the output.
 pub fn forward(
@@ -49,21 +46,10 @@ pub fn backward(
     let gradients = here.d_z.chunks_exact(outputs).zip(here.y.chunks_exact(outputs));
     for (picture, (d_z, y)) in gradients.enumerate() {
         pad(shape, &previous.y[picture * inputs..][..inputs], previous.read, map);
-        let pixels = d_z.chunks_exact(channels).zip(y.chunks_exact(channels));
-        for (d_y, (d_z, y)) in d_y.chunks_exact_mut(channels).zip(pixels) {
-            here.norm.apply_pixel(d_z, y, d_y);
-        }
+        here.norm.apply(d_z, y, d_y, channels);
         d_map.fill(0.0);
-        let mut channel = 0;
-        while channel + LANES <= channels {
-            gradients_of::<LANES>(shape, channel, map, d_y, kernel, d_kernel, d_map);
-            channel += LANES;
-        }
-        while channel < channels {
-            gradients_of::<1>(shape, channel, map, d_y, kernel, d_kernel, d_map);
-            channel += 1;
-        }
-        back(shape, map, d_map, picture, previous);
+        sweep!(channels, 8 4 1, gradients_of(shape, map, d_y, kernel, d_kernel, d_map));
+        back(shape, d_map, picture, previous);
     }
 }
 
@@ -73,28 +59,15 @@ fn correlate(shape: ConvShape, map: &[f32], kernel: &[f32], output: &mut [f32]) 
     let line = width * channels;
     for (row, output) in output.chunks_exact_mut(shape.output.width * channels).enumerate() {
         let rows = &map[row * shape.stride * line..][..3 * line];
-        let mut channel = 0;
-        while channel + LANES <= channels {
-            row_of::<LANES>(shape, channel, rows, kernel, output);
-            channel += LANES;
-        }
-        while channel < channels {
-            row_of::<1>(shape, channel, rows, kernel, output);
-            channel += 1;
-        }
+        sweep!(channels, 8 4 1, row_of(shape, rows, kernel, output));
     }
-}
-
-#[inline(always)]
-fn lanes<const L: usize>(values: &[f32], at: usize) -> [f32; L] {
-    *values[at..].first_chunk::<L>().expect("the caller sized the map")
 }
 
 /// One row of outputs for `L` channels from `channel` on; `rows` are the three padded rows that it looks at.
 #[inline(always)]
 fn row_of<const L: usize>(
-    shape: ConvShape,
     channel: usize,
+    shape: ConvShape,
     rows: &[f32],
     kernel: &[f32],
     output: &mut [f32],
@@ -123,8 +96,8 @@ fn row_of<const L: usize>(
 /// sums, three weights and the gradients of the outputs above a column are all that has to stay in registers.
 #[inline(always)]
 fn gradients_of<const L: usize>(
-    shape: ConvShape,
     channel: usize,
+    shape: ConvShape,
     map: &[f32],
     d_y: &[f32],
     kernel: &[f32],

@@ -83,36 +83,26 @@ pub(super) fn pad(shape: ConvShape, input: &[f32], read: &Affine, output: &mut [
         output[..left].fill(0.0);
         output[left + values..].fill(0.0);
         let input = &input[(row - shape.pad_top) * line..][..values];
-        read.read(input, &mut output[left..left + values]);
+        read.read(input, &mut output[left..left + values], channels);
     }
 }
 
 /// The gradient of a padded map goes back through the clamp into one picture of the previous layer.
-pub(super) fn back(
-    shape: ConvShape,
-    padded_input: &[f32],
-    d_padded: &[f32],
-    picture: usize,
-    previous: &mut Previous,
-) {
+pub(super) fn back(shape: ConvShape, d_padded: &[f32], picture: usize, previous: &mut Previous) {
     let (height, width) = padded(shape);
-    let channels = shape.input.channels;
+    let (line, channels) = (shape.input.width * shape.input.channels, shape.input.channels);
     let rows = reached(shape.input.height, shape.pad_top, height);
-    let columns = reached(shape.input.width, shape.pad_left, width);
+    let values = reached(shape.input.width, shape.pad_left, width) * channels;
     let first = picture * shape.input.len();
     for row in 0..shape.input.height {
-        for column in 0..shape.input.width {
-            let here = first + (row * shape.input.width + column) * channels;
-            let d_z = &mut previous.d_z[here..][..channels];
-            if row >= rows || column >= columns {
-                d_z.fill(0.0);
-                continue;
-            }
-            let at = ((row + shape.pad_top) * width + column + shape.pad_left) * channels;
-            previous.read.back_pixel(&padded_input[at..][..channels], &d_padded[at..][..channels], d_z);
-            previous.sums.add_pixel(d_z, &previous.y[here..][..channels]);
+        let here = first + row * line;
+        let (d_z, beyond) = previous.d_z[here..][..line].split_at_mut(if row < rows { values } else { 0 });
+        beyond.fill(0.0);
+        let at = ((row + shape.pad_top) * width + shape.pad_left) * channels;
+        let y = &previous.y[here..][..d_z.len()];
+        if let Some(d_read) = d_padded.get(at..) {
+            previous.sums.pass(previous.read, y, d_read, channels, d_z);
         }
-        previous.sums.flush();
     }
 }
 

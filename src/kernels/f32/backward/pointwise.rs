@@ -22,9 +22,7 @@ pub fn forward(
     let (rows, step) = (block_rows(inputs, outputs), stride(inputs));
     let block = at_least(&mut scratch.input, rows * step);
     for (input, output) in input.chunks(rows * inputs).zip(output.chunks_mut(rows * outputs)) {
-        for (line, pixel) in block.chunks_exact_mut(step).zip(input.chunks_exact(inputs)) {
-            read.read_pixel(pixel, &mut line[..inputs]);
-        }
+        read.read(input, block, step);
         multiply(input.len() / inputs, block, step, kernel, output, outputs);
         moments.add(output);
     }
@@ -52,20 +50,10 @@ pub fn backward(
     let gradients = here.y.chunks(rows * outputs).zip(here.d_z.chunks(rows * outputs));
     for ((y_before, d_z_before), (y, d_z)) in blocks.zip(gradients) {
         let rows = y.len() / outputs;
-        for (line, pixel) in a.chunks_exact_mut(a_step).zip(y_before.chunks_exact(inputs)) {
-            previous.read.read_pixel(pixel, &mut line[..inputs]);
-        }
-        let pixels = d_z.chunks_exact(outputs).zip(y.chunks_exact(outputs));
-        for (line, (d_z, y)) in d_y.chunks_exact_mut(y_step).zip(pixels) {
-            here.norm.apply_pixel(d_z, y, &mut line[..outputs]);
-        }
+        previous.read.read(y_before, a, a_step);
+        here.norm.apply(d_z, y, d_y, y_step);
         accumulate_transposed(rows, a, a_step, inputs, d_y, y_step, outputs, d_kernel);
         multiply(rows, d_y, y_step, transposed, d_a, a_step);
-        let pixels = d_z_before.chunks_exact_mut(inputs).zip(y_before.chunks_exact(inputs));
-        for ((a, d_a), (d_z, y)) in a.chunks_exact(a_step).zip(d_a.chunks_exact(a_step)).zip(pixels) {
-            previous.read.back_pixel(&a[..inputs], &d_a[..inputs], d_z);
-            previous.sums.add_pixel(d_z, y);
-        }
-        previous.sums.flush();
+        previous.sums.pass(previous.read, y_before, d_a, a_step, d_z_before);
     }
 }

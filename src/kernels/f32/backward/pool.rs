@@ -12,7 +12,7 @@ pub fn forward(pixels: usize, input: &[f32], read: &Affine, output: &mut [f32], 
     for (picture, output) in pictures {
         output.fill(0.0);
         for pixel in picture.chunks_exact(channels) {
-            read.read_pixel(pixel, line);
+            read.read(pixel, line, channels);
             output.iter_mut().zip(&*line).for_each(|(sum, value)| *sum += value);
         }
         output.iter_mut().for_each(|sum| *sum *= part);
@@ -20,20 +20,13 @@ pub fn forward(pixels: usize, input: &[f32], read: &Affine, output: &mut [f32], 
 }
 
 /// Spreads `d_output` over the pixels and passes it on. It is scaled in place.
-pub fn backward(pixels: usize, d_output: &mut [f32], previous: &mut Previous, line: &mut Vec<f32>) {
+pub fn backward(pixels: usize, d_output: &mut [f32], previous: &mut Previous) {
     let channels = previous.read.scale.len();
-    line.resize(channels, 0.0);
     let part = 1.0 / pixels as f32;
     d_output.iter_mut().for_each(|value| *value *= part);
-    for (picture, d_output) in d_output.chunks_exact(channels).enumerate() {
-        for pixel in 0..pixels {
-            let here = (picture * pixels + pixel) * channels;
-            let y = &previous.y[here..][..channels];
-            let d_z = &mut previous.d_z[here..][..channels];
-            previous.read.read_pixel(y, line);
-            previous.read.back_pixel(line, d_output, d_z);
-            previous.sums.add_pixel(d_z, y);
-        }
-        previous.sums.flush();
+    let maps =
+        previous.y.chunks_exact(pixels * channels).zip(previous.d_z.chunks_exact_mut(pixels * channels));
+    for (d_output, (y, d_z)) in d_output.chunks_exact(channels).zip(maps) {
+        previous.sums.pass(previous.read, y, d_output, 0, d_z);
     }
 }

@@ -53,7 +53,7 @@ fn check(shape: ConvShape, depthwise: bool, pictures: usize) {
     let (y, y_other) = (forward(&x), forward(&other));
     let (mut d_x, mut d_w) = (vec![f32::NAN; x.len()], vec![0.0; w.len()]);
     let mut sums = GradientSums::default();
-    sums.reset(&vec![0.0; inputs]);
+    sums.reset(inputs);
     let here = Here { y: &y, d_z: &d_y, norm: &norm };
     let mut previous = Previous { y: &x, read: &read, d_z: &mut d_x, sums: &mut sums };
     match (depthwise, shape.kernel) {

@@ -64,10 +64,7 @@ pub fn backward(
         for (block, (d_z, y)) in blocks.enumerate() {
             let (first, count) = (block * rows, y.len() / outputs);
             unroll(shape, map, first, count, a_step, columns);
-            let pixels = d_z.chunks_exact(outputs).zip(y.chunks_exact(outputs));
-            for (line, (d_z, y)) in d_y.chunks_exact_mut(y_step).zip(pixels) {
-                here.norm.apply_pixel(d_z, y, &mut line[..outputs]);
-            }
+            here.norm.apply(d_z, y, d_y, y_step);
             accumulate_transposed(count, columns, a_step, inputs, d_y, y_step, outputs, d_kernel);
             if let Some((_, transposed)) = &previous {
                 multiply(count, d_y, y_step, transposed, d_columns, a_step);
@@ -75,7 +72,7 @@ pub fn backward(
             }
         }
         if let Some((previous, _)) = &mut previous {
-            back(shape, map, d_map, picture, previous);
+            back(shape, d_map, picture, previous);
         }
     }
 }
