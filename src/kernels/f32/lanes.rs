@@ -30,7 +30,7 @@ macro_rules! sweep {
     };
     ($channels:expr, $($lanes:literal)+, $work:ident $arguments:tt) => {{
         let mut channel = 0;
-        $(while channel + $lanes <= $channels {
+        $(while $channels - channel >= $lanes {
             sweep!(@ $work, $lanes, channel, $arguments);
             channel += $lanes;
         })+
