@@ -14,28 +14,25 @@
 
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import binaryen from "binaryen";
 import { chromium } from "playwright-core";
 import { chromeLaunchOptions } from "./lib/tools.mjs";
 import { loads, mounts } from "./lib/loads.mjs";
-import { Failure, main, root, say } from "./lib/shell.mjs";
+import { count, Failure, main, options, root, say } from "./lib/shell.mjs";
 import { variants } from "./lib/variants.mjs";
 import { serve } from "./serve.mjs";
 
 const MODELS = { "1.0-224": [1, 224], "0.5-160": [0.5, 160], "0.25-224": [0.25, 224], "0.25-128": [0.25, 128] };
 
-const { values: flags } = parseArgs({
-  options: {
-    json: { type: "string" },
-    rounds: { type: "string", default: "60" },
-    variants: { type: "string", default: variants.map(({ name }) => name).join() },
-    load: { type: "boolean" },
-    loads: { type: "string", default: "200" },
-    frames: { type: "string", default: "10000" },
-    models: { type: "string", default: Object.keys(MODELS).join() },
-  },
-});
+const FLAGS = {
+  json: { type: "string" },
+  rounds: { type: "string", default: "60" },
+  variants: { type: "string", default: variants.map(({ name }) => name).join() },
+  load: { type: "boolean" },
+  loads: { type: "string", default: "200" },
+  frames: { type: "string", default: "10000" },
+  models: { type: "string", default: Object.keys(MODELS).join() },
+};
 
 /** A module whose `run(n)` does `n` times 24 independent steps in registers: what the machine can do at best. */
 function peakModule(step, lane) {
@@ -69,8 +66,20 @@ function peakOf(variant, precision) {
   return variant === "simd128" ? PEAKS.dot : PEAKS.relaxedDot;
 }
 
-await main(import.meta, async () => {
-  const wanted = variants.filter(({ name, folder }) => flags.variants.split(",").includes(name) && existsSync(folder));
+/** The names in a list, each of which must be known. */
+function named(what, list, known) {
+  const names = list.split(",");
+  const stranger = names.find((name) => !known.includes(name));
+  if (stranger !== undefined) throw new Failure(`bench: there is no ${what} "${stranger}"; there are ${known.join(", ")}.`);
+  return names;
+}
+
+await main(import.meta, async (args) => {
+  const { values: flags } = options("bench", { args, options: FLAGS });
+  const [rounds, loadings, frames] = ["rounds", "loads", "frames"].map((option) => count("bench", option, flags[option]));
+  const models = named("model", flags.models, Object.keys(MODELS));
+  const asked = named("variant", flags.variants, variants.map(({ name }) => name));
+  const wanted = variants.filter(({ name, folder }) => asked.includes(name) && existsSync(folder));
   if (wanted.length === 0) throw new Failure("bench: nothing is built yet; run `npm run build` first.");
   const server = await serve({ port: 0, mounts: { "/bench/": join(root, "benches/page"), ...mounts } });
   // A page that Chromium thinks nobody sees would be given less of the machine; a process started for a page to come takes some.
@@ -79,10 +88,9 @@ await main(import.meta, async () => {
   try {
     if (flags.load) {
       const names = wanted.map(({ name }) => name);
-      rows.push(...(await loads(browser, server, names, { rounds: 7, loads: Number(flags.loads), frames: Number(flags.frames) })));
+      rows.push(...(await loads(browser, server, names, { rounds: 7, loads: loadings, frames })));
     }
-    for (const name of flags.load ? [] : flags.models.split(",")) {
-      if (!MODELS[name]) throw new Failure(`bench: there is no model ${name}; there are ${Object.keys(MODELS).join(", ")}.`);
+    for (const name of flags.load ? [] : models) {
       for (const precision of ["f32", "int8"]) {
         for (const { name: variant } of wanted) {
           for (const threads of variant === "threads" ? [1, 2] : [1]) {
@@ -90,7 +98,7 @@ await main(import.meta, async () => {
             await page.goto(`${server.url}bench/index.html`);
             await page.waitForFunction(() => typeof window.measure === "function");
             const [alpha, resolution] = MODELS[name];
-            const job = { alpha, resolution, precision, variant, threads, rounds: Number(flags.rounds), peak: peakOf(variant, precision) };
+            const job = { alpha, resolution, precision, variant, threads, rounds, peak: peakOf(variant, precision) };
             const row = { model: name, precision, variant, threads, ...(await page.evaluate((job) => window.measure(job), job)) };
             await page.close();
             say(JSON.stringify(row));

@@ -6,14 +6,12 @@
 // A crash leaves its input in fuzz/artifacts/ and ends the run with the command that repeats it.
 import { existsSync, readdirSync } from "node:fs";
 import { basename, join } from "node:path";
-import { parseArgs } from "node:util";
-import { ask, Failure, main, root, run, say } from "./lib/shell.mjs";
+import { ask, count, Failure, main, options, root, run, say } from "./lib/shell.mjs";
 import { setup } from "./setup.mjs";
 
 await main(import.meta, async (args) => {
-  const { values, positionals } = parseArgs({ args, allowPositionals: true, options: { seconds: { type: "string", default: "60" } } });
-  const seconds = Number(values.seconds);
-  if (!Number.isInteger(seconds) || seconds < 1) throw new Failure(`fuzz: --seconds must be a whole number from 1 up, not "${values.seconds}".`);
+  const { values, positionals } = options("fuzz", { args, allowPositionals: true, options: { seconds: { type: "string", default: "60" } } });
+  const seconds = count("fuzz", "seconds", values.seconds);
   const folder = join(root, "fuzz", "fuzz_targets");
   const targets = existsSync(folder) ? readdirSync(folder).filter((file) => file.endsWith(".rs")).map((file) => basename(file, ".rs")) : [];
   if (!targets.length) throw new Failure("fuzz: there are no targets in fuzz/fuzz_targets.");

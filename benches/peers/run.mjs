@@ -10,9 +10,9 @@ import { execFileSync } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { build } from "esbuild";
 import { chromium } from "playwright-core";
+import { count, Failure, main, options, say } from "../../scripts/lib/shell.mjs";
 import { chromeLaunchOptions } from "../../scripts/lib/tools.mjs";
 import { serve } from "../../scripts/serve.mjs";
 import { MODELS } from "./models.mjs";
@@ -20,23 +20,16 @@ import { MODELS } from "./models.mjs";
 const here = dirname(fileURLToPath(import.meta.url));
 const root = resolve(here, "../..");
 
-const { values: flags } = parseArgs({
-  options: {
-    models: { type: "string", default: join(root, "../shared/bench-peers/models") },
-    row: { type: "string", default: "" },
-    threads: { type: "string", default: "1,2" },
-    rounds: { type: "string", default: "12" },
-    each: { type: "string", default: "6" },
-    warm: { type: "string", default: "2.5" },
-    only: { type: "string" },
-    json: { type: "string" },
-  },
-});
-const models = resolve(flags.models);
-if (!existsSync(models)) {
-  console.log(`bench:peers: skipped, there is no folder of model files at ${flags.models}; name one with --models DIR`);
-  process.exit(0);
-}
+const FLAGS = {
+  models: { type: "string", default: join(root, "../shared/bench-peers/models") },
+  row: { type: "string", default: "" },
+  threads: { type: "string", default: "1,2" },
+  rounds: { type: "string", default: "12" },
+  each: { type: "string", default: "6" },
+  warm: { type: "string", default: "2.5" },
+  only: { type: "string" },
+  json: { type: "string" },
+};
 
 // Every folder that holds a model file becomes a mount of the server.
 const mounts = { "/peers/": here, "/peers/modules/": join(here, "node_modules") };
@@ -47,10 +40,9 @@ function publish(path) {
   if (!prefix) mounts[(prefix = `/peers/models-${Object.keys(mounts).length}/`)] = folder;
   return `${prefix}${basename(path)}`;
 }
-const model = (name) => publish(name && join(models, name));
 
 /** The file that LiteRT.js gets where its border does not suit: made once by uint8_border.py in a Python of its own. */
-function bordered(name) {
+function bordered(models, name) {
   const copy = join(here, "dist", basename(name));
   if (existsSync(copy)) return copy;
   const python = join(here, "dist/venv/bin/python");
@@ -67,47 +59,62 @@ function bordered(name) {
   }
 }
 
-await build({
-  entryPoints: [join(here, "page.js")],
-  outfile: join(here, "dist/page.js"),
-  bundle: true,
-  format: "esm",
-  target: "es2022",
-  external: ["/pkg/*"],
-  logLevel: "error",
+await main(import.meta, async (args) => {
+  const { values: flags } = options("bench:peers", { args, options: FLAGS });
+  const [rounds, each] = ["rounds", "each"].map((option) => count("bench:peers", option, flags[option]));
+  const numbers = { rounds, each, warm: count("bench:peers", "warm", flags.warm, { least: 0, whole: false }), only: flags.only?.split(",") };
+  const threads = flags.threads.split(",").map((value) => count("bench:peers", "threads", value));
+  const jobs = list(resolve(flags.models), flags.row, threads);
+  if (!jobs) return say(`bench:peers: skipped, there is no folder of model files at ${flags.models}; name one with --models DIR`);
+  if (!jobs.length) throw new Failure(`bench:peers: no row's name contains "${flags.row}"; there are ${MODELS.map(({ name }) => name).join(", ")}.`);
+  await build({
+    entryPoints: [join(here, "page.js")],
+    outfile: join(here, "dist/page.js"),
+    bundle: true,
+    format: "esm",
+    target: "es2022",
+    external: ["/pkg/*"],
+    logLevel: "error",
+  });
+  const server = await serve({ port: 0, mounts });
+  const browser = await chromium.launch(chromeLaunchOptions());
+  const rows = [];
+  try {
+    for (const job of jobs) rows.push(print({ ...job, ...(await measure(browser, `${server.url}peers/peers.html`, { ...job, ...numbers })) }));
+  } finally {
+    await browser.close();
+    await server.close();
+  }
+  table(rows);
+  if (flags.json) writeFileSync(flags.json, `${JSON.stringify(rows, null, 1)}\n`);
 });
-const jobs = [];
-for (const threads of flags.threads.split(",").map(Number)) {
-  for (const row of MODELS.filter(({ name }) => name.includes(flags.row))) {
-    for (const precision of ["f32", "int8"]) {
-      const url = model(row[precision]);
-      const litertUrl = (precision === "int8" && row.border && publish(bordered(row.int8))) || url;
-      if (url) jobs.push({ row, precision, threads, url, litertUrl, onnxUrl: model(row.onnx) });
+
+/** A job for every row, precision and number of threads that has its file; undefined where there is no such folder. */
+function list(models, row, threads) {
+  if (!existsSync(models)) return undefined;
+  const model = (name) => publish(name && join(models, name));
+  const jobs = [];
+  for (const count of threads) {
+    for (const entry of MODELS.filter(({ name }) => name.includes(row))) {
+      for (const precision of ["f32", "int8"]) {
+        const url = model(entry[precision]);
+        const litertUrl = (precision === "int8" && entry.border && publish(bordered(models, entry.int8))) || url;
+        if (url) jobs.push({ row: entry, precision, threads: count, url, litertUrl, onnxUrl: model(entry.onnx) });
+      }
     }
   }
+  return jobs;
 }
-const numbers = { rounds: Number(flags.rounds), each: Number(flags.each), warm: Number(flags.warm), only: flags.only?.split(",") };
-const server = await serve({ port: 0, mounts });
-const browser = await chromium.launch(chromeLaunchOptions());
-const rows = [];
-try {
-  for (const job of jobs) rows.push(print({ ...job, ...(await measure(job)) }));
-} finally {
-  await browser.close();
-  await server.close();
-}
-table(rows);
-if (flags.json) writeFileSync(flags.json, `${JSON.stringify(rows, null, 1)}\n`);
 
 /** One job in a page of its own, so that no library's threads or caches meet another row's. */
-async function measure(job) {
+async function measure(browser, address, job) {
   const page = await browser.newPage();
   page.on("pageerror", (error) => console.error(`  page: ${error.message}`));
   // tfjs gives its pool half of what the browser reports: on two cores "two threads" would be one.
   await page.addInitScript((count) => Object.defineProperty(navigator, "hardwareConcurrency", { get: () => count }), 2 * job.threads);
-  await page.goto(`${server.url}peers/peers.html`);
+  await page.goto(address);
   await page.waitForFunction(() => typeof window.measure === "function");
-  const measured = await page.evaluate((options) => window.measure(options), { ...job, ...numbers });
+  const measured = await page.evaluate((options) => window.measure(options), job);
   await page.close();
   return measured;
 }

@@ -4,6 +4,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { accessSync, constants, statSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 
 /** The repository's root folder. */
 export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -102,6 +103,22 @@ export function run(program, args = [], { env = {}, cwd = root, quiet = false, c
       resolve(printed);
     });
   });
+}
+
+/** `parseArgs` of node:util, whose complaint (an unknown option, one without its value) is a sentence of `script`. */
+export function options(script, settings) {
+  try {
+    return parseArgs(settings);
+  } catch (error) {
+    throw new Failure(`${script}: ${error.message.split(/\. |\.?\n/)[0]}.`);
+  }
+}
+
+/** A value of `--option` as a number from `least` up, whole if `whole`. */
+export function count(script, option, value, { least = 1, whole = true } = {}) {
+  const number = Number(value);
+  if (value.trim() !== "" && number >= least && Number.isFinite(number) && (!whole || Number.isInteger(number))) return number;
+  throw new Failure(`${script}: --${option} must be a ${whole ? "whole " : ""}number from ${least} up, not "${value}".`);
 }
 
 /** Runs a script's main function; a `Failure` is printed as its sentence, anything else with its stack. */
