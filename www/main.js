@@ -22,7 +22,7 @@ const camera = new Camera(byId("video"));
 
 const state = { engine: null, still: null, stillRuns: 0, mirror: false, heat: false, paused: false, looking: false, once: false };
 
-const tabs = makeTabs(document.querySelector('[role="tablist"]'), (panel) => panel === "panel-layers" && layers.show());
+const tabs = makeTabs(document.querySelector('[role="tablist"]'), (panel) => (panel === "panel-layers" ? layers.show() : teach.see()));
 const layers = new LayersPanel(byId("panel-layers"), currentFrame);
 const teach = new TeachPanel(byId("panel-teach"), currentFrame, () => lookAgain());
 const chooser = new Chooser({ onEngine: useEngine, onStatus: showStatus });
@@ -110,6 +110,7 @@ async function lookAt(engine, now, live) {
   const { predictions, times: spent } = await engine.look(now.frame, now);
   if (stale()) return;
   bars.show(predictions, live);
+  teach.see();
   times.add(spent, live);
   if (state.heat && (stage.heatDue || !live)) {
     const map = await engine.where(now.frame, now);

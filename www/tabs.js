@@ -15,9 +15,15 @@ export function makeTabs(list, onShow) {
     onShow(tab.getAttribute("aria-controls"));
   }
 
+  /** What a person chose is to be seen: below a picture the panel would open out of sight. */
+  function choose(tab, focus) {
+    select(tab, focus);
+    document.getElementById(tab.getAttribute("aria-controls")).scrollIntoView({ block: "nearest" });
+  }
+
   list.addEventListener("click", (event) => {
     const tab = event.target.closest('[role="tab"]');
-    if (tab) select(tab);
+    if (tab) choose(tab);
   });
   list.addEventListener("keydown", (event) => {
     const tabs = all();
@@ -25,7 +31,7 @@ export function makeTabs(list, onShow) {
     const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: tabs.length - 1 }[event.key];
     if (at < 0 || to === undefined) return;
     event.preventDefault();
-    select(tabs[(to + tabs.length) % tabs.length], true);
+    choose(tabs[(to + tabs.length) % tabs.length], true);
   });
 
   return {

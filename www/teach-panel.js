@@ -9,6 +9,7 @@ const THUMBS = 6;
 const FIRST_LABELS = ["Thing one", "Thing two"];
 
 export class TeachPanel {
+  #panel;
   #frame;
   #onTaught;
   #engine = null;
@@ -17,8 +18,11 @@ export class TeachPanel {
 
   /** `frame()` gives what the network looks at now; `onTaught()` is called when the answers will differ. */
   constructor(panel, frame, onTaught) {
+    this.#panel = panel;
     this.#frame = frame;
     this.#onTaught = onTaught;
+    this.eye = make("canvas", { width: 144, height: 144, "aria-hidden": "true" });
+    this.answer = make("strong");
     this.cards = make("div", { className: "cards" });
     this.add = make("button", { type: "button" }, "Another thing");
     this.add.addEventListener("click", () => this.#addGroup(`Thing ${this.#groups.length + 1}`).input.select());
@@ -31,6 +35,8 @@ export class TeachPanel {
     this.notice = make("p", { className: "notice", role: "alert", hidden: true });
     panel.append(
       make("p", { className: "lead" }, "Show it your own things. Hold a button while the camera sees one from several sides, then the next; ten of each is a start."),
+      // The picture above is out of sight on a phone; its answer is read aloud from there.
+      make("div", { className: "eye", "aria-hidden": "true" }, this.eye, this.answer),
       this.cards,
       make("div", { className: "row" }, this.add, this.trainButton, this.saveButton),
       this.curve,
@@ -54,6 +60,14 @@ export class TeachPanel {
     if (!engine.teachable) return;
     for (const name of FIRST_LABELS) this.#addGroup(name);
     this.#refresh();
+  }
+
+  /** Shows what the network looks at and its answer, while the panel is open. */
+  see() {
+    const now = this.#panel.hidden ? null : this.#frame();
+    if (!now) return;
+    draw(this.eye, now);
+    this.answer.textContent = byId("top-name").textContent;
   }
 
   #addGroup(name) {
@@ -120,10 +134,9 @@ export class TeachPanel {
     }
   }
 
-  #thumb(group, { frame, flipped }) {
-    const canvas = make("canvas", { width: 72, height: 72, className: flipped ? "flipped" : "" });
-    if (frame instanceof ImageData) canvas.getContext("2d").drawImage(byId("picture"), 0, 0, 72, 72);
-    else drawSquare(canvas, frame);
+  #thumb(group, now) {
+    const canvas = make("canvas", { width: 72, height: 72 });
+    draw(canvas, now);
     group.thumbs.prepend(canvas);
     while (group.thumbs.children.length > THUMBS) group.thumbs.lastChild.remove();
   }
@@ -219,6 +232,12 @@ export class TeachPanel {
       tell(this.notice, error.message);
     }
   }
+}
+
+/** The square that the network is given, as the stage shows it. */
+function draw(canvas, { frame, flipped }) {
+  canvas.classList.toggle("flipped", flipped);
+  drawSquare(canvas, frame instanceof ImageData ? byId("picture") : frame);
 }
 
 function accuracy(logs) {

@@ -1,5 +1,5 @@
 // The page of the comparison: prepares every contestant of a row, checks their answers against each other, then times
-// them in alternating rounds so that a change of the machine's speed meets all of them alike.
+// them in alternating rounds, in an order that changes, so that a change of the machine's speed meets all of them alike.
 
 import { litert, onnx, ours, tfjs } from "./contestants.js";
 
@@ -35,6 +35,19 @@ function probabilities(values) {
 
 const largestDifference = (a, b) => a.reduce((worst, value, i) => Math.max(worst, Math.abs(value - b[i])), 0);
 
+/** Another order every time, the same in every run: what is left in caches, and threads that still spin, meet all alike. */
+function shuffler(seed = 1) {
+  const below = (count) => ((seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) / 2 ** 32) * count | 0;
+  return (list) => {
+    const order = [...list];
+    for (let i = order.length - 1; i > 0; i--) {
+      const j = below(i + 1);
+      [order[i], order[j]] = [order[j], order[i]];
+    }
+    return order;
+  };
+}
+
 /** Measures one row. `rounds` rounds of `each` inferences a contestant, after `warm` seconds of warming up each. */
 window.measure = async function measure({ row, precision, threads, rounds, each, warm, url, litertUrl, onnxUrl, only }) {
   const { rgba, rgb } = picture(row.resolution);
@@ -68,8 +81,9 @@ window.measure = async function measure({ row, precision, threads, rounds, each,
       throw new Error(`${contestant.name}: answers differ by ${contestant.difference}`);
   }
 
+  const shuffle = shuffler();
   for (let round = 0; round < rounds; round++) {
-    for (const contestant of contestants) {
+    for (const contestant of shuffle(contestants)) {
       for (let i = 0; i < each; i++) {
         const start = now();
         await contestant.run();

@@ -114,6 +114,19 @@ test("by keyboard: tabs move with the arrows, and only the chosen one is a stop"
   assert.deepEqual(await page.locator('[role="tab"]:not([hidden])').evaluateAll((tabs) => tabs.map((tab) => tab.tabIndex).filter((index) => index === 0)), [0]);
 });
 
+test("a chosen tab's panel comes into sight, below its tabs", async () => {
+  await page.setViewportSize({ width: 1280, height: 800 });
+  for (const name of ["Inside", "Network"]) {
+    await page.evaluate(() => scrollTo({ top: 0, behavior: "instant" }));
+    await page.getByRole("tab", { name }).evaluate((tab) => tab.click()); // a click that does not scroll by itself
+    const inSight = () => {
+      const [tabs, panel] = [document.querySelector('[role="tablist"]'), document.querySelector(".panel:not([hidden])")].map((part) => part.getBoundingClientRect());
+      return tabs.top >= 0 && panel.top < innerHeight / 2;
+    };
+    await page.waitForFunction(inSight, null, { timeout: 5000 });
+  }
+});
+
 test("by keyboard: the skip link and a button", async () => {
   await page.locator(".skip").focus();
   await page.keyboard.press("Enter");

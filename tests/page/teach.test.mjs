@@ -46,6 +46,13 @@ for (const where of ["here", "in a worker"]) {
     await waitForAnswer(page, "Thing two");
     await choosePicture(page, png(BLUE));
     await waitForAnswer(page, "berry");
+    await page.locator(".eye", { hasText: "berry" }).waitFor();
+    const [red, , blue] = await page.locator(".eye canvas").evaluate((eye) => {
+      const copy = new OffscreenCanvas(144, 144).getContext("2d", { willReadFrequently: true });
+      copy.drawImage(eye, 0, 0);
+      return [...copy.getImageData(72, 72, 1, 1).data];
+    });
+    assert.ok(blue > 150 && red < 100, `the panel shows the picture too, not ${red}, ${blue}`);
 
     const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Save as a file" }).click()]);
     assert.equal(download.suggestedFilename(), "taught.safetensors");
