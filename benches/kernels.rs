@@ -57,9 +57,8 @@ fn layers(criterion: &mut Criterion) {
             }
             LayerKind::Depthwise => {
                 let packed = depthwise::pack(&kernel, &bias);
-                let mut room = vec![0.0; depthwise::room_len(shape)];
-                let mut run = |output: &mut [f32]| {
-                    depthwise::forward(shape, &packed, activation, rows.clone(), &input, &mut room, output);
+                let run = |output: &mut [f32]| {
+                    depthwise::forward(shape, &packed, activation, rows.clone(), &input, output);
                 };
                 run(&mut output);
                 check(&layer, &input, &kernel, &bias, &output);

@@ -250,7 +250,7 @@ fn step<'a>(crew: Crew, layer: &Layer, packed: &Packed, slices: &'a mut Slices, 
             grid.snap(next);
         }
         Packed::Depthwise(packed, grid) => {
-            depthwise::forward(shape, packed, *activation, rows, map, room, next);
+            depthwise::forward(shape, packed, *activation, rows, map, next);
             grid.snap(next);
         }
         Packed::Pointwise(packed, grid) => {
@@ -273,9 +273,7 @@ fn band_rows(shape: &ConvShape) -> usize {
 fn scratch_len(kind: LayerKind, shape: &ConvShape) -> usize {
     match kind {
         LayerKind::Stem | LayerKind::Standard => window::gathered_len(shape),
-        LayerKind::Depthwise => {
-            band_rows(shape) * shape.output.width * shape.output.channels + depthwise::room_len(shape)
-        }
+        LayerKind::Depthwise => band_rows(shape) * shape.output.width * shape.output.channels,
         _ => 0,
     }
 }
@@ -287,10 +285,9 @@ fn separable(
     rows: Range<usize>,
     backwards: bool,
     input: &[f32],
-    scratch: &mut [f32],
+    band: &mut [f32],
     output: &mut [f32],
 ) {
-    let (room, band) = scratch.split_at_mut(depthwise::room_len(&first.shape));
     let between = first.shape.output;
     let line = between.width * second.shape.output.channels;
     let together = band_rows(&first.shape);
@@ -301,7 +298,7 @@ fn separable(
         let start = rows.start + index * together;
         let rows = start..start + output.len() / line;
         let band = &mut band[..rows.len() * between.width * between.channels];
-        depthwise::forward(&first.shape, depthwise, first.activation, rows, input, room, band);
+        depthwise::forward(&first.shape, depthwise, first.activation, rows, input, band);
         between_grid.snap(band);
         pointwise::forward(pointwise, second.activation, band, output);
         grid.snap(output);

@@ -12,7 +12,6 @@
 pub mod backward;
 pub mod batch_norm;
 pub mod depthwise;
-mod in_place;
 mod lanes;
 pub mod loss;
 pub mod matmul;

@@ -43,6 +43,10 @@ const COLUMNS: usize = if FUSED { 8 } else { 16 };
 const REST: usize = if FUSED { 5 } else { 1 };
 /// Outputs of a last panel that has no more than these.
 const NARROW: usize = 8;
+/// Values of a kernel that is small enough to stay in the first cache with a portion of pixels and what they give, and of
+/// such a portion: otherwise every panel would fetch the pixels, and what it gives beside others' outputs, anew.
+const SMALL: usize = 4 * 1024;
+const PORTION: usize = 6 * 1024;
 /// Rows of a kernel that are packed together.
 const BLOCK: usize = 16;
 
@@ -172,21 +176,24 @@ pub fn column(packed: &Packed, output: usize) -> Vec<f32> {
     (0..packed.inputs).map(|input| panel[input * width + lane]).collect()
 }
 
-/// Every panel with its bias and its first output.
-fn panels(packed: &Packed) -> impl Iterator<Item = (&[f32], &[f32], usize)> {
-    let panels = packed.panels.chunks((COLUMNS * packed.inputs).max(1));
-    let starts = (0..packed.outputs).step_by(COLUMNS);
-    panels.zip(packed.bias.chunks(COLUMNS)).zip(starts).map(|((panel, bias), first)| (panel, bias, first))
-}
-
 /// Every pixel of `input` (dense rows of `inputs`) into `output` (as many dense rows of `outputs`).
 pub fn forward(packed: &Packed, activation: Activation, input: &[f32], output: &mut [f32]) {
     let Packed { inputs, outputs, .. } = *packed;
+    let pixels = input.len() / inputs;
+    if packed.panels.len() <= SMALL && pixels > PORTION / (inputs + outputs) {
+        let (upper, lower) = input.split_at(pixels / 2 * inputs);
+        let (above, below) = output.split_at_mut(pixels / 2 * outputs);
+        forward(packed, activation, upper, above);
+        forward(packed, activation, lower, below);
+        return;
+    }
     let bounds = Bounds::of(activation);
-    let full = full_tiles(input.len() / inputs.max(1));
-    let done = if FUSED && input.len() == inputs { one_pixel(packed, bounds, input, output) } else { 0 };
-    for (panel, bias, first) in panels(packed).skip(done) {
+    let full = full_tiles(pixels);
+    let done = if FUSED && pixels == 1 { one_pixel(packed, bounds, input, output) } else { 0 };
+    for first in (done..outputs).step_by(COLUMNS) {
         let columns = COLUMNS.min(outputs - first);
+        let panel = &packed.panels[first * inputs..][..width(columns) * inputs];
+        let bias = &packed.bias[first..];
         let sweep = Sweep { panel, bias, bounds, inputs, outputs, first, input, output };
         if columns == COLUMNS {
             sweep.all::<ROWS, REST, { COLUMNS / 4 }>(full);
@@ -219,7 +226,7 @@ fn one_pixel(packed: &Packed, bounds: Bounds, input: &[f32], output: &mut [f32])
         for (sum, output) in sums.into_iter().zip(output.as_chunks_mut::<4>().0) {
             bounds.clamp(sum).store(output);
         }
-        done += ABREAST;
+        done += ABREAST * COLUMNS;
     }
     done
 }
