@@ -11,23 +11,24 @@
 //!
 //! with zeros beyond the border. The scales are chosen such that no sum leaves 16 bits whatever the input
 //! ([`fits`]), so a lane never widens. The fast loop slides along a row with the nine weights of eight channels in
-//! registers; each column of three inputs is loaded once and feeds the two or three outputs it belongs to. A row
-//! beyond the border is any row with weights of zero.
+//! registers, where bytes are multiplied two of them in one lane ([`Pair`]); each column of three inputs is loaded once and
+//! feeds the two or three outputs it belongs to. A row beyond the border is any row with weights of zero.
 
 use super::panel::{self, Cell};
 use super::{GROUP, LEVELS, stored};
-use crate::kernels::simd::I16x8;
+use crate::kernels::simd::{I8x16, I16x8, U8x16};
 use crate::shape::ConvShape;
 use std::ops::Range;
 
-/// Weights as [`forward`] reads them: for each group of eight channels nine rows of weights, the bias, the factor.
+/// Weights as [`forward`] reads them: for each group of eight channels and each column of the kernel eight words of two
+/// weights, the upper row's in the low byte, and eight of the lowest row's; then the bias, the factor.
 #[derive(Clone, Debug)]
 pub struct Packed {
     values: Vec<i16>,
 }
 
 /// Rows of eight that a group of channels takes.
-const ROWS: usize = 11;
+const ROWS: usize = 8;
 
 impl Packed {
     /// Bytes held.
@@ -54,11 +55,14 @@ pub fn pack(kernel: &[i8], bias: &[i16], factor: &[i16]) -> Packed {
     for (group, values) in values.chunks_exact_mut(ROWS * GROUP).enumerate() {
         for channel in group * GROUP..channels.min((group + 1) * GROUP) {
             let lane = channel % GROUP;
-            for tap in 0..9 {
-                values[tap * GROUP + lane] = kernel[tap * channels + channel].into();
+            for column in 0..3 {
+                let [upper, middle, lower] =
+                    [0, 3, 6].map(|row| i16::from(kernel[(row + column) * channels + channel]));
+                values[2 * column * GROUP + lane] = upper & 0xff | middle << 8;
+                values[(2 * column + 1) * GROUP + lane] = lower;
             }
-            values[9 * GROUP + lane] = bias[channel];
-            values[10 * GROUP + lane] = factor[channel];
+            values[6 * GROUP + lane] = bias[channel];
+            values[7 * GROUP + lane] = factor[channel];
         }
     }
     Packed { values }
@@ -67,6 +71,23 @@ pub fn pack(kernel: &[i8], bias: &[i16], factor: &[i16]) -> Packed {
 /// Writes the output rows `rows` as a panel of `abreast` pixels whose first pixel is the first of them. `input` is the
 /// whole map, its channels [stored].
 pub fn forward<C: Cell>(
+    shape: &ConvShape,
+    packed: &Packed,
+    rows: Range<usize>,
+    input: &[u8],
+    panel: &mut [C],
+    abreast: usize,
+) {
+    // Cells of bytes are there where the build multiplies bytes.
+    if size_of::<C>() == 1 {
+        slide::<Pair, C>(shape, packed, rows, input, panel, abreast);
+    } else {
+        slide::<[I16x8; 3], C>(shape, packed, rows, input, panel, abreast);
+    }
+}
+
+#[inline(always)]
+fn slide<T: Column, C: Cell>(
     shape: &ConvShape,
     packed: &Packed,
     rows: Range<usize>,
@@ -87,11 +108,64 @@ pub fn forward<C: Cell>(
             let skip = (channels - C::RUN) * abreast;
             let mut out = Out { at, left, abreast, skip, panel: &mut *panel };
             if shape.stride == 1 {
-                stride_1(&window, group * GROUP, values, shape, &mut out);
+                stride_1::<T, C>(&window, group * GROUP, values, &mut out);
             } else {
-                stride_2(&window, group * GROUP, values, shape, &mut out);
+                stride_2::<T, C>(&window, group * GROUP, values, shape, &mut out);
             }
         }
+    }
+}
+
+/// Eight channels of a column of three inputs, or of three weights.
+trait Column: Copy {
+    /// Of the first eight bytes of each row.
+    fn inputs(rows: [&[u8]; 3]) -> Self;
+
+    /// Of the packed words of the upper two and of the lowest.
+    fn weights(two: I16x8, lowest: I16x8) -> Self;
+
+    /// `sum` and the three products.
+    fn add(self, weights: Self, sum: I16x8) -> I16x8;
+}
+
+impl Column for [I16x8; 3] {
+    #[inline(always)]
+    fn inputs(rows: [&[u8]; 3]) -> Self {
+        rows.map(I16x8::load_u8)
+    }
+
+    #[inline(always)]
+    fn weights(two: I16x8, lowest: I16x8) -> Self {
+        let [upper, middle] = two.bytes();
+        [upper, middle, lowest]
+    }
+
+    #[inline(always)]
+    fn add(self, weights: Self, sum: I16x8) -> I16x8 {
+        let [a, b, c] = self;
+        sum.add(a.mul(weights[0])).add(b.mul(weights[1])).add(c.mul(weights[2]))
+    }
+}
+
+/// The upper two, one after the other for each channel, and the lowest: two products of bytes are one instruction, and
+/// weights and sums all have a register.
+type Pair = (I8x16, I16x8);
+
+impl Column for Pair {
+    #[inline(always)]
+    fn inputs([upper, middle, lowest]: [&[u8]; 3]) -> Self {
+        let two = U8x16::load_low(upper).interleave_low(U8x16::load_low(middle));
+        (two.as_i7(), I16x8::load_u8(lowest))
+    }
+
+    #[inline(always)]
+    fn weights(two: I16x8, lowest: I16x8) -> Self {
+        (two.as_i8(), lowest)
+    }
+
+    #[inline(always)]
+    fn add(self, weights: Self, sum: I16x8) -> I16x8 {
+        sum.add(I16x8::pairs_i8_i7(weights.0, self.0)).add(self.1.mul(weights.1))
     }
 }
 
@@ -116,21 +190,19 @@ impl<'a> Window<'a> {
 
     /// Eight channels from `channel` on of each column.
     #[inline(always)]
-    fn columns(&self, channel: usize) -> impl Iterator<Item = [I16x8; 3]> {
+    fn columns<T: Column>(&self, channel: usize) -> impl Iterator<Item = T> {
         let (rows, length) = (self.rows, self.rows[0].len());
-        (channel..length)
-            .step_by(self.channels)
-            .map(move |at| rows.map(|row| I16x8::load_u8(&row[at..length])))
+        (channel..length).step_by(self.channels).map(move |at| T::inputs(rows.map(|row| &row[at..length])))
     }
 
     /// The three weights of each column, zero where the row is outside, then bias and factor.
     #[inline(always)]
-    fn weights(&self, values: &[i16]) -> ([[I16x8; 3]; 3], I16x8, I16x8) {
-        let weight = |i: usize, j: usize| {
-            if self.inside[i] { I16x8::load(&values[(3 * i + j) * GROUP..]) } else { I16x8::splat(0) }
-        };
-        let columns = [0, 1, 2].map(|j| [0, 1, 2].map(|i| weight(i, j)));
-        (columns, I16x8::load(&values[9 * GROUP..]), I16x8::load(&values[10 * GROUP..]))
+    fn weights<T: Column>(&self, values: &[i16]) -> ([T; 3], I16x8, I16x8) {
+        let [upper, middle, lowest] = self.inside.map(|inside| if inside { -1 } else { 0 });
+        let (two, lowest) = (I16x8::splat(upper & 0xff | middle << 8), I16x8::splat(lowest));
+        let row = |row: usize| I16x8::load(&values[row * GROUP..]);
+        let columns = [0, 2, 4].map(|column| T::weights(row(column).and(two), row(column + 1).and(lowest)));
+        (columns, row(6), row(7))
     }
 }
 
@@ -158,41 +230,44 @@ impl<C: Cell> Out<'_, C> {
     }
 }
 
-/// `sum + Σ column · weights`.
-#[inline(always)]
-fn add(sum: I16x8, column: [I16x8; 3], weights: [I16x8; 3]) -> I16x8 {
-    let [a, b, c] = column;
-    sum.add(a.mul(weights[0])).add(b.mul(weights[1])).add(c.mul(weights[2]))
-}
-
-fn stride_1<C: Cell>(window: &Window, channel: usize, values: &[i16], shape: &ConvShape, out: &mut Out<C>) {
-    let ([left, middle, right], bias, factor) = window.weights(values);
-    let mut columns = window.columns(channel);
+fn stride_1<T: Column, C: Cell>(window: &Window, channel: usize, values: &[i16], out: &mut Out<C>) {
+    let ([left, middle, right], bias, factor) = window.weights::<T>(values);
+    let mut columns = window.columns::<T>(channel);
     let Some(first) = columns.next() else { return };
-    let border = [I16x8::splat(0); 3];
-    let mut here = add(bias, first, middle);
-    let mut next = add(bias, first, left);
-    for _ in 0..shape.output.width {
-        let column = columns.next().unwrap_or(border);
-        out.put(add(here, column, right), factor);
-        here = add(next, column, middle);
-        next = add(bias, column, left);
+    let mut here = first.add(middle, bias);
+    let mut next = first.add(left, bias);
+    for column in columns {
+        out.put(column.add(right, here), factor);
+        here = column.add(middle, next);
+        next = column.add(left, bias);
     }
+    // The last window hangs over the border.
+    out.put(here, factor);
 }
 
-fn stride_2<C: Cell>(window: &Window, channel: usize, values: &[i16], shape: &ConvShape, out: &mut Out<C>) {
-    let ([left, middle, right], bias, factor) = window.weights(values);
-    let mut columns = window.columns(channel);
-    let border = [I16x8::splat(0); 3];
+fn stride_2<T: Column, C: Cell>(
+    window: &Window,
+    channel: usize,
+    values: &[i16],
+    shape: &ConvShape,
+    out: &mut Out<C>,
+) {
+    let ([left, middle, right], bias, factor) = window.weights::<T>(values);
+    let mut columns = window.columns::<T>(channel);
     let mut here = bias;
     if shape.pad_left == 0 {
         let Some(first) = columns.next() else { return };
-        here = add(here, first, left);
+        here = first.add(left, here);
     }
-    for _ in 0..shape.output.width {
-        let [second, third] = [(); 2].map(|()| columns.next().unwrap_or(border));
-        out.put(add(add(here, second, middle), third, right), factor);
+    while let Some(second) = columns.next() {
+        here = second.add(middle, here);
+        // The last window may hang over the border.
+        let Some(third) = columns.next() else {
+            out.put(here, factor);
+            break;
+        };
+        out.put(third.add(right, here), factor);
         // The right column is also the next one's left.
-        here = add(bias, third, left);
+        here = third.add(left, bias);
     }
 }

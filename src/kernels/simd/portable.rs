@@ -329,6 +329,24 @@ impl I16x8 {
         Self(from_fn(|lane| self.0[lane].wrapping_mul(other.0[lane])))
     }
 
+    /// The bits that both have.
+    #[inline(always)]
+    pub fn and(self, other: Self) -> Self {
+        Self(from_fn(|lane| self.0[lane] & other.0[lane]))
+    }
+
+    /// The low byte of each lane and the high one, −128 to 127.
+    #[inline(always)]
+    pub fn bytes(self) -> [Self; 2] {
+        [Self(self.0.map(|lane| lane << 8 >> 8)), Self(self.0.map(|lane| lane >> 8))]
+    }
+
+    /// The same bits as bytes, each lane's low one first.
+    #[inline(always)]
+    pub fn as_i8(self) -> I8x16 {
+        I8x16(from_fn(|byte| self.0[byte / 2].to_le_bytes()[byte % 2] as i8))
+    }
+
     /// The whole products of lanes 0 to 3.
     #[inline(always)]
     pub fn mul_low(self, other: Self) -> I32x4 {
@@ -499,6 +517,13 @@ impl U8x16 {
     pub fn load(values: &[u8]) -> Self {
         let values = &values[..16];
         Self(from_fn(|lane| values[lane]))
+    }
+
+    /// The first eight values in the low lanes, zeros above. Panics where there are fewer.
+    #[inline(always)]
+    pub fn load_low(values: &[u8]) -> Self {
+        let values = &values[..8];
+        Self(from_fn(|lane| if lane < 8 { values[lane] } else { 0 }))
     }
 
     /// Writes the first sixteen values. Panics where there are fewer.

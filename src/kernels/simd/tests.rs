@@ -179,6 +179,19 @@ fn pairs_of_bytes_do_not_saturate() {
 }
 
 #[test]
+fn a_lane_is_two_bytes() {
+    let lanes = shorts([0x7f80_u16 as i16, -1, 0, 0x0180, -128, 127, 0x0100, i16::MIN]);
+    let [low, high] = lanes.bytes();
+    assert!(low == shorts([-128, -1, 0, -128, -128, 127, 0, 0]));
+    assert!(high == shorts([127, -1, 0, 1, -1, 0, 1, -128]));
+    let bytes = [-128, 127, -1, -1, 0, 0, -128, 1, -128, -1, 127, 0, 0, 1, 0, -128];
+    assert!(lanes.as_i8() == I8x16::load(&bytes));
+    assert!(lanes.and(shorts([0xff; 8])) == shorts([0x80, 0xff, 0, 0x80, 0x80, 127, 0, 0]));
+    let low: [u8; 16] = std::array::from_fn(|lane| if lane < 8 { lane as u8 } else { 0 });
+    assert!(U8x16::load_low(&[0, 1, 2, 3, 4, 5, 6, 7, 99]) == U8x16::load(&low));
+}
+
+#[test]
 fn bytes_of_two_rows_interleave() {
     let first: [u8; 16] = std::array::from_fn(|lane| lane as u8);
     let (a, b) = (U8x16::load(&first), U8x16::load(&first.map(|lane| 100 + lane)));

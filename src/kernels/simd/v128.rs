@@ -398,6 +398,24 @@ impl I16x8 {
         Self(i16x8_mul(self.0, other.0))
     }
 
+    /// The bits that both have.
+    #[inline(always)]
+    pub fn and(self, other: Self) -> Self {
+        Self(v128_and(self.0, other.0))
+    }
+
+    /// The low byte of each lane and the high one, −128 to 127.
+    #[inline(always)]
+    pub fn bytes(self) -> [Self; 2] {
+        [i16x8_shr(i16x8_shl(self.0, 8), 8), i16x8_shr(self.0, 8)].map(Self)
+    }
+
+    /// The same bits as bytes, each lane's low one first.
+    #[inline(always)]
+    pub fn as_i8(self) -> I8x16 {
+        I8x16(self.0)
+    }
+
     /// The whole products of lanes 0 to 3.
     #[inline(always)]
     pub fn mul_low(self, other: Self) -> I32x4 {
@@ -463,8 +481,8 @@ impl I16x8 {
         return Self(i16x8_relaxed_dot_i8x16_i7x16(a.0, b.0));
         #[cfg(not(target_feature = "relaxed-simd"))]
         {
-            let even = i16x8_mul(i16x8_shr(i16x8_shl(a.0, 8), 8), i16x8_shr(i16x8_shl(b.0, 8), 8));
-            Self(i16x8_add(even, i16x8_mul(i16x8_shr(a.0, 8), i16x8_shr(b.0, 8))))
+            let [[a, c], [b, d]] = [Self(a.0).bytes(), Self(b.0).bytes()];
+            a.mul(b).add(c.mul(d))
         }
     }
 
@@ -594,6 +612,14 @@ impl U8x16 {
     #[inline(always)]
     pub fn load(values: &[u8]) -> Self {
         Self(load(head::<u8, 16>(values)))
+    }
+
+    /// The first eight values in the low lanes, zeros above. Panics where there are fewer.
+    #[inline(always)]
+    pub fn load_low(values: &[u8]) -> Self {
+        let values: &[u8; 8] = head(values);
+        // SAFETY: the reference is valid for the 8 bytes read, at any alignment.
+        Self(unsafe { v128_load64_zero(values.as_ptr().cast()) })
     }
 
     /// Writes the first sixteen values. Panics where there are fewer.
