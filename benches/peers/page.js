@@ -48,6 +48,17 @@ function shuffler(seed = 1) {
   };
 }
 
+async function runFor(contestant, milliseconds) {
+  const end = now() + milliseconds;
+  do await contestant.run(); while (now() < end);
+}
+
+/**
+ * A contestant's inferences are timed after it has run for so long: on two cores the threads of the one before it, which
+ * spin for a while yet, would take the place of its own, and those have to be woken.
+ */
+const SETTLE_MS = 50;
+
 /** Measures one row. `rounds` rounds of `each` inferences a contestant, after `warm` seconds of warming up each. */
 window.measure = async function measure({ row, precision, threads, rounds, each, warm, url, litertUrl, onnxUrl, only }) {
   const { rgba, rgb } = picture(row.resolution);
@@ -61,10 +72,7 @@ window.measure = async function measure({ row, precision, threads, rounds, each,
     else contestants.push({ ...contestant, times: [] });
   }
 
-  for (const contestant of contestants) {
-    const end = now() + warm * 1000;
-    do await contestant.run(); while (now() < end);
-  }
+  for (const contestant of contestants) await runFor(contestant, warm * 1000);
   // The first contestant that has an answer is the yardstick; quantised networks differ by their rounding.
   const tolerance = precision === "f32" ? 2e-3 : 0.2;
   let yardstick;
@@ -84,6 +92,7 @@ window.measure = async function measure({ row, precision, threads, rounds, each,
   const shuffle = shuffler();
   for (let round = 0; round < rounds; round++) {
     for (const contestant of shuffle(contestants)) {
+      await runFor(contestant, SETTLE_MS);
       for (let i = 0; i < each; i++) {
         const start = now();
         await contestant.run();
