@@ -90,16 +90,16 @@ await main(import.meta, async (args) => {
 });
 
 /** A job for every row, precision and number of threads that has its file; undefined where there is no such folder. */
-function list(models, row, threads) {
+function list(models, row, counts) {
   if (!existsSync(models)) return undefined;
   const model = (name) => publish(name && join(models, name));
   const jobs = [];
-  for (const count of threads) {
+  for (const threads of counts) {
     for (const entry of MODELS.filter(({ name }) => name.includes(row))) {
       for (const precision of ["f32", "int8"]) {
         const url = model(entry[precision]);
         const litertUrl = (precision === "int8" && entry.border && publish(bordered(models, entry.int8))) || url;
-        if (url) jobs.push({ row: entry, precision, threads: count, url, litertUrl, onnxUrl: model(entry.onnx) });
+        if (url) jobs.push({ row: entry, precision, threads, url, litertUrl, onnxUrl: model(entry.onnx) });
       }
     }
   }

@@ -105,25 +105,17 @@ pub fn forward(
             &input[row * line..][..line]
         });
         let present = [0, 1, 2].map(|ky| inside(ky).is_some());
-        let (mut start, mut output) = (0, output);
-        while start < width {
-            let (part, later) = output.split_at_mut(channels * together.min(width - start));
+        for (part, output) in output.chunks_mut(together * channels).enumerate() {
+            let start = part * together;
             for (index, group) in packed.groups.chunks_exact(GROUP).enumerate() {
                 let (group, first) = (Group::new(group, bounds).without(present), first(index, channels));
                 if shape.stride == 1 {
-                    slide_by_one(&group, &Rows { lines }, first, channels, start, part);
+                    slide_by_one(&group, &Rows { lines }, first, channels, start, output);
                 } else {
-                    slide_by_two(
-                        &group,
-                        &Rows { lines },
-                        first,
-                        channels,
-                        (2 * start).checked_sub(shape.pad_left),
-                        part,
-                    );
+                    let start = (2 * start).checked_sub(shape.pad_left);
+                    slide_by_two(&group, &Rows { lines }, first, channels, start, output);
                 }
             }
-            (start, output) = (start + together, later);
         }
     }
 }
@@ -179,18 +171,16 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    /// The columns from `first` on, three pixels each.
+    /// The columns from `first` on, `count` by `count`, three times as many pixels each.
     #[inline(always)]
-    fn columns(&self, first: usize, channels: usize) -> impl Iterator<Item = [&[f32]; 3]> {
-        let [top, middle, bottom] = self.lines.map(|line| line[first * channels..].chunks_exact(channels));
-        top.zip(middle).zip(bottom).map(|((top, middle), bottom)| [top, middle, bottom])
-    }
-
-    /// The columns from `first` on, two by two, three times two pixels each.
-    #[inline(always)]
-    fn pairs(&self, first: usize, channels: usize) -> impl ExactSizeIterator<Item = [&[f32]; 3]> {
+    fn columns(
+        &self,
+        first: usize,
+        channels: usize,
+        count: usize,
+    ) -> impl ExactSizeIterator<Item = [&[f32]; 3]> {
         let [top, middle, bottom] =
-            self.lines.map(|line| line[first * channels..].chunks_exact(2 * channels));
+            self.lines.map(|line| line[first * channels..].chunks_exact(count * channels));
         top.zip(middle).zip(bottom).map(|((top, middle), bottom)| [top, middle, bottom])
     }
 }
@@ -207,10 +197,10 @@ fn load(column: [&[f32]; 3], first: usize) -> [F32x4; 3] {
 fn slide_by_one(group: &Group, rows: &Rows, first: usize, channels: usize, start: usize, output: &mut [f32]) {
     let mut current = group.bias;
     if let Some(before) = start.checked_sub(1) {
-        let Some(column) = rows.columns(before, channels).next() else { return };
+        let Some(column) = rows.columns(before, channels, 1).next() else { return };
         current = group.add(0, load(column, first), current);
     }
-    let mut columns = rows.columns(start, channels);
+    let mut columns = rows.columns(start, channels, 1);
     let Some(column) = columns.next() else { return };
     let inputs = load(column, first);
     current = group.add(1, inputs, current);
@@ -241,14 +231,14 @@ fn slide_by_two(
 ) {
     let mut sum = group.bias;
     if let Some(start) = start {
-        let Some(column) = rows.columns(start, channels).next() else { return };
+        let Some(column) = rows.columns(start, channels, 1).next() else { return };
         sum = group.add(0, load(column, first), sum);
     }
     let from = start.map_or(0, |start| start + 1);
-    let mut pairs = rows.pairs(from, channels);
+    let pairs = rows.columns(from, channels, 2);
     let count = pairs.len();
     let mut outputs = output.chunks_exact_mut(channels);
-    for (pair, output) in pairs.by_ref().zip(&mut outputs) {
+    for (pair, output) in pairs.zip(&mut outputs) {
         sum = group.add(1, load(pair.map(|pair| &pair[..channels]), first), sum);
         let inputs = load(pair.map(|pair| &pair[channels..]), first);
         let done = group.add(2, inputs, sum);
@@ -257,7 +247,7 @@ fn slide_by_two(
     }
     // A last output that hangs over the right border has one column left, and no second one.
     if let Some(last) = outputs.next() {
-        let Some(column) = rows.columns(from + 2 * count, channels).next() else { return };
+        let Some(column) = rows.columns(from + 2 * count, channels, 1).next() else { return };
         group.store(group.add(1, load(column, first), sum), first, last);
     }
 }

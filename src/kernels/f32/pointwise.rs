@@ -43,10 +43,6 @@ const COLUMNS: usize = if FUSED { 8 } else { 16 };
 const REST: usize = if FUSED { 5 } else { 1 };
 /// Outputs of a last panel that has no more than these.
 const NARROW: usize = 8;
-/// Values of a kernel that is small enough to stay in the first cache with a portion of pixels and what they give, and of
-/// such a portion: otherwise every panel would fetch the pixels, and what it gives beside others' outputs, anew.
-const SMALL: usize = 4 * 1024;
-const PORTION: usize = 6 * 1024;
 /// Rows of a kernel that are packed together.
 const BLOCK: usize = 16;
 
@@ -180,13 +176,6 @@ pub fn column(packed: &Packed, output: usize) -> Vec<f32> {
 pub fn forward(packed: &Packed, activation: Activation, input: &[f32], output: &mut [f32]) {
     let Packed { inputs, outputs, .. } = *packed;
     let pixels = input.len() / inputs;
-    if packed.panels.len() <= SMALL && pixels > PORTION / (inputs + outputs) {
-        let (upper, lower) = input.split_at(pixels / 2 * inputs);
-        let (above, below) = output.split_at_mut(pixels / 2 * outputs);
-        forward(packed, activation, upper, above);
-        forward(packed, activation, lower, below);
-        return;
-    }
     let bounds = Bounds::of(activation);
     let full = full_tiles(pixels);
     let done = if FUSED && pixels == 1 { one_pixel(packed, bounds, input, output) } else { 0 };

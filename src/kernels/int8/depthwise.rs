@@ -78,23 +78,6 @@ pub fn forward<C: Cell>(
     panel: &mut [C],
     abreast: usize,
 ) {
-    // Cells of bytes are there where the build multiplies bytes.
-    if size_of::<C>() == 1 {
-        slide::<Pair, C>(shape, packed, rows, input, panel, abreast);
-    } else {
-        slide::<[I16x8; 3], C>(shape, packed, rows, input, panel, abreast);
-    }
-}
-
-#[inline(always)]
-fn slide<T: Column, C: Cell>(
-    shape: &ConvShape,
-    packed: &Packed,
-    rows: Range<usize>,
-    input: &[u8],
-    panel: &mut [C],
-    abreast: usize,
-) {
     let channels = stored(shape.input.channels);
     let width = shape.output.width;
     let first = rows.start;
@@ -106,13 +89,31 @@ fn slide<T: Column, C: Cell>(
             let at = panel::offset::<C>(pixel, group * GROUP, channels, abreast);
             let left = abreast - pixel % abreast;
             let skip = (channels - C::RUN) * abreast;
-            let mut out = Out { at, left, abreast, skip, panel: &mut *panel };
-            if shape.stride == 1 {
-                stride_1::<T, C>(&window, group * GROUP, values, &mut out);
+            let out = Out { at, left, abreast, skip, panel: &mut *panel };
+            // Cells of bytes are there where the build multiplies bytes.
+            if size_of::<C>() == 1 {
+                row::<Pair, C>(shape, &window, group * GROUP, values, out);
             } else {
-                stride_2::<T, C>(&window, group * GROUP, values, shape, &mut out);
+                row::<[I16x8; 3], C>(shape, &window, group * GROUP, values, out);
             }
         }
+    }
+}
+
+/// Eight channels from `channel` on of a row of outputs.
+#[inline(always)]
+fn row<T: Column, C: Cell>(
+    shape: &ConvShape,
+    window: &Window,
+    channel: usize,
+    values: &[i16],
+    mut out: Out<C>,
+) {
+    let (weights, columns) = (window.weights::<T>(values), window.columns::<T>(channel));
+    if shape.stride == 1 {
+        stride_1(weights, columns, &mut out);
+    } else {
+        stride_2(weights, columns, shape.pad_left, &mut out);
     }
 }
 
@@ -197,7 +198,7 @@ impl<'a> Window<'a> {
 
     /// The three weights of each column, zero where the row is outside, then bias and factor.
     #[inline(always)]
-    fn weights<T: Column>(&self, values: &[i16]) -> ([T; 3], I16x8, I16x8) {
+    fn weights<T: Column>(&self, values: &[i16]) -> Weights<T> {
         let [upper, middle, lowest] = self.inside.map(|inside| if inside { -1 } else { 0 });
         let (two, lowest) = (I16x8::splat(upper & 0xff | middle << 8), I16x8::splat(lowest));
         let row = |row: usize| I16x8::load(&values[row * GROUP..]);
@@ -230,9 +231,14 @@ impl<C: Cell> Out<'_, C> {
     }
 }
 
-fn stride_1<T: Column, C: Cell>(window: &Window, channel: usize, values: &[i16], out: &mut Out<C>) {
-    let ([left, middle, right], bias, factor) = window.weights::<T>(values);
-    let mut columns = window.columns::<T>(channel);
+/// Weights of the three columns, bias and factor, for eight channels.
+type Weights<T> = ([T; 3], I16x8, I16x8);
+
+fn stride_1<T: Column, C: Cell>(
+    ([left, middle, right], bias, factor): Weights<T>,
+    mut columns: impl Iterator<Item = T>,
+    out: &mut Out<C>,
+) {
     let Some(first) = columns.next() else { return };
     let mut here = first.add(middle, bias);
     let mut next = first.add(left, bias);
@@ -246,16 +252,13 @@ fn stride_1<T: Column, C: Cell>(window: &Window, channel: usize, values: &[i16],
 }
 
 fn stride_2<T: Column, C: Cell>(
-    window: &Window,
-    channel: usize,
-    values: &[i16],
-    shape: &ConvShape,
+    ([left, middle, right], bias, factor): Weights<T>,
+    mut columns: impl Iterator<Item = T>,
+    pad_left: usize,
     out: &mut Out<C>,
 ) {
-    let ([left, middle, right], bias, factor) = window.weights::<T>(values);
-    let mut columns = window.columns::<T>(channel);
     let mut here = bias;
-    if shape.pad_left == 0 {
+    if pad_left == 0 {
         let Some(first) = columns.next() else { return };
         here = first.add(left, here);
     }
