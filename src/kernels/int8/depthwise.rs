@@ -198,7 +198,7 @@ impl<'a> Window<'a> {
 
     /// The three weights of each column, zero where the row is outside, then bias and factor.
     #[inline(always)]
-    fn weights<T: Column>(&self, values: &[i16]) -> Weights<T> {
+    fn weights<T: Column>(&self, values: &[i16]) -> Filter<T> {
         let [upper, middle, lowest] = self.inside.map(|inside| if inside { -1 } else { 0 });
         let (two, lowest) = (I16x8::splat(upper & 0xff | middle << 8), I16x8::splat(lowest));
         let row = |row: usize| I16x8::load(&values[row * GROUP..]);
@@ -232,10 +232,10 @@ impl<C: Cell> Out<'_, C> {
 }
 
 /// Weights of the three columns, bias and factor, for eight channels.
-type Weights<T> = ([T; 3], I16x8, I16x8);
+type Filter<T> = ([T; 3], I16x8, I16x8);
 
 fn stride_1<T: Column, C: Cell>(
-    ([left, middle, right], bias, factor): Weights<T>,
+    ([left, middle, right], bias, factor): Filter<T>,
     mut columns: impl Iterator<Item = T>,
     out: &mut Out<C>,
 ) {
@@ -252,7 +252,7 @@ fn stride_1<T: Column, C: Cell>(
 }
 
 fn stride_2<T: Column, C: Cell>(
-    ([left, middle, right], bias, factor): Weights<T>,
+    ([left, middle, right], bias, factor): Filter<T>,
     mut columns: impl Iterator<Item = T>,
     pad_left: usize,
     out: &mut Out<C>,
