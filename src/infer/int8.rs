@@ -199,6 +199,12 @@ impl Int8Network {
         &mut self.memory.input
     }
 
+    /// Runs the stem alone.
+    pub fn run_stem(&mut self) {
+        let Memory { input, maps: [even, _], stem: room, .. } = &mut self.memory;
+        run_stem(&self.stem, self.threads, input, room, even);
+    }
+
     /// Runs all layers, in bands.
     pub fn run(&mut self) {
         let threads = self.threads;

@@ -212,6 +212,13 @@ impl Network {
         self.probabilities()
     }
 
+    /// Runs the stem alone where it runs in integers, for [`warm`](super::warm).
+    pub(super) fn run_stem_of_bytes(&mut self) {
+        if let Body::Int8(body) = &mut self.body {
+            body.run_stem();
+        }
+    }
+
     /// As [`run`](Self::run), layer by layer without fusing, and shows `observer` each layer's output. The answer
     /// is the same to the bit. Allocates, and takes longer.
     pub fn run_observed(&mut self, observer: &mut Observer) -> &[f32] {

@@ -46,6 +46,10 @@ impl Int8Network {
         match *self {}
     }
 
+    pub fn run_stem(&mut self) {
+        match *self {}
+    }
+
     pub fn run(&mut self) {
         match *self {}
     }

@@ -162,7 +162,8 @@ export function draw(frame, x, y, width, height) {
     // a fifth longer.)
     surface.clearRect(0, 0, width, height);
     try {
-      surface.drawImage(frame, x, y, width, height, 0, 0, width, height);
+      // Shifted whole, and cut off by the canvas: naming the part and its place takes a tenth longer.
+      surface.drawImage(frame, -x, -y);
     } catch (thrown) {
       refuse(`frame: the browser could not draw it: ${message(thrown)}`);
     }
