@@ -26,6 +26,10 @@ pub struct Colours {
 pub fn sum_rows(data: &[u8], stride: usize, rows: usize, weights: &[[i16; 2]], sums: &mut [[i32; 4]]) {
     sums.fill([0; 4]);
     for (pair, &weights) in weights.iter().enumerate() {
+        // The widest result decides how many pairs there are; most others have one less.
+        if weights == [0; 2] {
+            continue;
+        }
         let first = &data[2 * pair * stride..][..4 * sums.len()];
         // Of an odd number of rows the last stands in for the one after it, whose weight is zero.
         let second = if 2 * pair + 1 < rows { &data[(2 * pair + 1) * stride..] } else { first };
