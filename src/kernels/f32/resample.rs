@@ -24,30 +24,37 @@ pub struct Colours {
 /// `sums[x] = Σ weights[t] · row t of data`, [`ONE`] times what it means, all four bytes of a pixel alike; a row has
 /// `stride` bytes, and there are `rows` of them, of which weights come in pairs.
 pub fn sum_rows(data: &[u8], stride: usize, rows: usize, weights: &[[i16; 2]], sums: &mut [[i32; 4]]) {
-    sums.fill([0; 4]);
     for (pair, &weights) in weights.iter().enumerate() {
-        // The widest result decides how many pairs there are; most others have one less.
-        if weights == [0; 2] {
-            continue;
-        }
         let first = &data[2 * pair * stride..][..4 * sums.len()];
         // Of an odd number of rows the last stands in for the one after it, whose weight is zero.
         let second = if 2 * pair + 1 < rows { &data[(2 * pair + 1) * stride..] } else { first };
-        let (fours, tail) = sums.as_chunks_mut::<4>();
-        let (blocks, rest) = first.as_chunks::<16>();
-        let (other_blocks, other_rest) = second[..first.len()].as_chunks::<16>();
-        let factors = I16x8::splat_pair(weights);
-        for ((a, b), sums) in blocks.iter().zip(other_blocks).zip(fours) {
-            let (a, b) = (U8x16::load(a), U8x16::load(b));
-            let (low, high) = (a.interleave_low(b), a.interleave_high(b));
-            let pixels = [low.widen_low(), low.widen_high(), high.widen_low(), high.widen_high()];
-            for (sum, pixel) in sums.iter_mut().zip(pixels) {
-                I32x4::load(sum).dot_i16(pixel, factors).store(sum);
-            }
+        if pair == 0 {
+            add_rows::<true>(first, second, weights, sums);
+        } else if weights != [0; 2] {
+            // The widest result decides how many pairs there are; most others have one less.
+            add_rows::<false>(first, second, weights, sums);
         }
-        for ((sum, &a), &b) in tail.as_flattened_mut().iter_mut().zip(rest).zip(other_rest) {
-            *sum += i32::from(weights[0]) * i32::from(a) + i32::from(weights[1]) * i32::from(b);
+    }
+}
+
+/// Adds two rows, each by its weight; to nothing if they are the `FIRST`.
+fn add_rows<const FIRST: bool>(first: &[u8], second: &[u8], weights: [i16; 2], sums: &mut [[i32; 4]]) {
+    let (fours, tail) = sums.as_chunks_mut::<4>();
+    let (blocks, rest) = first.as_chunks::<16>();
+    let (other_blocks, other_rest) = second[..first.len()].as_chunks::<16>();
+    let factors = I16x8::splat_pair(weights);
+    for ((a, b), sums) in blocks.iter().zip(other_blocks).zip(fours) {
+        let (a, b) = (U8x16::load(a), U8x16::load(b));
+        let (low, high) = (a.interleave_low(b), a.interleave_high(b));
+        let pixels = [low.widen_low(), low.widen_high(), high.widen_low(), high.widen_high()];
+        for (sum, pixel) in sums.iter_mut().zip(pixels) {
+            let before = if FIRST { I32x4::splat(0) } else { I32x4::load(sum) };
+            before.dot_i16(pixel, factors).store(sum);
         }
+    }
+    for ((sum, &a), &b) in tail.as_flattened_mut().iter_mut().zip(rest).zip(other_rest) {
+        let before = if FIRST { 0 } else { *sum };
+        *sum = before + i32::from(weights[0]) * i32::from(a) + i32::from(weights[1]) * i32::from(b);
     }
 }
 
