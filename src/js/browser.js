@@ -150,8 +150,8 @@ function newSurface() {
   return refuse("frame: there is no canvas to draw it on here; give { data, width, height }");
 }
 
-/** The pixels of a part of a frame, drawn at its own size, never scaled by the browser. */
-export function draw(frame, x, y, width, height) {
+/** The pixels of a part of a frame, drawn at the size that `measure` found, never scaled further by the browser. */
+export function draw(frame, size, x, y, width, height) {
   try {
     // Bytes without transparency are read back in two thirds of the time; what is transparent lies on black.
     surface ??= newSurface().getContext("2d", { willReadFrequently: true, alpha: false });
@@ -162,8 +162,9 @@ export function draw(frame, x, y, width, height) {
     // a fifth longer.)
     surface.clearRect(0, 0, width, height);
     try {
-      // Shifted whole, and cut off by the canvas: naming the part and its place takes a tenth longer.
-      surface.drawImage(frame, -x, -y);
+      // Shifted whole, and cut off by the canvas: naming the part takes a tenth longer, and means its pixels in the file, of
+      // which an image may have others than it tells.
+      surface.drawImage(frame, -x, -y, ...size);
     } catch (thrown) {
       refuse(`frame: the browser could not draw it: ${message(thrown)}`);
     }

@@ -18,7 +18,14 @@ extern "C" {
     #[wasm_bindgen(catch)]
     fn measure(frame: &JsValue, size: &mut [f64]) -> Outcome<Option<Uint8Array>>;
     #[wasm_bindgen(catch)]
-    fn draw(frame: &JsValue, x: usize, y: usize, width: usize, height: usize) -> Outcome<Uint8Array>;
+    fn draw(
+        frame: &JsValue,
+        size: &[f64],
+        x: usize,
+        y: usize,
+        width: usize,
+        height: usize,
+    ) -> Outcome<Uint8Array>;
 }
 
 /// A picture that lies in the wasm memory.
@@ -51,7 +58,7 @@ impl Grabber {
             // Everything else has to be drawn before its pixels can be read: the window alone, at its own size.
             None => {
                 let seen = Window::new(width, height, options)?.pixels(width, height);
-                self.fetch(&draw(frame, seen.x, seen.y, seen.width, seen.height)?)?;
+                self.fetch(&draw(frame, &size, seen.x, seen.y, seen.width, seen.height)?)?;
                 let frame = Frame::new(&self.bytes, seen.width, seen.height)?;
                 Ok(Picture { frame, cut_from: Some((width, height)) })
             }

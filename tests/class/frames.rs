@@ -47,6 +47,21 @@ async fn a_video_is_seen_as_its_picture() {
 }
 
 #[wasm_bindgen_test]
+async fn an_image_is_cut_in_the_size_that_it_tells() {
+    let network = network();
+    let dense = wait(dense_image(90, 47)).await;
+    assert_eq!((get(&dense, "naturalWidth"), get(&dense, "naturalHeight")), (90.into(), 47.into()));
+    for options in ["{}", "{ regionOfInterest: { left: 0.5, top: 0.5 } }"] {
+        let options = literal(&format!("({options})"));
+        let expected = probabilities(&network, &drawn(&dense, 90, 47), &options).await;
+        let found = probabilities(&network, &dense, &options).await;
+        for (expected, found) in expected.iter().zip(&found) {
+            assert!((expected - found).abs() < 0.01, "{expected} and {found}, {options:?}");
+        }
+    }
+}
+
+#[wasm_bindgen_test]
 async fn a_canvas_and_its_bytes_agree_under_every_option() {
     let network = network();
     for (width, height) in [(90, 47), (31, 64)] {

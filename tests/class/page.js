@@ -40,6 +40,20 @@ export async function image() {
   return element;
 }
 
+/** As a page with `srcset` shows it on a fine screen: two pixels of its file to one of its own. */
+export async function denseImage(width, height) {
+  const element = new Image();
+  element.srcset = `${canvas(2 * width, 2 * height).toDataURL("image/png")} 2x`;
+  await element.decode();
+  return element;
+}
+
+export function drawn(frame, width, height) {
+  const element = canvas(width, height);
+  element.getContext("2d").drawImage(frame, 0, 0, width, height);
+  return element;
+}
+
 export const unloadedImage = () => new Image();
 export const bitmap = () => createImageBitmap(canvas());
 export const videoFrame = () => new VideoFrame(canvas(), { timestamp: 0 });

@@ -22,6 +22,9 @@ extern "C" {
     pub fn integrity_of(bytes: &Uint8Array) -> Promise;
     pub fn offscreen() -> JsValue;
     pub fn image() -> Promise;
+    #[wasm_bindgen(js_name = denseImage)]
+    pub fn dense_image(width: u32, height: u32) -> Promise;
+    pub fn drawn(frame: &JsValue, width: u32, height: u32) -> JsValue;
     pub fn bitmap() -> Promise;
     pub fn video() -> Promise;
     #[wasm_bindgen(js_name = videoFrame)]

@@ -27,6 +27,9 @@ const BAND: usize = 16 * 1024;
 /// Pixels below which a band is not worth reading all weights again.
 const FEWEST_PIXELS: usize = 96;
 
+/// Rows that the stem computes at a time.
+const STEM_ROWS: usize = 4;
+
 /// A depthwise convolution and the pointwise one after it.
 struct Block {
     depthwise: (ConvShape, depthwise::Packed),
@@ -154,18 +157,26 @@ impl Int8Network {
         &mut self.memory.input
     }
 
-    /// Runs the stem alone.
+    /// Runs the stem, a few rows at a time.
     pub fn run_stem(&mut self) {
+        let (shape, packed) = &self.stem;
         let Memory { input, maps: [even, _], stem: room, .. } = &mut self.memory;
-        run_stem(&self.stem, self.threads, input, room, even);
+        let Map { height, width, channels } = shape.output;
+        let (line, each) = (width * stored(channels), room.len() / self.threads);
+        let output = (line, &mut even[..height * line]);
+        threads::share(self.threads, (0..height, width), output, (each, room), |rows, output, room| {
+            for (output, first) in output.chunks_mut(STEM_ROWS * line).zip(rows.step_by(STEM_ROWS)) {
+                stem::forward(shape, packed, first..first + output.len() / line, input, room, output);
+            }
+        });
     }
 
     /// Runs all layers, in bands.
     pub fn run(&mut self) {
         let threads = self.threads;
         threads::wake(threads);
-        let Memory { input, maps: [even, odd], panel, stem: room, .. } = &mut self.memory;
-        run_stem(&self.stem, threads, input, room, even);
+        self.run_stem();
+        let Memory { maps: [even, odd], panel, .. } = &mut self.memory;
         let (mut before, mut after) = (even, odd);
         for block in &self.blocks {
             let shape = block.pointwise.0.output;
@@ -184,14 +195,14 @@ impl Int8Network {
 
     /// Runs all layers one by one and shows each one's output.
     pub fn run_observed(&mut self, layers: &[Layer], observer: &mut Observer) {
-        let Memory { input, maps: [even, odd], stem: room, .. } = &mut self.memory;
+        self.run_stem();
+        let Memory { maps: [even, odd], .. } = &mut self.memory;
         let mut shown = layers.iter().zip(&self.steps);
         let mut show = |value: &dyn Fn(usize, usize) -> u8| {
             let Some((layer, &step)) = shown.next() else { return };
             let map = layer.shape.output;
             observer(layer, map, &|| reals(map, step, value).into());
         };
-        run_stem(&self.stem, self.threads, input, room, even);
         show(&|pixel, channel| even[pixel * stored(self.stem.0.output.channels) + channel]);
         let (mut before, mut after) = (even, odd);
         let panel_len = |map: Map| panel::len(map.pixels(), stored(map.channels), panel::abreast());
@@ -275,26 +286,6 @@ fn reals(map: Map, step: f32, value: impl Fn(usize, usize) -> u8) -> Vec<f32> {
     let at = |index| value(index / map.channels, index % map.channels);
     (0..map.len()).map(|index| f32::from(at(index)) * step).collect()
 }
-
-fn run_stem(
-    (shape, packed): &(ConvShape, stem::Packed),
-    threads: usize,
-    input: &[u8],
-    room: &mut [i16],
-    output: &mut [u8],
-) {
-    let Map { height, width, channels } = shape.output;
-    let line = width * stored(channels);
-    let (output, each) = ((line, &mut output[..height * line]), room.len() / threads);
-    threads::share(threads, (0..height, width), output, (each, room), |rows, output, room| {
-        for (output, first) in output.chunks_mut(STEM_ROWS * line).zip(rows.step_by(STEM_ROWS)) {
-            stem::forward(shape, packed, first..first + output.len() / line, input, room, output);
-        }
-    });
-}
-
-/// Rows that the stem computes at a time.
-const STEM_ROWS: usize = 4;
 
 impl Int8Network {
     /// Takes the memory that a run wants.

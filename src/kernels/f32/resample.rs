@@ -134,7 +134,7 @@ fn sum_columns(
     place: (usize, usize),
     store: impl FnMut(F32x4, usize, bool),
 ) {
-    // Up to as many taps as a picture takes that is shrunk to a third are written out, for a fifth of the time.
+    // As many taps as a picture takes that is shrunk to a third, or less, are written out, which saves a fifth of a resize.
     match weights.len() / first.len().max(1) {
         2 => sum_taps(2, sums, weights, first, place, store),
         3 => sum_taps(3, sums, weights, first, place, store),
@@ -145,6 +145,7 @@ fn sum_columns(
     }
 }
 
+/// The same for a number of taps, which the compiler writes out where it knows it.
 #[inline(always)]
 fn sum_taps(
     taps: usize,
