@@ -61,6 +61,32 @@ fn one_report_has_every_table_and_nothing_is_trained_twice() {
 }
 
 #[test]
+fn networks_that_are_only_compared_may_be_trained_longer() {
+    let folder = Folder::new("paper-longer");
+    let (data, output) = (folder.write("data.tar.gz", archive(24, 0)), folder.text("paper"));
+    let family = ["paper", "--data", &data, "--output", &output, "--pictures", "16", "--alphas", "0.125"];
+    let with = |side, longer| {
+        let base = ["--base-alpha", "0.125", "--base-resolution", side, "--base-epochs", longer];
+        let rest = ["--resolutions", "32", "--epochs", "1", "--only", "table5,table6"];
+        [&family[..], &base, &rest].concat()
+    };
+    let printed = prints(&with("40", "3"));
+    assert_eq!(
+        [printed.matches("epoch 3/3").count(), printed.matches("epoch 1/1").count()],
+        [2, 1],
+        "{printed}"
+    );
+    let report = std::fs::read_to_string(folder.at("paper/report.md")).unwrap();
+    assert!(report.contains("1 epochs (3 in Tables 4 and 5) of RMSprop"), "{report}");
+    // The base is one of Table 7's too: of two lengths, which would it be trained for?
+    let twice = refuses(&with("32", "3"));
+    assert!(
+        twice.contains("0.125 MobileNet-32 stands in other tables too") && twice.contains("--base-epochs")
+    );
+    assert!(refuses(&with("40", "0")).contains("--base-epochs is 0"));
+}
+
+#[test]
 #[cfg(unix)]
 fn goes_on_where_it_was_interrupted() {
     let folder = Folder::new("paper-interrupted");

@@ -150,6 +150,12 @@ impl Family {
         self.alphas.iter().flat_map(row).collect()
     }
 
+    /// Whether a network stands in more than Tables 4 and 5.
+    pub fn elsewhere(&self, member: &Member) -> bool {
+        let others = [Part::Table6, Part::Table7, Part::Figures];
+        self.members(&others).contains(member)
+    }
+
     /// What `parts` need, each once, in the order to train them in.
     pub fn members(&self, parts: &[Part]) -> Vec<Member> {
         let mut members: Vec<Member> = Vec::new();

@@ -52,14 +52,17 @@ pub struct Arguments {
     /// Passes over the data, for every network the same.
     #[arg(long, default_value_t = 20)]
     epochs: u64,
-    /// Pictures per step, over all workers.
-    #[arg(long, default_value_t = 32)]
+    /// Passes for the networks of Tables 4 and 5, where not as many; the base must then be none of the grid's.
+    #[arg(long)]
+    base_epochs: Option<u64>,
+    /// Pictures per step, over all workers: batch norm sees a worker's share.
+    #[arg(long, default_value_t = 64)]
     batch: usize,
     /// Threads that learn, each on its share of a batch.
     #[arg(long, default_value_t = 2)]
     workers: usize,
     /// Greatest learning rate, for every network the same.
-    #[arg(long, default_value_t = 0.045)]
+    #[arg(long, default_value_t = 0.1)]
     rate: f64,
     /// Of everything random.
     #[arg(long, default_value_t = 1)]
@@ -78,7 +81,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let parts = if arguments.only.is_empty() { &all[..] } else { &arguments.only };
     let members = family.members(parts);
     for member in &members {
-        plan(arguments, member, &[String::new(), String::new()]).with_context(|| member.name())?;
+        plan(arguments, &family, member, &[String::new(), String::new()]).with_context(|| member.name())?;
     }
     let (set, validation) = arguments.source.read(true)?;
     let validation = validation.context(
@@ -90,7 +93,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let prints = kept::prints(&set, &validation);
     let mut rows: Vec<(Kept, Plan, Row)> = Vec::new();
     for member in members {
-        let plan = plan(arguments, &member, &labels)?;
+        let plan = plan(arguments, &family, &member, &labels)?;
         let kept = Kept::new(&work, &member, &plan, prints);
         let outcome = kept.outcome()?;
         rows.push((kept, plan, (member, outcome)));
@@ -143,11 +146,9 @@ fn train(
 
 /// How much of the work is done, by Mult-Adds.
 fn share(rows: &[(Kept, Plan, Row)], classes: usize) -> String {
-    let sum = |rows: &mut dyn Iterator<Item = &Row>| {
-        rows.map(|(member, _)| member.cost(classes).mult_adds).sum::<u64>() as f64
-    };
-    let all = sum(&mut rows.iter().map(|row| &row.2));
-    let done = sum(&mut rows.iter().map(|row| &row.2).filter(|row| row.1.is_some()));
+    let work = |(_, plan, (member, _)): &(Kept, Plan, Row)| member.cost(classes).mult_adds * plan.epochs;
+    let all = rows.iter().map(work).sum::<u64>() as f64;
+    let done = rows.iter().filter(|row| row.2.1.is_some()).map(work).sum::<u64>() as f64;
     format!("{:.0} % of the work is done", 100.0 * done / all)
 }
 
@@ -160,14 +161,28 @@ fn family(arguments: &Arguments) -> anyhow::Result<Family> {
     resolutions.dedup();
     ensure!(!alphas.is_empty(), "--alphas is empty, and one width is needed");
     ensure!(!resolutions.is_empty(), "--resolutions is empty, and one is needed");
-    let base = Member::new(arguments.base_alpha, arguments.base_resolution);
-    Ok(Family { alphas, resolutions, base })
+    let family =
+        Family { base: Member::new(arguments.base_alpha, arguments.base_resolution), alphas, resolutions };
+    let apart = arguments.base_epochs.is_some_and(|epochs| epochs != arguments.epochs);
+    let twice = family.elsewhere(&family.base);
+    ensure!(
+        !(apart && twice),
+        "{} stands in other tables too, for which it is trained as long as --epochs says: leave --base-epochs out, or \
+         give --base-resolution a side that is not among --resolutions",
+        family.base.name()
+    );
+    Ok(family)
 }
 
-/// How a network is trained: the same for each, as in the paper.
-fn plan(arguments: &Arguments, member: &Member, labels: &[String]) -> anyhow::Result<Plan> {
-    let Arguments { epochs, batch, workers, rate, seed, .. } = *arguments;
-    ensure!(epochs > 0, "--epochs is 0, and a run needs one");
+/// How a network is trained: the same for each, as in the paper, but for the epochs of those that are only compared
+/// with one another.
+fn plan(arguments: &Arguments, family: &Family, member: &Member, labels: &[String]) -> anyhow::Result<Plan> {
+    let Arguments { batch, workers, rate, seed, .. } = *arguments;
+    let (name, epochs) = match arguments.base_epochs {
+        Some(epochs) if !family.elsewhere(member) => ("--base-epochs", epochs),
+        _ => ("--epochs", arguments.epochs),
+    };
+    ensure!(epochs > 0, "{name} is 0, and a run needs one");
     ensure!((1..=256).contains(&workers), "--workers is {workers}, and must be 1 to 256");
     ensure!(batch >= workers, "--batch is {batch}, and every one of the {workers} workers needs a picture");
     ensure!(rate > 0.0 && rate.is_finite(), "--rate is {rate}, and must be above 0");
@@ -223,12 +238,13 @@ fn write(
     let narrow = pair(family.table5()).map(|(a, b)| claims::narrow(a, b, base, pictures));
     let smooth = (points.len() > 1).then(|| claims::smooth(&points, pictures));
     let Arguments { epochs, batch, rate, seed, .. } = arguments;
+    let apart = arguments.base_epochs.map_or(String::new(), |more| format!(" ({more} in Tables 4 and 5)"));
     let report = Report {
         classes,
         training_pictures: set.len(),
         validation_pictures: pictures,
         recipe: format!(
-            "{epochs} epochs of RMSprop in batches of {batch}, a learning rate of {rate} that falls to zero along \
+            "{epochs} epochs{apart} of RMSprop in batches of {batch}, a learning rate of {rate} that falls to zero along \
              half a cosine, random crops and mirrors, seed {seed}, the same for every network"
         ),
         command: command(std::env::args().skip(1)),
