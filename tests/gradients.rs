@@ -2,10 +2,11 @@
 //! after it, and the losses as far as they can be held. Needs `../shared/training`; without it, it is skipped.
 //!
 //! The reference holds ten losses, and this run follows the first two within 1e-3 (from a start whose units fall on the
-//! same sides of ReLU6's bounds): the third is 2.513 where TensorFlow
-//! has 2.474. That is the run's nature, not the kernels': the same ten steps in doubles, by naive loops, give 2.582
-//! there, and doubles that start one part in ten million away 2.531 (batch norm over as few as 32 values, eight
-//! pictures, a loss that has not settled). So the later steps are held against doubles, gradient by gradient.
+//! same sides of ReLU6's bounds): the third is 2.513 where TensorFlow has 2.474. That is the run's nature, not the
+//! kernels': the same ten steps in doubles, by naive loops, give 2.582 there, and doubles that start one part in ten
+//! million away 2.531 (batch norm over as few as 32 values, eight pictures, a loss that has not settled). Starts that
+//! differ by a float's last bit end half a unit apart and more, and TensorFlow's losses lie among theirs. So the later
+//! steps are held against doubles, gradient by gradient.
 
 #![cfg(not(target_arch = "wasm32"))] // reads files
 
@@ -80,9 +81,7 @@ fn the_first_step_is_tensorflows() {
     let mut replica = Replica::new(&layout, 8).unwrap();
     let gradients = list(&reference, "gradient", &layout.trained);
     let mut try_from = |attempt: u64| {
-        let mut random = Random::new(&[attempt]);
-        let bit = |weight: &f32| weight * (1.0 + f32::EPSILON * random.range(-1.0, 1.0));
-        let weights: Vec<f32> = initial.trained.iter().map(bit).collect();
+        let weights = a_bit_apart(&initial.trained, attempt);
         let outcome = replica.learn(&weights, &images, &targets, None).unwrap();
         let worst = worst(&layout.trained, replica.gradient(), &gradients);
         assert!(worst.0 < 2e-2, "start {attempt} is off by {worst:?}");
@@ -110,24 +109,44 @@ fn the_first_step_is_tensorflows() {
     assert!((next - f64::from(losses[1])).abs() < 1e-3, "the second loss is {next}, not {}", losses[1]);
 }
 
+/// Ten steps from 32 starts that differ by a float's last bit: TensorFlow's loss lies among theirs at every step, where a
+/// rate of 0.02 or an epsilon of 0.01 would leave it outside. They lie half a unit apart at the tenth step, and nobody can
+/// agree more closely than a float's last bit.
 #[test]
-fn ten_steps_learn_as_tensorflow_does() {
+fn tensorflows_losses_lie_among_those_of_starts_a_bit_apart() {
     let Some(reference) = Reference::open() else { return };
     let (layout, initial, images, labels) = start(&reference);
     let (targets, expected) = (one_hot(&labels), reference.get("losses"));
-    let mut trainer = Trainer::from_parameters(layout.clone(), settings(), initial).unwrap();
     let mut replica = Replica::new(&layout, 8).unwrap();
-    let mut step = || {
-        let outcome = replica.learn(&trainer.parameters.trained, &images, &targets, None).unwrap();
-        let loss = outcome.loss / 8.0;
-        trainer.apply(&[(&replica, outcome)], 0.01).unwrap();
-        loss
+    let mut run = |attempt: u64| {
+        let trained = a_bit_apart(&initial.trained, attempt);
+        let parameters = Parameters { trained, ..initial.clone() };
+        let mut trainer = Trainer::from_parameters(layout.clone(), settings(), parameters).unwrap();
+        let step = |_| {
+            let outcome = replica.learn(&trainer.parameters.trained, &images, &targets, None).unwrap();
+            let loss = outcome.loss / 8.0;
+            trainer.apply(&[(&replica, outcome)], 0.01).unwrap();
+            loss
+        };
+        (0..10).map(step).collect::<Vec<f64>>()
     };
-    let losses: Vec<f64> = (0..10).map(|_| step()).collect();
-    println!("losses {losses:.4?}, TensorFlow's {expected:.4?}");
-    assert!(losses.iter().zip(&expected).take(2).all(|(a, b)| (a - f64::from(*b)).abs() < 1e-2));
-    let learnt = losses[0] - losses[9];
-    assert!(learnt > 0.3, "ten steps must learn something, but took {learnt} off the loss");
+    let runs: Vec<Vec<f64>> = (0..32).map(&mut run).collect();
+    for (step, expected) in expected.iter().map(|loss| f64::from(*loss)).enumerate() {
+        let ours = || runs.iter().map(|losses| losses[step]);
+        let (least, greatest) = (ours().fold(f64::MAX, f64::min), ours().fold(f64::MIN, f64::max));
+        println!("step {step}: {least:.4} to {greatest:.4}, TensorFlow's {expected:.4}");
+        let rounding = 1e-5; // at the first step no start has moved yet
+        assert!(
+            (least - rounding..=greatest + rounding).contains(&expected),
+            "step {step}: TensorFlow's loss is {expected}, ours lie from {least} to {greatest}"
+        );
+    }
+}
+
+/// Weights moved by a float's last bit at most.
+fn a_bit_apart(weights: &[f32], attempt: u64) -> Vec<f32> {
+    let mut random = Random::new(&[attempt]);
+    weights.iter().map(|weight| weight * (1.0 + f32::EPSILON * random.range(-1.0, 1.0))).collect()
 }
 
 /// The reference's optimiser.
