@@ -1,63 +1,108 @@
 //! The vocabulary on plain arrays: what native programs run, and what the wasm body is tested against.
 //!
 //! Every operation is a loop over four, eight or sixteen lanes without a branch, which LLVM turns into vector
-//! instructions of whatever the target has.
+//! instructions of whatever the target has. What every type can do stands once, over the lanes' type and number.
 
 use super::MAGIC;
 use std::array::from_fn;
 
-/// Four floats.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// `N` numbers that are worked on together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(align(16))]
-pub struct F32x4([f32; 4]);
+pub struct Lanes<T, const N: usize>([T; N]);
 
-impl F32x4 {
+/// Four floats.
+pub type F32x4 = Lanes<f32, 4>;
+/// Four 32-bit integers.
+pub type I32x4 = Lanes<i32, 4>;
+/// Eight 16-bit integers.
+pub type I16x8 = Lanes<i16, 8>;
+/// Sixteen signed bytes.
+pub type I8x16 = Lanes<i8, 16>;
+/// Sixteen unsigned bytes.
+pub type U8x16 = Lanes<u8, 16>;
+
+impl<T: Copy + PartialOrd, const N: usize> Lanes<T, N> {
     /// The same value in every lane.
     #[inline(always)]
-    pub fn splat(value: f32) -> Self {
-        Self([value; 4])
+    pub fn splat(value: T) -> Self {
+        Self([value; N])
     }
 
-    /// The first four values. Panics where there are fewer.
+    /// The first `N` values. Panics where there are fewer.
     #[inline(always)]
-    pub fn load(values: &[f32]) -> Self {
-        Self([values[0], values[1], values[2], values[3]])
+    pub fn load(values: &[T]) -> Self {
+        let values = &values[..N];
+        Self(from_fn(|lane| values[lane]))
     }
 
-    /// Writes the first four values. Panics where there are fewer.
+    /// Writes the first `N` values. Panics where there are fewer.
     #[inline(always)]
-    pub fn store(self, values: &mut [f32]) {
-        values[..4].copy_from_slice(&self.0);
+    pub fn store(self, values: &mut [T]) {
+        values[..N].copy_from_slice(&self.0);
     }
 
     /// The lanes as an array.
     #[inline(always)]
-    pub fn to_array(self) -> [f32; 4] {
+    pub fn to_array(self) -> [T; N] {
         self.0
     }
 
+    /// `operation` on each two lanes.
+    #[inline(always)]
+    fn zip(self, other: Self, operation: impl Fn(T, T) -> T) -> Self {
+        Self(from_fn(|lane| operation(self.0[lane], other.0[lane])))
+    }
+
+    /// The smaller of each two lanes: `other < self ? other : self`, so a NaN in `other` is passed over.
+    #[inline(always)]
+    pub fn min(self, other: Self) -> Self {
+        self.zip(other, |a, b| if b < a { b } else { a })
+    }
+
+    /// The larger of each two lanes: `self < other ? other : self`, so a NaN in `other` is passed over.
+    #[inline(always)]
+    pub fn max(self, other: Self) -> Self {
+        self.zip(other, |a, b| if a < b { b } else { a })
+    }
+
+    /// The lower halves of both, alternating: lanes `0 0' 1 1' …`.
+    #[inline(always)]
+    pub fn interleave_low(self, other: Self) -> Self {
+        Self(from_fn(|lane| if lane.is_multiple_of(2) { self.0[lane / 2] } else { other.0[lane / 2] }))
+    }
+
+    /// The upper halves of both, alternating: of four lanes `2 2' 3 3'`.
+    #[inline(always)]
+    pub fn interleave_high(self, other: Self) -> Self {
+        let from = |lane: usize| if lane.is_multiple_of(2) { self.0 } else { other.0 };
+        Self(from_fn(|lane| from(lane)[N / 2 + lane / 2]))
+    }
+}
+
+impl F32x4 {
     /// `self + other`.
     #[inline(always)]
     pub fn add(self, other: Self) -> Self {
-        Self(from_fn(|lane| self.0[lane] + other.0[lane]))
+        self.zip(other, |a, b| a + b)
     }
 
     /// `self − other`.
     #[inline(always)]
     pub fn sub(self, other: Self) -> Self {
-        Self(from_fn(|lane| self.0[lane] - other.0[lane]))
+        self.zip(other, |a, b| a - b)
     }
 
     /// `self · other`.
     #[inline(always)]
     pub fn mul(self, other: Self) -> Self {
-        Self(from_fn(|lane| self.0[lane] * other.0[lane]))
+        self.zip(other, |a, b| a * b)
     }
 
     /// `self / other`.
     #[inline(always)]
     pub fn div(self, other: Self) -> Self {
-        Self(from_fn(|lane| self.0[lane] / other.0[lane]))
+        self.zip(other, |a, b| a / b)
     }
 
     /// `self · factor + addend`: rounded once where [`FUSED`](super::FUSED), twice elsewhere.
@@ -70,34 +115,10 @@ impl F32x4 {
         }
     }
 
-    /// The smaller of each two lanes: `other < self ? other : self`, so a NaN in `other` is passed over.
-    #[inline(always)]
-    pub fn min(self, other: Self) -> Self {
-        Self(from_fn(|lane| if other.0[lane] < self.0[lane] { other.0[lane] } else { self.0[lane] }))
-    }
-
-    /// The larger of each two lanes: `self < other ? other : self`, so a NaN in `other` is passed over.
-    #[inline(always)]
-    pub fn max(self, other: Self) -> Self {
-        Self(from_fn(|lane| if self.0[lane] < other.0[lane] { other.0[lane] } else { self.0[lane] }))
-    }
-
     /// Square root of each lane.
     #[inline(always)]
     pub fn sqrt(self) -> Self {
         Self(from_fn(|lane| self.0[lane].sqrt()))
-    }
-
-    /// Lanes `0 0' 1 1'`.
-    #[inline(always)]
-    pub fn interleave_low(self, other: Self) -> Self {
-        Self([self.0[0], other.0[0], self.0[1], other.0[1]])
-    }
-
-    /// Lanes `2 2' 3 3'`.
-    #[inline(always)]
-    pub fn interleave_high(self, other: Self) -> Self {
-        Self([self.0[2], other.0[2], self.0[3], other.0[3]])
     }
 
     /// Sum of the four lanes, `(0 + 1) + (2 + 3)`.
@@ -110,13 +131,13 @@ impl F32x4 {
     #[inline(always)]
     pub fn round_to_i32(self) -> I32x4 {
         let magic = MAGIC.to_bits() as i32;
-        I32x4(from_fn(|lane| ((self.0[lane] + MAGIC).to_bits() as i32).wrapping_sub(magic)))
+        Lanes(from_fn(|lane| ((self.0[lane] + MAGIC).to_bits() as i32).wrapping_sub(magic)))
     }
 
     /// The integers towards zero. Right for values of less than 2³¹ in size.
     #[inline(always)]
     pub fn truncate_to_i32(self) -> I32x4 {
-        I32x4(self.0.map(|value| value as i32))
+        Lanes(self.0.map(|value| value as i32))
     }
 }
 
@@ -137,87 +158,46 @@ impl Rounding {
     #[inline(always)]
     pub fn interleave(self, even: F32x4, odd: F32x4) -> I16x8 {
         let (even, odd) = (even.round_to_i32().0, odd.round_to_i32().0);
-        I16x8(from_fn(|lane| if lane % 2 == 0 { even[lane / 2] as i16 } else { odd[lane / 2] as i16 }))
+        Lanes(from_fn(|lane| if lane % 2 == 0 { even[lane / 2] as i16 } else { odd[lane / 2] as i16 }))
     }
 }
 
-/// Four 32-bit integers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(align(16))]
-pub struct I32x4([i32; 4]);
-
 impl I32x4 {
-    /// The same value in every lane.
-    #[inline(always)]
-    pub fn splat(value: i32) -> Self {
-        Self([value; 4])
-    }
-
-    /// The first four values. Panics where there are fewer.
-    #[inline(always)]
-    pub fn load(values: &[i32]) -> Self {
-        Self([values[0], values[1], values[2], values[3]])
-    }
-
-    /// Writes the first four values. Panics where there are fewer.
-    #[inline(always)]
-    pub fn store(self, values: &mut [i32]) {
-        values[..4].copy_from_slice(&self.0);
-    }
-
-    /// The lanes as an array.
-    #[inline(always)]
-    pub fn to_array(self) -> [i32; 4] {
-        self.0
-    }
-
     /// `self + other`, wrapping.
     #[inline(always)]
     pub fn add(self, other: Self) -> Self {
-        Self(from_fn(|lane| self.0[lane].wrapping_add(other.0[lane])))
+        self.zip(other, i32::wrapping_add)
     }
 
     /// `self − other`, wrapping.
     #[inline(always)]
     pub fn sub(self, other: Self) -> Self {
-        Self(from_fn(|lane| self.0[lane].wrapping_sub(other.0[lane])))
+        self.zip(other, i32::wrapping_sub)
     }
 
     /// `self · other`, wrapping.
     #[inline(always)]
     pub fn mul(self, other: Self) -> Self {
-        Self(from_fn(|lane| self.0[lane].wrapping_mul(other.0[lane])))
-    }
-
-    /// The smaller of each two lanes.
-    #[inline(always)]
-    pub fn min(self, other: Self) -> Self {
-        Self(from_fn(|lane| self.0[lane].min(other.0[lane])))
-    }
-
-    /// The larger of each two lanes.
-    #[inline(always)]
-    pub fn max(self, other: Self) -> Self {
-        Self(from_fn(|lane| self.0[lane].max(other.0[lane])))
+        self.zip(other, i32::wrapping_mul)
     }
 
     /// The nearest floats.
     #[inline(always)]
     pub fn to_f32(self) -> F32x4 {
-        F32x4(from_fn(|lane| self.0[lane] as f32))
+        Lanes(from_fn(|lane| self.0[lane] as f32))
     }
 
     /// `2ⁿ` for `n` of −126 to 127.
     #[inline(always)]
     pub fn power_of_two(self) -> F32x4 {
-        F32x4(self.0.map(|n| f32::from_bits((n.wrapping_add(127) as u32) << 23)))
+        Lanes(self.0.map(|n| f32::from_bits((n.wrapping_add(127) as u32) << 23)))
     }
 
     /// Eight lanes of 16 bits, `self` first; what does not fit becomes the nearest that does.
     #[inline(always)]
     pub fn narrow(self, high: Self) -> I16x8 {
         let lane = |lane: usize| if lane < 4 { self.0[lane] } else { high.0[lane - 4] };
-        I16x8(from_fn(|index| lane(index).clamp(i16::MIN.into(), i16::MAX.into()) as i16))
+        Lanes(from_fn(|index| lane(index).clamp(i16::MIN.into(), i16::MAX.into()) as i16))
     }
 
     /// `self + a₂ⱼ·b₂ⱼ + a₂ⱼ₊₁·b₂ⱼ₊₁` in lane `j`: a dot product of pairs of 16 bits.
@@ -266,29 +246,11 @@ pub fn columns<T, const N: usize>(
     }
 }
 
-/// Eight 16-bit integers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(align(16))]
-pub struct I16x8([i16; 8]);
-
 impl I16x8 {
-    /// The same value in every lane.
-    #[inline(always)]
-    pub fn splat(value: i16) -> Self {
-        Self([value; 8])
-    }
-
     /// The same two values in every pair of lanes: the second operand of [`I32x4::dot_i16`].
     #[inline(always)]
     pub fn splat_pair(pair: [i16; 2]) -> Self {
         Self(from_fn(|lane| pair[lane % 2]))
-    }
-
-    /// The first eight values. Panics where there are fewer.
-    #[inline(always)]
-    pub fn load(values: &[i16]) -> Self {
-        let values = &values[..8];
-        Self(from_fn(|lane| values[lane]))
     }
 
     /// The first eight bytes, 0 to 255, widened. Panics where there are fewer.
@@ -305,34 +267,28 @@ impl I16x8 {
         Self(from_fn(|lane| values[lane].into()))
     }
 
-    /// Writes the first eight values. Panics where there are fewer.
-    #[inline(always)]
-    pub fn store(self, values: &mut [i16]) {
-        values[..8].copy_from_slice(&self.0);
-    }
-
     /// `self + other`, wrapping.
     #[inline(always)]
     pub fn add(self, other: Self) -> Self {
-        Self(from_fn(|lane| self.0[lane].wrapping_add(other.0[lane])))
+        self.zip(other, i16::wrapping_add)
     }
 
     /// `self − other`, wrapping.
     #[inline(always)]
     pub fn sub(self, other: Self) -> Self {
-        Self(from_fn(|lane| self.0[lane].wrapping_sub(other.0[lane])))
+        self.zip(other, i16::wrapping_sub)
     }
 
     /// `self · other`, the low 16 bits.
     #[inline(always)]
     pub fn mul(self, other: Self) -> Self {
-        Self(from_fn(|lane| self.0[lane].wrapping_mul(other.0[lane])))
+        self.zip(other, i16::wrapping_mul)
     }
 
     /// The bits that both have.
     #[inline(always)]
     pub fn and(self, other: Self) -> Self {
-        Self(from_fn(|lane| self.0[lane] & other.0[lane]))
+        self.zip(other, |a, b| a & b)
     }
 
     /// The low byte of each lane and the high one, −128 to 127.
@@ -344,55 +300,31 @@ impl I16x8 {
     /// The same bits as bytes, each lane's low one first.
     #[inline(always)]
     pub fn as_i8(self) -> I8x16 {
-        I8x16(from_fn(|byte| self.0[byte / 2].to_le_bytes()[byte % 2] as i8))
+        Lanes(from_fn(|byte| self.0[byte / 2].to_le_bytes()[byte % 2] as i8))
     }
 
     /// The whole products of lanes 0 to 3.
     #[inline(always)]
     pub fn mul_low(self, other: Self) -> I32x4 {
-        I32x4(from_fn(|lane| i32::from(self.0[lane]).wrapping_mul(other.0[lane].into())))
+        Lanes(from_fn(|lane| i32::from(self.0[lane]).wrapping_mul(other.0[lane].into())))
     }
 
     /// The whole products of lanes 4 to 7.
     #[inline(always)]
     pub fn mul_high(self, other: Self) -> I32x4 {
-        I32x4(from_fn(|lane| i32::from(self.0[lane + 4]).wrapping_mul(other.0[lane + 4].into())))
+        Lanes(from_fn(|lane| i32::from(self.0[lane + 4]).wrapping_mul(other.0[lane + 4].into())))
     }
 
     /// Lanes 0 to 3, widened.
     #[inline(always)]
     pub fn widen_low(self) -> I32x4 {
-        I32x4(from_fn(|lane| self.0[lane].into()))
+        Lanes(from_fn(|lane| self.0[lane].into()))
     }
 
     /// Lanes 4 to 7, widened.
     #[inline(always)]
     pub fn widen_high(self) -> I32x4 {
-        I32x4(from_fn(|lane| self.0[lane + 4].into()))
-    }
-
-    /// Lanes `0 0' 1 1' 2 2' 3 3'`.
-    #[inline(always)]
-    pub fn interleave_low(self, other: Self) -> Self {
-        Self(from_fn(|lane| if lane.is_multiple_of(2) { self.0[lane / 2] } else { other.0[lane / 2] }))
-    }
-
-    /// Lanes `4 4' 5 5' 6 6' 7 7'`.
-    #[inline(always)]
-    pub fn interleave_high(self, other: Self) -> Self {
-        Self(from_fn(|lane| if lane % 2 == 0 { self.0[4 + lane / 2] } else { other.0[4 + lane / 2] }))
-    }
-
-    /// The smaller of each two lanes.
-    #[inline(always)]
-    pub fn min(self, other: Self) -> Self {
-        Self(from_fn(|lane| self.0[lane].min(other.0[lane])))
-    }
-
-    /// The larger of each two lanes.
-    #[inline(always)]
-    pub fn max(self, other: Self) -> Self {
-        Self(from_fn(|lane| self.0[lane].max(other.0[lane])))
+        Lanes(from_fn(|lane| self.0[lane + 4].into()))
     }
 
     /// The first two values in every pair of lanes: the second operand of [`I32x4::dot_i16`]. Panics where there
@@ -422,30 +354,18 @@ impl I16x8 {
     #[inline(always)]
     pub fn narrow_u7(self, high: Self) -> U8x16 {
         let lane = |lane: usize| if lane < 8 { self.0[lane] } else { high.0[lane - 8] };
-        U8x16(from_fn(|index| lane(index).clamp(0, 127) as u8))
+        Lanes(from_fn(|index| lane(index).clamp(0, 127) as u8))
     }
 
     /// Sixteen bytes 0 to 255, `self` first; what does not fit becomes the nearest that does.
     #[inline(always)]
     pub fn narrow_u8(self, high: Self) -> U8x16 {
         let lane = |lane: usize| if lane < 8 { self.0[lane] } else { high.0[lane - 8] };
-        U8x16(from_fn(|index| lane(index).clamp(0, 255) as u8))
+        Lanes(from_fn(|index| lane(index).clamp(0, 255) as u8))
     }
 }
 
-/// Sixteen signed bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(align(16))]
-pub struct I8x16([i8; 16]);
-
 impl I8x16 {
-    /// The first sixteen values. Panics where there are fewer.
-    #[inline(always)]
-    pub fn load(values: &[i8]) -> Self {
-        let values = &values[..16];
-        Self(from_fn(|lane| values[lane]))
-    }
-
     /// The first four bytes, each 0 to 127, in every four lanes: the second operand of [`I32x4::dot_i8_i7`].
     /// Panics where there are fewer.
     #[inline(always)]
@@ -468,18 +388,6 @@ impl I8x16 {
         Self(from_fn(|lane| if lane < 8 { values[lane] } else { 0 }))
     }
 
-    /// Writes the first sixteen values. Panics where there are fewer.
-    #[inline(always)]
-    pub fn store(self, values: &mut [i8]) {
-        values[..16].copy_from_slice(&self.0);
-    }
-
-    /// Lanes `0 0' 1 1' … 7 7'`.
-    #[inline(always)]
-    pub fn interleave_low(self, other: Self) -> Self {
-        Self(from_fn(|lane| if lane.is_multiple_of(2) { self.0[lane / 2] } else { other.0[lane / 2] }))
-    }
-
     /// Pairs of lanes `0 1 0' 1' … 6 7 6' 7'`.
     #[inline(always)]
     pub fn interleave_pairs_low(self, other: Self) -> Self {
@@ -500,36 +408,12 @@ pub fn dot_i8_i7_is_one_instruction() -> bool {
     false
 }
 
-/// Sixteen unsigned bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(align(16))]
-pub struct U8x16([u8; 16]);
-
 impl U8x16 {
-    /// The same value in every lane.
-    #[inline(always)]
-    pub fn splat(value: u8) -> Self {
-        Self([value; 16])
-    }
-
-    /// The first sixteen values. Panics where there are fewer.
-    #[inline(always)]
-    pub fn load(values: &[u8]) -> Self {
-        let values = &values[..16];
-        Self(from_fn(|lane| values[lane]))
-    }
-
     /// The first eight values in the low lanes, zeros above. Panics where there are fewer.
     #[inline(always)]
     pub fn load_low(values: &[u8]) -> Self {
         let values = &values[..8];
         Self(from_fn(|lane| if lane < 8 { values[lane] } else { 0 }))
-    }
-
-    /// Writes the first sixteen values. Panics where there are fewer.
-    #[inline(always)]
-    pub fn store(self, values: &mut [u8]) {
-        values[..16].copy_from_slice(&self.0);
     }
 
     /// Writes lanes 0 to 7. Panics where there is less room.
@@ -556,47 +440,21 @@ impl U8x16 {
         values[..4].copy_from_slice(&self.0[4..8]);
     }
 
-    /// The smaller of each two lanes.
-    #[inline(always)]
-    pub fn min(self, other: Self) -> Self {
-        Self(from_fn(|lane| self.0[lane].min(other.0[lane])))
-    }
-
-    /// The larger of each two lanes.
-    #[inline(always)]
-    pub fn max(self, other: Self) -> Self {
-        Self(from_fn(|lane| self.0[lane].max(other.0[lane])))
-    }
-
-    /// Lanes `0 0' 1 1' … 7 7'`.
-    #[inline(always)]
-    pub fn interleave_low(self, other: Self) -> Self {
-        Self(from_fn(|lane| if lane.is_multiple_of(2) { self.0[lane / 2] } else { other.0[lane / 2] }))
-    }
-
-    /// Lanes `8 8' 9 9' … 15 15'`.
-    #[inline(always)]
-    pub fn interleave_high(self, other: Self) -> Self {
-        Self(from_fn(
-            |lane| if lane.is_multiple_of(2) { self.0[8 + lane / 2] } else { other.0[8 + lane / 2] },
-        ))
-    }
-
     /// Lanes 0 to 7, widened.
     #[inline(always)]
     pub fn widen_low(self) -> I16x8 {
-        I16x8(from_fn(|lane| self.0[lane].into()))
+        Lanes(from_fn(|lane| self.0[lane].into()))
     }
 
     /// Lanes 8 to 15, widened.
     #[inline(always)]
     pub fn widen_high(self) -> I16x8 {
-        I16x8(from_fn(|lane| self.0[lane + 8].into()))
+        Lanes(from_fn(|lane| self.0[lane + 8].into()))
     }
 
     /// The same bits as signed bytes, for [`I32x4::dot_i8_i7`]: values must lie in 0 to 127.
     #[inline(always)]
     pub fn as_i7(self) -> I8x16 {
-        I8x16(self.0.map(|value| value as i8))
+        Lanes(self.0.map(|value| value as i8))
     }
 }

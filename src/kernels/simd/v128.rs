@@ -38,68 +38,93 @@ fn head_mut<T, const N: usize>(values: &mut [T]) -> &mut [T; N] {
     values.first_chunk_mut().expect("a vector's worth of room")
 }
 
-/// Four floats.
-#[derive(Clone, Copy, Debug)]
-#[repr(transparent)]
-pub struct F32x4(v128);
+/// A vector type: sixteen bytes of lanes, read from slices and written to them.
+macro_rules! vector {
+    ($(#[$doc:meta])* $name:ident, [$lane:ty; $lanes:literal], $splat:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        #[repr(transparent)]
+        pub struct $name(v128);
 
-impl PartialEq for F32x4 {
-    fn eq(&self, other: &Self) -> bool {
-        self.to_array() == other.to_array()
-    }
+        impl $name {
+            /// The same value in every lane.
+            #[inline(always)]
+            pub fn splat(value: $lane) -> Self {
+                Self($splat(value))
+            }
+
+            #[doc = concat!("The first ", $lanes, " values. Panics where there are fewer.")]
+            #[inline(always)]
+            pub fn load(values: &[$lane]) -> Self {
+                Self(load(head::<$lane, $lanes>(values)))
+            }
+
+            #[doc = concat!("Writes the first ", $lanes, " values. Panics where there are fewer.")]
+            #[inline(always)]
+            pub fn store(self, values: &mut [$lane]) {
+                store(self.0, head_mut::<$lane, $lanes>(values));
+            }
+
+            /// The lanes as an array.
+            #[inline(always)]
+            pub fn to_array(self) -> [$lane; $lanes] {
+                let mut values = [<$lane>::default(); $lanes];
+                self.store(&mut values);
+                values
+            }
+        }
+
+        impl PartialEq for $name {
+            fn eq(&self, other: &Self) -> bool {
+                self.to_array() == other.to_array()
+            }
+        }
+    };
+}
+
+/// Operations that are one instruction on one vector, or on two.
+macro_rules! instructions {
+    ($type:ident, $($(#[$doc:meta])* $name:ident($($other:ident)?) -> $result:ident = $instruction:expr;)*) => {
+        impl $type {
+            $(
+                $(#[$doc])*
+                #[inline(always)]
+                pub fn $name(self $(, $other: Self)?) -> $result {
+                    $result($instruction(self.0 $(, $other.0)?))
+                }
+            )*
+        }
+    };
+}
+
+vector! {
+    /// Four floats.
+    F32x4, [f32; 4], f32x4_splat
+}
+
+instructions! {
+    F32x4,
+    /// `self + other`.
+    add(other) -> F32x4 = f32x4_add;
+    /// `self − other`.
+    sub(other) -> F32x4 = f32x4_sub;
+    /// `self · other`.
+    mul(other) -> F32x4 = f32x4_mul;
+    /// `self / other`.
+    div(other) -> F32x4 = f32x4_div;
+    /// The smaller of each two lanes: `other < self ? other : self`, so a NaN in `other` is passed over.
+    min(other) -> F32x4 = f32x4_pmin;
+    /// The larger of each two lanes: `self < other ? other : self`, so a NaN in `other` is passed over.
+    max(other) -> F32x4 = f32x4_pmax;
+    /// Square root of each lane.
+    sqrt() -> F32x4 = f32x4_sqrt;
+    /// Lanes `0 0' 1 1'`.
+    interleave_low(other) -> F32x4 = i32x4_shuffle::<0, 4, 1, 5>;
+    /// Lanes `2 2' 3 3'`.
+    interleave_high(other) -> F32x4 = i32x4_shuffle::<2, 6, 3, 7>;
 }
 
 impl F32x4 {
-    /// The same value in every lane.
-    #[inline(always)]
-    pub fn splat(value: f32) -> Self {
-        Self(f32x4_splat(value))
-    }
-
-    /// The first four values. Panics where there are fewer.
-    #[inline(always)]
-    pub fn load(values: &[f32]) -> Self {
-        Self(load(head::<f32, 4>(values)))
-    }
-
-    /// Writes the first four values. Panics where there are fewer.
-    #[inline(always)]
-    pub fn store(self, values: &mut [f32]) {
-        store(self.0, head_mut::<f32, 4>(values));
-    }
-
-    /// The lanes as an array.
-    #[inline(always)]
-    pub fn to_array(self) -> [f32; 4] {
-        let mut values = [0.0; 4];
-        self.store(&mut values);
-        values
-    }
-
-    /// `self + other`.
-    #[inline(always)]
-    pub fn add(self, other: Self) -> Self {
-        Self(f32x4_add(self.0, other.0))
-    }
-
-    /// `self − other`.
-    #[inline(always)]
-    pub fn sub(self, other: Self) -> Self {
-        Self(f32x4_sub(self.0, other.0))
-    }
-
-    /// `self · other`.
-    #[inline(always)]
-    pub fn mul(self, other: Self) -> Self {
-        Self(f32x4_mul(self.0, other.0))
-    }
-
-    /// `self / other`.
-    #[inline(always)]
-    pub fn div(self, other: Self) -> Self {
-        Self(f32x4_div(self.0, other.0))
-    }
-
     /// `self · factor + addend`: rounded once where [`FUSED`](super::FUSED), twice elsewhere.
     #[inline(always)]
     pub fn mul_add(self, factor: Self, addend: Self) -> Self {
@@ -107,36 +132,6 @@ impl F32x4 {
         return Self(f32x4_relaxed_madd(self.0, factor.0, addend.0));
         #[cfg(not(target_feature = "relaxed-simd"))]
         return self.mul(factor).add(addend);
-    }
-
-    /// The smaller of each two lanes: `other < self ? other : self`, so a NaN in `other` is passed over.
-    #[inline(always)]
-    pub fn min(self, other: Self) -> Self {
-        Self(f32x4_pmin(self.0, other.0))
-    }
-
-    /// The larger of each two lanes: `self < other ? other : self`, so a NaN in `other` is passed over.
-    #[inline(always)]
-    pub fn max(self, other: Self) -> Self {
-        Self(f32x4_pmax(self.0, other.0))
-    }
-
-    /// Square root of each lane.
-    #[inline(always)]
-    pub fn sqrt(self) -> Self {
-        Self(f32x4_sqrt(self.0))
-    }
-
-    /// Lanes `0 0' 1 1'`.
-    #[inline(always)]
-    pub fn interleave_low(self, other: Self) -> Self {
-        Self(i32x4_shuffle::<0, 4, 1, 5>(self.0, other.0))
-    }
-
-    /// Lanes `2 2' 3 3'`.
-    #[inline(always)]
-    pub fn interleave_high(self, other: Self) -> Self {
-        Self(i32x4_shuffle::<2, 6, 3, 7>(self.0, other.0))
     }
 
     /// Sum of the four lanes, `(0 + 1) + (2 + 3)`.
@@ -186,90 +181,34 @@ impl Rounding {
     }
 }
 
-/// Four 32-bit integers.
-#[derive(Clone, Copy, Debug)]
-#[repr(transparent)]
-pub struct I32x4(v128);
+vector! {
+    /// Four 32-bit integers.
+    I32x4, [i32; 4], i32x4_splat
+}
 
-impl PartialEq for I32x4 {
-    fn eq(&self, other: &Self) -> bool {
-        self.to_array() == other.to_array()
-    }
+instructions! {
+    I32x4,
+    /// `self + other`, wrapping.
+    add(other) -> I32x4 = i32x4_add;
+    /// `self − other`, wrapping.
+    sub(other) -> I32x4 = i32x4_sub;
+    /// `self · other`, wrapping.
+    mul(other) -> I32x4 = i32x4_mul;
+    /// The smaller of each two lanes.
+    min(other) -> I32x4 = i32x4_min;
+    /// The larger of each two lanes.
+    max(other) -> I32x4 = i32x4_max;
+    /// The nearest floats.
+    to_f32() -> F32x4 = f32x4_convert_i32x4;
+    /// Eight lanes of 16 bits, `self` first; what does not fit becomes the nearest that does.
+    narrow(high) -> I16x8 = i16x8_narrow_i32x4;
 }
 
 impl I32x4 {
-    /// The same value in every lane.
-    #[inline(always)]
-    pub fn splat(value: i32) -> Self {
-        Self(i32x4_splat(value))
-    }
-
-    /// The first four values. Panics where there are fewer.
-    #[inline(always)]
-    pub fn load(values: &[i32]) -> Self {
-        Self(load(head::<i32, 4>(values)))
-    }
-
-    /// Writes the first four values. Panics where there are fewer.
-    #[inline(always)]
-    pub fn store(self, values: &mut [i32]) {
-        store(self.0, head_mut::<i32, 4>(values));
-    }
-
-    /// The lanes as an array.
-    #[inline(always)]
-    pub fn to_array(self) -> [i32; 4] {
-        let mut values = [0; 4];
-        self.store(&mut values);
-        values
-    }
-
-    /// `self + other`, wrapping.
-    #[inline(always)]
-    pub fn add(self, other: Self) -> Self {
-        Self(i32x4_add(self.0, other.0))
-    }
-
-    /// `self − other`, wrapping.
-    #[inline(always)]
-    pub fn sub(self, other: Self) -> Self {
-        Self(i32x4_sub(self.0, other.0))
-    }
-
-    /// `self · other`, wrapping.
-    #[inline(always)]
-    pub fn mul(self, other: Self) -> Self {
-        Self(i32x4_mul(self.0, other.0))
-    }
-
-    /// The smaller of each two lanes.
-    #[inline(always)]
-    pub fn min(self, other: Self) -> Self {
-        Self(i32x4_min(self.0, other.0))
-    }
-
-    /// The larger of each two lanes.
-    #[inline(always)]
-    pub fn max(self, other: Self) -> Self {
-        Self(i32x4_max(self.0, other.0))
-    }
-
-    /// The nearest floats.
-    #[inline(always)]
-    pub fn to_f32(self) -> F32x4 {
-        F32x4(f32x4_convert_i32x4(self.0))
-    }
-
     /// `2ⁿ` for `n` of −126 to 127.
     #[inline(always)]
     pub fn power_of_two(self) -> F32x4 {
         F32x4(i32x4_shl(i32x4_add(self.0, i32x4_splat(127)), 23))
-    }
-
-    /// Eight lanes of 16 bits, `self` first; what does not fit becomes the nearest that does.
-    #[inline(always)]
-    pub fn narrow(self, high: Self) -> I16x8 {
-        I16x8(i16x8_narrow_i32x4(self.0, high.0))
     }
 
     /// `self + a₂ⱼ·b₂ⱼ + a₂ⱼ₊₁·b₂ⱼ₊₁` in lane `j`: a dot product of pairs of 16 bits.
@@ -328,34 +267,46 @@ pub fn columns<T, const N: usize>(
     }
 }
 
-/// Eight 16-bit integers.
-#[derive(Clone, Copy, Debug)]
-#[repr(transparent)]
-pub struct I16x8(v128);
+vector! {
+    /// Eight 16-bit integers.
+    I16x8, [i16; 8], i16x8_splat
+}
 
-impl PartialEq for I16x8 {
-    fn eq(&self, other: &Self) -> bool {
-        i16x8_all_true(i16x8_eq(self.0, other.0))
-    }
+instructions! {
+    I16x8,
+    /// `self + other`, wrapping.
+    add(other) -> I16x8 = i16x8_add;
+    /// `self − other`, wrapping.
+    sub(other) -> I16x8 = i16x8_sub;
+    /// `self · other`, the low 16 bits.
+    mul(other) -> I16x8 = i16x8_mul;
+    /// The bits that both have.
+    and(other) -> I16x8 = v128_and;
+    /// The whole products of lanes 0 to 3.
+    mul_low(other) -> I32x4 = i32x4_extmul_low_i16x8;
+    /// The whole products of lanes 4 to 7.
+    mul_high(other) -> I32x4 = i32x4_extmul_high_i16x8;
+    /// Lanes 0 to 3, widened.
+    widen_low() -> I32x4 = i32x4_extend_low_i16x8;
+    /// Lanes 4 to 7, widened.
+    widen_high() -> I32x4 = i32x4_extend_high_i16x8;
+    /// Lanes `0 0' 1 1' 2 2' 3 3'`.
+    interleave_low(other) -> I16x8 = i16x8_shuffle::<0, 8, 1, 9, 2, 10, 3, 11>;
+    /// Lanes `4 4' 5 5' 6 6' 7 7'`.
+    interleave_high(other) -> I16x8 = i16x8_shuffle::<4, 12, 5, 13, 6, 14, 7, 15>;
+    /// The smaller of each two lanes.
+    min(other) -> I16x8 = i16x8_min;
+    /// The larger of each two lanes.
+    max(other) -> I16x8 = i16x8_max;
+    /// Sixteen bytes 0 to 255, `self` first; what does not fit becomes the nearest that does.
+    narrow_u8(high) -> U8x16 = u8x16_narrow_i16x8;
 }
 
 impl I16x8 {
-    /// The same value in every lane.
-    #[inline(always)]
-    pub fn splat(value: i16) -> Self {
-        Self(i16x8_splat(value))
-    }
-
     /// The same two values in every pair of lanes: the second operand of [`I32x4::dot_i16`].
     #[inline(always)]
     pub fn splat_pair(pair: [i16; 2]) -> Self {
         Self(i32x4_splat(i32::from(pair[1]) << 16 | i32::from(pair[0] as u16)))
-    }
-
-    /// The first eight values. Panics where there are fewer.
-    #[inline(always)]
-    pub fn load(values: &[i16]) -> Self {
-        Self(load(head::<i16, 8>(values)))
     }
 
     /// The first eight bytes, 0 to 255, widened. Panics where there are fewer.
@@ -374,36 +325,6 @@ impl I16x8 {
         Self(unsafe { i16x8_load_extend_i8x8(values.as_ptr()) })
     }
 
-    /// Writes the first eight values. Panics where there are fewer.
-    #[inline(always)]
-    pub fn store(self, values: &mut [i16]) {
-        store(self.0, head_mut::<i16, 8>(values));
-    }
-
-    /// `self + other`, wrapping.
-    #[inline(always)]
-    pub fn add(self, other: Self) -> Self {
-        Self(i16x8_add(self.0, other.0))
-    }
-
-    /// `self − other`, wrapping.
-    #[inline(always)]
-    pub fn sub(self, other: Self) -> Self {
-        Self(i16x8_sub(self.0, other.0))
-    }
-
-    /// `self · other`, the low 16 bits.
-    #[inline(always)]
-    pub fn mul(self, other: Self) -> Self {
-        Self(i16x8_mul(self.0, other.0))
-    }
-
-    /// The bits that both have.
-    #[inline(always)]
-    pub fn and(self, other: Self) -> Self {
-        Self(v128_and(self.0, other.0))
-    }
-
     /// The low byte of each lane and the high one, −128 to 127.
     #[inline(always)]
     pub fn bytes(self) -> [Self; 2] {
@@ -414,54 +335,6 @@ impl I16x8 {
     #[inline(always)]
     pub fn as_i8(self) -> I8x16 {
         I8x16(self.0)
-    }
-
-    /// The whole products of lanes 0 to 3.
-    #[inline(always)]
-    pub fn mul_low(self, other: Self) -> I32x4 {
-        I32x4(i32x4_extmul_low_i16x8(self.0, other.0))
-    }
-
-    /// The whole products of lanes 4 to 7.
-    #[inline(always)]
-    pub fn mul_high(self, other: Self) -> I32x4 {
-        I32x4(i32x4_extmul_high_i16x8(self.0, other.0))
-    }
-
-    /// Lanes 0 to 3, widened.
-    #[inline(always)]
-    pub fn widen_low(self) -> I32x4 {
-        I32x4(i32x4_extend_low_i16x8(self.0))
-    }
-
-    /// Lanes 4 to 7, widened.
-    #[inline(always)]
-    pub fn widen_high(self) -> I32x4 {
-        I32x4(i32x4_extend_high_i16x8(self.0))
-    }
-
-    /// Lanes `0 0' 1 1' 2 2' 3 3'`.
-    #[inline(always)]
-    pub fn interleave_low(self, other: Self) -> Self {
-        Self(i16x8_shuffle::<0, 8, 1, 9, 2, 10, 3, 11>(self.0, other.0))
-    }
-
-    /// Lanes `4 4' 5 5' 6 6' 7 7'`.
-    #[inline(always)]
-    pub fn interleave_high(self, other: Self) -> Self {
-        Self(i16x8_shuffle::<4, 12, 5, 13, 6, 14, 7, 15>(self.0, other.0))
-    }
-
-    /// The smaller of each two lanes.
-    #[inline(always)]
-    pub fn min(self, other: Self) -> Self {
-        Self(i16x8_min(self.0, other.0))
-    }
-
-    /// The larger of each two lanes.
-    #[inline(always)]
-    pub fn max(self, other: Self) -> Self {
-        Self(i16x8_max(self.0, other.0))
     }
 
     /// The first two values in every pair of lanes: the second operand of [`I32x4::dot_i16`]. Panics where there
@@ -500,32 +373,24 @@ impl I16x8 {
     pub fn narrow_u7(self, high: Self) -> U8x16 {
         U8x16(i8x16_max(i8x16_narrow_i16x8(self.0, high.0), i8x16_splat(0)))
     }
-
-    /// Sixteen bytes 0 to 255, `self` first; what does not fit becomes the nearest that does.
-    #[inline(always)]
-    pub fn narrow_u8(self, high: Self) -> U8x16 {
-        U8x16(u8x16_narrow_i16x8(self.0, high.0))
-    }
 }
 
-/// Sixteen signed bytes.
-#[derive(Clone, Copy, Debug)]
-#[repr(transparent)]
-pub struct I8x16(v128);
+vector! {
+    /// Sixteen signed bytes.
+    I8x16, [i8; 16], i8x16_splat
+}
 
-impl PartialEq for I8x16 {
-    fn eq(&self, other: &Self) -> bool {
-        i8x16_all_true(i8x16_eq(self.0, other.0))
-    }
+instructions! {
+    I8x16,
+    /// Lanes `0 0' 1 1' … 7 7'`.
+    interleave_low(other) -> I8x16 = i8x16_shuffle::<0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23>;
+    /// Pairs of lanes `0 1 0' 1' … 6 7 6' 7'`.
+    interleave_pairs_low(other) -> I8x16 = i16x8_shuffle::<0, 8, 1, 9, 2, 10, 3, 11>;
+    /// Pairs of lanes `8 9 8' 9' … 14 15 14' 15'`.
+    interleave_pairs_high(other) -> I8x16 = i16x8_shuffle::<4, 12, 5, 13, 6, 14, 7, 15>;
 }
 
 impl I8x16 {
-    /// The first sixteen values. Panics where there are fewer.
-    #[inline(always)]
-    pub fn load(values: &[i8]) -> Self {
-        Self(load(head::<i8, 16>(values)))
-    }
-
     /// The first four bytes, each 0 to 127, in every four lanes: the second operand of [`I32x4::dot_i8_i7`].
     /// Panics where there are fewer.
     #[inline(always)]
@@ -549,30 +414,6 @@ impl I8x16 {
         // SAFETY: the reference is valid for the 8 bytes read, at any alignment.
         Self(unsafe { v128_load64_zero(values.as_ptr().cast()) })
     }
-
-    /// Writes the first sixteen values. Panics where there are fewer.
-    #[inline(always)]
-    pub fn store(self, values: &mut [i8]) {
-        store(self.0, head_mut::<i8, 16>(values));
-    }
-
-    /// Lanes `0 0' 1 1' … 7 7'`.
-    #[inline(always)]
-    pub fn interleave_low(self, other: Self) -> Self {
-        Self(i8x16_shuffle::<0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23>(self.0, other.0))
-    }
-
-    /// Pairs of lanes `0 1 0' 1' … 6 7 6' 7'`.
-    #[inline(always)]
-    pub fn interleave_pairs_low(self, other: Self) -> Self {
-        Self(i16x8_shuffle::<0, 8, 1, 9, 2, 10, 3, 11>(self.0, other.0))
-    }
-
-    /// Pairs of lanes `8 9 8' 9' … 14 15 14' 15'`.
-    #[inline(always)]
-    pub fn interleave_pairs_high(self, other: Self) -> Self {
-        Self(i16x8_shuffle::<4, 12, 5, 13, 6, 14, 7, 15>(self.0, other.0))
-    }
 }
 
 /// Whether this machine computes [`I32x4::dot_i8_i7`] in one instruction (VPDPBUSD, SDOT). Where it takes three,
@@ -590,42 +431,34 @@ pub fn dot_i8_i7_is_one_instruction() -> bool {
     false
 }
 
-/// Sixteen unsigned bytes.
-#[derive(Clone, Copy, Debug)]
-#[repr(transparent)]
-pub struct U8x16(v128);
+vector! {
+    /// Sixteen unsigned bytes.
+    U8x16, [u8; 16], u8x16_splat
+}
 
-impl PartialEq for U8x16 {
-    fn eq(&self, other: &Self) -> bool {
-        u8x16_all_true(u8x16_eq(self.0, other.0))
-    }
+instructions! {
+    U8x16,
+    /// The smaller of each two lanes.
+    min(other) -> U8x16 = u8x16_min;
+    /// The larger of each two lanes.
+    max(other) -> U8x16 = u8x16_max;
+    /// Lanes `0 0' 1 1' … 7 7'`.
+    interleave_low(other) -> U8x16 = i8x16_shuffle::<0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23>;
+    /// Lanes `8 8' 9 9' … 15 15'`.
+    interleave_high(other) -> U8x16 = i8x16_shuffle::<8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31>;
+    /// Lanes 0 to 7, widened.
+    widen_low() -> I16x8 = i16x8_extend_low_u8x16;
+    /// Lanes 8 to 15, widened.
+    widen_high() -> I16x8 = i16x8_extend_high_u8x16;
 }
 
 impl U8x16 {
-    /// The same value in every lane.
-    #[inline(always)]
-    pub fn splat(value: u8) -> Self {
-        Self(u8x16_splat(value))
-    }
-
-    /// The first sixteen values. Panics where there are fewer.
-    #[inline(always)]
-    pub fn load(values: &[u8]) -> Self {
-        Self(load(head::<u8, 16>(values)))
-    }
-
     /// The first eight values in the low lanes, zeros above. Panics where there are fewer.
     #[inline(always)]
     pub fn load_low(values: &[u8]) -> Self {
         let values: &[u8; 8] = head(values);
         // SAFETY: the reference is valid for the 8 bytes read, at any alignment.
         Self(unsafe { v128_load64_zero(values.as_ptr().cast()) })
-    }
-
-    /// Writes the first sixteen values. Panics where there are fewer.
-    #[inline(always)]
-    pub fn store(self, values: &mut [u8]) {
-        store(self.0, head_mut::<u8, 16>(values));
     }
 
     /// Writes lanes 0 to 7. Panics where there is less room.
@@ -658,42 +491,6 @@ impl U8x16 {
         let values: &mut [u8; 4] = head_mut(values);
         // SAFETY: the reference is valid for the 4 bytes written, at any alignment.
         unsafe { v128_store32_lane::<1>(self.0, values.as_mut_ptr().cast()) }
-    }
-
-    /// The smaller of each two lanes.
-    #[inline(always)]
-    pub fn min(self, other: Self) -> Self {
-        Self(u8x16_min(self.0, other.0))
-    }
-
-    /// The larger of each two lanes.
-    #[inline(always)]
-    pub fn max(self, other: Self) -> Self {
-        Self(u8x16_max(self.0, other.0))
-    }
-
-    /// Lanes `0 0' 1 1' … 7 7'`.
-    #[inline(always)]
-    pub fn interleave_low(self, other: Self) -> Self {
-        Self(i8x16_shuffle::<0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23>(self.0, other.0))
-    }
-
-    /// Lanes `8 8' 9 9' … 15 15'`.
-    #[inline(always)]
-    pub fn interleave_high(self, other: Self) -> Self {
-        Self(i8x16_shuffle::<8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31>(self.0, other.0))
-    }
-
-    /// Lanes 0 to 7, widened.
-    #[inline(always)]
-    pub fn widen_low(self) -> I16x8 {
-        I16x8(i16x8_extend_low_u8x16(self.0))
-    }
-
-    /// Lanes 8 to 15, widened.
-    #[inline(always)]
-    pub fn widen_high(self) -> I16x8 {
-        I16x8(i16x8_extend_high_u8x16(self.0))
     }
 
     /// The same bits as signed bytes, for [`I32x4::dot_i8_i7`]: values must lie in 0 to 127.
