@@ -38,8 +38,13 @@ pub struct Report<'a> {
 /// A result as the claims take it.
 pub fn scored(row: &Row, classes: usize) -> Option<Scored> {
     let (member, outcome) = row;
-    let top1 = 100.0 * outcome.as_ref()?.top1;
-    Some(Scored { member: *member, top1, mult_adds: member.cost(classes).mult_adds })
+    let outcome = outcome.as_ref()?;
+    Some(Scored {
+        member: *member,
+        top1: 100.0 * outcome.top1,
+        training_top1: 100.0 * outcome.training_top1,
+        mult_adds: member.cost(classes).mult_adds,
+    })
 }
 
 impl Report<'_> {
