@@ -40,7 +40,7 @@ fn head_mut<T, const N: usize>(values: &mut [T]) -> &mut [T; N] {
 
 /// A vector type: sixteen bytes of lanes, read from slices and written to them.
 macro_rules! vector {
-    ($(#[$doc:meta])* $name:ident, [$lane:ty; $lanes:literal], $splat:ident) => {
+    ($(#[$doc:meta])* $name:ident, [$lane:ty; $lanes:literal], $splat:ident, $equal:ident) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug)]
         #[repr(transparent)]
@@ -76,7 +76,7 @@ macro_rules! vector {
 
         impl PartialEq for $name {
             fn eq(&self, other: &Self) -> bool {
-                self.to_array() == other.to_array()
+                u8x16_all_true($equal(self.0, other.0)) // the bytes of equal lanes are ones
             }
         }
     };
@@ -99,7 +99,7 @@ macro_rules! instructions {
 
 vector! {
     /// Four floats.
-    F32x4, [f32; 4], f32x4_splat
+    F32x4, [f32; 4], f32x4_splat, f32x4_eq
 }
 
 instructions! {
@@ -183,7 +183,7 @@ impl Rounding {
 
 vector! {
     /// Four 32-bit integers.
-    I32x4, [i32; 4], i32x4_splat
+    I32x4, [i32; 4], i32x4_splat, i32x4_eq
 }
 
 instructions! {
@@ -269,7 +269,7 @@ pub fn columns<T, const N: usize>(
 
 vector! {
     /// Eight 16-bit integers.
-    I16x8, [i16; 8], i16x8_splat
+    I16x8, [i16; 8], i16x8_splat, i16x8_eq
 }
 
 instructions! {
@@ -377,7 +377,7 @@ impl I16x8 {
 
 vector! {
     /// Sixteen signed bytes.
-    I8x16, [i8; 16], i8x16_splat
+    I8x16, [i8; 16], i8x16_splat, i8x16_eq
 }
 
 instructions! {
@@ -433,7 +433,7 @@ pub fn dot_i8_i7_is_one_instruction() -> bool {
 
 vector! {
     /// Sixteen unsigned bytes.
-    U8x16, [u8; 16], u8x16_splat
+    U8x16, [u8; 16], u8x16_splat, u8x16_eq
 }
 
 instructions! {
