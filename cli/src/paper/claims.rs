@@ -117,9 +117,11 @@ pub fn narrow(narrow: Scored, shallow: Scored, base: Option<Scored>, pictures: u
         if ahead >= 0.0 { "ahead" } else { "behind" },
         learnt(narrow, shallow)
     );
-    let clear =
-        |base: &Scored| shallow.top1 - base.top1 > 2.0 * error_between(shallow.top1, base.top1, pictures);
-    if let Some(base) = base.filter(clear) {
+    let behind = |base: &Scored| {
+        let noise = error_between(shallow.top1, base.top1, pictures);
+        Verdict::of(shallow.top1 - base.top1, noise) == Verdict::Holds
+    };
+    if let Some(base) = base.filter(behind) {
         text += &format!(
             " The shallow one is ahead of {} too, which has all its blocks and more ({:.1} %): so short a training does \
              not reach through so many layers, and the comparison says more of that than of the networks.",
@@ -147,7 +149,8 @@ pub fn smooth(all: &[Scored], pictures: usize) -> Claim {
     let steps: Vec<(Scored, Scored)> = steps.collect();
     let noise = |from: Scored, to: Scored| error_between(from.top1, to.top1, pictures);
     let rises: Vec<_> = steps.iter().filter(|(from, to)| to.top1 >= from.top1).collect();
-    let clear = rises.iter().any(|(from, to)| to.top1 - from.top1 > 2.0 * noise(*from, *to));
+    let clear =
+        rises.iter().any(|(from, to)| Verdict::of(to.top1 - from.top1, noise(*from, *to)) == Verdict::Holds);
     let verdict = match rises.len() {
         0 => Verdict::Holds,
         _ if clear => Verdict::Fails,
