@@ -12,6 +12,7 @@
 //! Next: the first depthwise convolution.
 
 use super::pointwise::{self, Packed};
+use crate::kernels::simd::F32x4;
 use crate::shape::{Activation, ConvShape};
 use std::ops::Range;
 
@@ -49,25 +50,35 @@ fn gather(shape: &ConvShape, y: usize, input: &[f32], gathered: &mut [f32]) {
     let channels = shape.input.channels;
     let line = 3 * channels;
     let row_len = shape.input.width * channels;
-    for ky in 0..3 {
-        let row = (y * shape.stride + ky).checked_sub(shape.pad_top).filter(|&row| row < shape.input.height);
-        for (x, window) in gathered.chunks_exact_mut(3 * line).enumerate() {
-            let target = &mut window[ky * line..][..line];
-            let Some(row) = row else {
-                target.fill(0.0);
-                continue;
-            };
-            let row = &input[row * row_len..][..row_len];
-            let first = x * shape.stride;
-            if first >= shape.pad_left && first - shape.pad_left + 3 <= shape.input.width {
-                copy(&row[(first - shape.pad_left) * channels..][..line], target);
-            } else {
-                for (kx, target) in target.chunks_exact_mut(channels).enumerate() {
-                    match (first + kx).checked_sub(shape.pad_left).filter(|&x| x < shape.input.width) {
-                        Some(x) => target.copy_from_slice(&row[x * channels..][..channels]),
-                        None => target.fill(0.0),
-                    }
-                }
+    // Windows that hang over neither border.
+    let first = shape.pad_left.div_ceil(shape.stride).min(shape.output.width);
+    let fit = (shape.input.width + shape.pad_left).checked_sub(3).map_or(0, |last| last / shape.stride + 1);
+    let end = fit.clamp(first, shape.output.width);
+    let rows = [0, 1, 2].map(|ky| {
+        let row = (y * shape.stride + ky).checked_sub(shape.pad_top)?;
+        input.get(row * row_len..(row + 1) * row_len)
+    });
+    if rows.contains(&None) {
+        gathered.fill(0.0);
+    }
+    let rows = rows.map(Option::unwrap_or_default);
+    let mut from = (first * shape.stride).saturating_sub(shape.pad_left) * channels;
+    for window in gathered[3 * first * line..3 * end * line].chunks_exact_mut(3 * line) {
+        for (row, target) in rows.iter().zip(window.chunks_exact_mut(line)) {
+            if let Some(source) = row.get(from..from + line) {
+                copy(source, target);
+            }
+        }
+        from += shape.stride * channels;
+    }
+    for x in (0..first).chain(end..shape.output.width) {
+        let window = &mut gathered[3 * x * line..][..3 * line];
+        for (tap, target) in window.chunks_exact_mut(channels).enumerate() {
+            let column = (x * shape.stride + tap % 3).checked_sub(shape.pad_left);
+            let pixel = column.filter(|&column| column < shape.input.width);
+            match pixel.and_then(|pixel| rows[tap / 3].get(pixel * channels..(pixel + 1) * channels)) {
+                Some(pixel) => target.copy_from_slice(pixel),
+                None => target.fill(0.0),
             }
         }
     }
@@ -76,8 +87,14 @@ fn gather(shape: &ConvShape, y: usize, input: &[f32], gathered: &mut [f32]) {
 /// A copy without a call where it is as short as the stem's.
 #[inline(always)]
 fn copy(from: &[f32], to: &mut [f32]) {
+    let line = from.len();
     match (from.first_chunk::<9>(), to.first_chunk_mut::<9>()) {
-        (Some(nine), Some(target)) if from.len() == 9 => *target = *nine,
+        // As vectors, or the compiler would see one copy in both cases and call for both.
+        (Some(from), Some(to)) if line == 9 => {
+            for at in [0, 4, 5] {
+                F32x4::load(&from[at..]).store(&mut to[at..]);
+            }
+        }
         _ => to.copy_from_slice(from),
     }
 }
