@@ -26,8 +26,8 @@ use std::ops::Range;
 const LANES: usize = 4;
 /// Values that four channels take when packed: bias, then the kernel column by column.
 const GROUP: usize = 10 * LANES;
-/// Bytes of the three rows under a part: half of the smallest first cache, and some.
-const FIT: usize = 24 * 1024;
+/// Bytes of the three rows under a part: half of the smallest first cache.
+const FIT: usize = 16 * 1024;
 /// Outputs below which a part is not worth loading all weights again.
 const FEWEST: usize = 7;
 /// Channels from which patches are faster.
