@@ -88,24 +88,38 @@ fn windows(channels: &[usize], mut check: impl FnMut(Map, usize, Padding, usize)
     }
 }
 
+fn check_depthwise(map: Map, stride: usize, padding: Padding, seed: usize) {
+    let shape = ConvShape::window(map, map.channels, stride, padding);
+    let activation = ACTIVATIONS[seed % 3];
+    let (input, kernel) = (random(map.len(), 1), random(9 * map.channels, 2));
+    let bias = random(map.channels, 3);
+    let (mut got, mut wanted) = (vec![f32::NAN; shape.output.len()], vec![0.0; shape.output.len()]);
+    let packed = depthwise::pack(&kernel, &bias);
+    // In two ranges of rows, as bands and threads ask for them.
+    let (rows, line) = (shape.output.height, shape.output.width * map.channels);
+    let (top, bottom) = got.split_at_mut(rows / 2 * line);
+    depthwise::forward(&shape, &packed, activation, 0..rows / 2, &input, top);
+    depthwise::forward(&shape, &packed, activation, rows / 2..rows, &input, bottom);
+    reference::depthwise(&shape, activation, &input, &kernel, &bias, &mut wanted);
+    compare(&got, &wanted, 9, &format!("{map:?} at stride {stride}, {padding:?}"));
+}
+
 #[test]
 fn depthwise_equals_the_reference() {
-    // At 128 channels the wider rows are taken in parts.
-    windows(&[4, 5, 7, 8, 9, 16, 19, 32, 37, 128, 260], |map, stride, padding, seed| {
-        let shape = ConvShape::window(map, map.channels, stride, padding);
-        let activation = ACTIVATIONS[seed % 3];
-        let (input, kernel) = (random(map.len(), 1), random(9 * map.channels, 2));
-        let bias = random(map.channels, 3);
-        let (mut got, mut wanted) = (vec![f32::NAN; shape.output.len()], vec![0.0; shape.output.len()]);
-        let packed = depthwise::pack(&kernel, &bias);
-        // In two ranges of rows, as bands and threads ask for them.
-        let (rows, line) = (shape.output.height, shape.output.width * map.channels);
-        let (top, bottom) = got.split_at_mut(rows / 2 * line);
-        depthwise::forward(&shape, &packed, activation, 0..rows / 2, &input, top);
-        depthwise::forward(&shape, &packed, activation, rows / 2..rows, &input, bottom);
-        reference::depthwise(&shape, activation, &input, &kernel, &bias, &mut wanted);
-        compare(&got, &wanted, 9, &format!("{map:?} at stride {stride}, {padding:?}"));
-    });
+    // At 128 channels the wider rows are taken in parts, at 260 in patches.
+    windows(&[4, 5, 7, 8, 9, 16, 19, 32, 37, 128, 260], check_depthwise);
+}
+
+#[test]
+fn depthwise_patches_of_a_few_rows_equal_the_reference() {
+    // Of the first a patch holds two rows of outputs or one, of the second no row, which is then taken in parts.
+    for map in [Map::new(11, 70, 261), Map::new(5, 171, 256), Map::new(14, 14, 512), Map::new(7, 7, 1024)] {
+        for stride in [1, 2] {
+            for padding in PADDINGS {
+                check_depthwise(map, stride, padding, stride + map.width);
+            }
+        }
+    }
 }
 
 #[test]
