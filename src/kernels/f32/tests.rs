@@ -23,6 +23,13 @@ fn random(len: usize, seed: u32) -> Vec<f32> {
     (0..len).map(next).collect()
 }
 
+/// The numbers of a map, and behind them what another map has left in the same memory.
+fn random_map(map: Map) -> Vec<f32> {
+    let mut values = random(map.len(), 1);
+    values.extend(std::iter::repeat_n(f32::NAN, 3 * map.width * map.channels));
+    values
+}
+
 /// `terms` products of numbers in ±1 were summed: fused and not they differ by at most a rounding each.
 fn compare(got: &[f32], wanted: &[f32], terms: usize, what: &str) {
     assert_eq!(got.len(), wanted.len(), "{what}");
@@ -91,7 +98,7 @@ fn windows(channels: &[usize], mut check: impl FnMut(Map, usize, Padding, usize)
 fn check_depthwise(map: Map, stride: usize, padding: Padding, seed: usize) {
     let shape = ConvShape::window(map, map.channels, stride, padding);
     let activation = ACTIVATIONS[seed % 3];
-    let (input, kernel) = (random(map.len(), 1), random(9 * map.channels, 2));
+    let (input, kernel) = (random_map(map), random(9 * map.channels, 2));
     let bias = random(map.channels, 3);
     let (mut got, mut wanted) = (vec![f32::NAN; shape.output.len()], vec![0.0; shape.output.len()]);
     let packed = depthwise::pack(&kernel, &bias);
@@ -128,7 +135,7 @@ fn window_equals_the_reference() {
         let outputs = [5, 16, 32][seed % 3];
         let shape = ConvShape::window(map, outputs, stride, padding);
         let activation = ACTIVATIONS[seed % 3];
-        let (input, kernel) = (random(map.len(), 1), random(9 * map.channels * outputs, 2));
+        let (input, kernel) = (random_map(map), random(9 * map.channels * outputs, 2));
         let bias = random(outputs, 3);
         let (mut got, mut wanted) = (vec![f32::NAN; shape.output.len()], vec![0.0; shape.output.len()]);
         let packed = window::pack(kernel.clone(), &bias);

@@ -55,7 +55,8 @@ fn gather(shape: &ConvShape, y: usize, input: &[f32], gathered: &mut [f32]) {
     let fit = (shape.input.width + shape.pad_left).checked_sub(3).map_or(0, |last| last / shape.stride + 1);
     let end = fit.clamp(first, shape.output.width);
     let rows = [0, 1, 2].map(|ky| {
-        let row = (y * shape.stride + ky).checked_sub(shape.pad_top)?;
+        let row =
+            (y * shape.stride + ky).checked_sub(shape.pad_top).filter(|&row| row < shape.input.height)?;
         input.get(row * row_len..(row + 1) * row_len)
     });
     if rows.contains(&None) {
