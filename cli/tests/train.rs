@@ -127,6 +127,26 @@ fn trains_the_papers_other_networks_from_a_teacher() {
 }
 
 #[test]
+fn validates_on_the_chosen_classes_of_a_set_that_has_more() {
+    let folder = Folder::new("train-chosen");
+    for (class, name) in ["blue", "green"].into_iter().enumerate() {
+        for index in 0..8 {
+            folder.write(&format!("two/{name}/{index}.png"), picture(2 - class, index));
+        }
+    }
+    let (two, three) = (folder.text("two"), folder.write("three.tgz", archive(4, 500)));
+    let output = folder.text("run");
+    let run = in_batches("8", &two, &output, &["--epochs", "2", "--validation", &three]);
+    assert!(refuses(&run).contains("class `red` is not one of the 2"));
+    let printed = prints(&[&run[..], &["--classes", "2"]].concat());
+    assert!(printed.contains("epoch 2/2") && printed.contains("validation: loss"), "{printed}");
+    // Eight pictures are left: a share of them is a whole number of eighths.
+    let log = std::fs::read_to_string(folder.at("run/log.csv")).unwrap();
+    let top1: f64 = log.lines().last().unwrap().split(',').nth(6).unwrap().parse().unwrap();
+    assert_eq!((8.0 * top1).fract(), 0.0, "{log}");
+}
+
+#[test]
 fn measures_itself_and_writes_nothing() {
     let folder = Folder::new("train-benchmark");
     let (data, run) = (folder.write("data.tar.gz", archive(8, 0)), folder.text("run"));
@@ -172,6 +192,9 @@ fn refuses_what_cannot_be_trained_with_a_sentence() {
     assert!(refused(&["--classes", "1"]).contains("--classes is 1, and the set has 3"));
     assert!(refused(&["--epochs", "0"]).contains("--epochs is 0"));
     assert!(refused(&["--rate", "0"]).contains("--rate is 0"));
+    for wrong in [["--epsilon", "0"], ["--momentum", "1"]] {
+        assert!(refused(&wrong).contains("decay and momentum are 0 to below 1, epsilon above 0"));
+    }
     assert!(refused(&["--crop", "0"]).contains("least crop is 0"));
     assert!(refused(&["--dropout", "1"]).contains("dropout is 1"));
     assert!(refused(&["--smoothing", "2"]).contains("--smoothing is 2"));

@@ -5,6 +5,7 @@ use super::family::Member;
 use crate::train::Plan;
 use crate::train::data::Set;
 use crate::train::record::{Line, Record, replace};
+use crate::train::validation::Score;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -20,6 +21,8 @@ pub struct Outcome {
     /// 0 to 1, as the two below.
     pub top1: f64,
     pub top5: f64,
+    /// Of every picture that was counted on, in order, `1` where its class stands first, else `0`.
+    pub verdicts: String,
     /// On the training pictures in the last epoch.
     pub training_top1: f64,
     /// Spent on training.
@@ -62,14 +65,14 @@ impl Kept {
     }
 
     /// Puts the result away; checkpoint and network, which are large, are no longer needed.
-    pub fn finish(&self, lines: &[Line]) -> anyhow::Result<Outcome> {
+    pub fn finish(&self, lines: &[Line], score: &Score) -> anyhow::Result<Outcome> {
         let last = lines.last().context("no epoch was trained")?;
-        let [_, top1, top5] = last.validation.context("nothing was validated")?;
         let outcome = Outcome {
             network: self.network.clone(),
             settings: self.settings.clone(),
-            top1,
-            top5,
+            top1: score.top1,
+            top5: score.top5,
+            verdicts: score.right.iter().map(|&right| if right { '1' } else { '0' }).collect(),
             training_top1: last.accuracy,
             seconds: lines.iter().map(|line| line.seconds).sum(),
         };

@@ -13,6 +13,7 @@ mod report;
 use crate::train::data::Set;
 use crate::train::record::replace;
 use crate::train::source::Source;
+use crate::train::validation::validate;
 use crate::train::{Plan, interruption, session};
 use anyhow::{Context, ensure};
 use claims::Scored;
@@ -135,12 +136,13 @@ fn train(
     if stop.load(Ordering::Relaxed) {
         return Ok(false);
     }
-    let lines = session::run(plan, set, Some(validation), None, kept.record()?, stop)
-        .with_context(|| row.0.name())?;
-    if (lines.len() as u64) < plan.epochs {
+    let run = session::run(plan, set, None, None, kept.record()?, stop).with_context(|| row.0.name())?;
+    if (run.lines.len() as u64) < plan.epochs {
         return Ok(false);
     }
-    row.1 = Some(kept.finish(&lines)?);
+    let score = validate(plan, validation, run.trainer.best())?;
+    println!("top-1 {:.2} %, top-5 {:.2} % of the other pictures", 100.0 * score.top1, 100.0 * score.top5);
+    row.1 = Some(kept.finish(&run.lines, &score)?);
     Ok(true)
 }
 
@@ -233,10 +235,9 @@ fn write(
         Some((scored(&row(a.0), classes)?, scored(&row(b.0), classes)?))
     };
     let pictures = validation.len();
-    let separable = pair(family.table4()).map(|(a, b)| claims::separable(a, b, pictures));
+    let separable = pair(family.table4()).map(|(a, b)| claims::separable(&a, &b));
     let base = scored(&row(family.base), classes);
-    let narrow = pair(family.table5()).map(|(a, b)| claims::narrow(a, b, base, pictures));
-    let smooth = (points.len() > 1).then(|| claims::smooth(&points, pictures));
+    let narrow = pair(family.table5()).map(|(a, b)| claims::narrow(&a, &b, base.as_ref()));
     let Arguments { epochs, batch, rate, seed, .. } = arguments;
     let apart = arguments.base_epochs.map_or(String::new(), |more| format!(" ({more} in Tables 4 and 5)"));
     let report = Report {
@@ -256,7 +257,7 @@ fn write(
             table(Part::Table7, "Table 7: resolution multiplier", &family.table7()),
         ],
         grid,
-        claims: separable.into_iter().chain(narrow).chain(smooth).collect(),
+        claims: separable.into_iter().chain(narrow).chain(claims::smooth(&points)).collect(),
     };
     if parts.contains(&Part::Figures) {
         let parameters = |scored: &Scored| scored.member.cost(classes).parameters;

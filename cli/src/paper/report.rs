@@ -42,6 +42,7 @@ pub fn scored(row: &Row, classes: usize) -> Option<Scored> {
     Some(Scored {
         member: *member,
         top1: 100.0 * outcome.top1,
+        right: outcome.verdicts.bytes().map(|verdict| verdict == b'1').collect(),
         training_top1: 100.0 * outcome.training_top1,
         mult_adds: member.cost(classes).mult_adds,
     })
@@ -85,9 +86,9 @@ impl Report<'_> {
             "# The paper's tables, trained again small\n\n\
              The networks of arXiv 1704.04861 on {} classes, {} pictures to learn from and {} others to count on; {}. \
              Made by\n\n```sh\n{}\n```\n\n\
-             Around {mean:.0} % the standard error of an accuracy counted on {} pictures is {:.1} points, of a \
-             difference of two at most {:.1}; each network was trained once, so chance in training comes on top. The \
-             networks are the paper's own, only for smaller pictures and fewer classes. Beside each stands what the \
+             Around {mean:.0} % the standard error of an accuracy counted on {} pictures is {:.1} points; that of a \
+             difference is taken from the pictures on which the networks differ. Each network was trained once, so \
+             chance in training comes on top. The networks are the paper's own, only for smaller pictures and fewer classes. Beside each stands what the \
              paper prints for its network in that place, trained on ImageNet's 1.2 million pictures at 224 × 224: the \
              two columns are to be compared in their course, not in their height.\n\n## The three claims\n\n",
             self.classes,
@@ -97,7 +98,6 @@ impl Report<'_> {
             self.command,
             self.validation_pictures,
             error(mean, self.validation_pictures),
-            2f64.sqrt() * error(mean, self.validation_pictures),
         );
         for claim in &self.claims {
             text += &format!("- **{}: {}.** {}\n", claim.title, claim.verdict.text(), claim.text);

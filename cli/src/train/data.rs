@@ -39,6 +39,16 @@ struct Picture {
     decoded: OnceLock<Arc<Pixels>>,
 }
 
+/// Which classes a set has.
+pub enum Classes<'a> {
+    /// Those that are there.
+    Found,
+    /// These, and any other is a mistake.
+    These(&'a [String]),
+    /// These, and pictures of others are passed over.
+    Only(&'a [String]),
+}
+
 /// All pictures of a set.
 pub struct Set {
     pictures: Vec<Picture>,
@@ -50,9 +60,8 @@ pub struct Set {
 }
 
 impl Set {
-    /// Reads all of `paths`. `classes` are the names to expect, where they are known (a validation set has those of the
-    /// training set); `keep` is how many bytes of decoded pictures to hold.
-    pub fn read(paths: &[impl AsRef<Path>], classes: Option<&[String]>, keep: usize) -> anyhow::Result<Self> {
+    /// Reads all of `paths`. `keep` is how many bytes of decoded pictures to hold.
+    pub fn read(paths: &[impl AsRef<Path>], classes: Classes, keep: usize) -> anyhow::Result<Self> {
         let mut found: BTreeMap<String, Vec<(String, Vec<u8>)>> = BTreeMap::new();
         for path in paths {
             let path = path.as_ref();
@@ -63,19 +72,25 @@ impl Set {
                 archive(path, &mut found).with_context(named)?;
             }
         }
-        let names: Vec<String> = found.keys().cloned().collect();
         let all = paths.iter().map(|path| path.as_ref().display().to_string()).collect::<Vec<_>>().join(", ");
         if let Some((empty, _)) = found.iter().find(|(_, files)| files.is_empty()) {
             bail!("{all}: the folder of class `{empty}` is empty; put pictures there or remove it");
         }
         ensure!(
-            !names.is_empty(),
+            !found.is_empty(),
             "{all}: there are no pictures (a folder of JPEG or PNG files for each class)"
         );
-        let classes = classes.map_or(names, <[String]>::to_vec);
+        let (classes, others) = match classes {
+            Classes::Found => (found.keys().cloned().collect(), false),
+            Classes::These(names) => (names.to_vec(), false),
+            Classes::Only(names) => (names.to_vec(), true),
+        };
         let mut pictures = Vec::new();
         for (name, files) in found {
             let Some(class) = classes.iter().position(|class| *class == name) else {
+                if others {
+                    continue;
+                }
                 bail!(
                     "{all}: class `{name}` is not one of the {} classes of the training set",
                     classes.len()

@@ -28,6 +28,8 @@ pub struct Batch {
     pub targets: Vec<f32>,
     /// Class of each.
     pub classes: Vec<usize>,
+    /// Number of each in its set.
+    pub pictures: Vec<usize>,
 }
 
 /// How batches are made.
@@ -70,8 +72,10 @@ impl Recipe<'_> {
         let shown = shown.collect::<mobilenet::Result<Vec<bool>>>()?;
         let mut targets = vec![0.0; indices.len() * self.classes];
         let mut classes = Vec::with_capacity(indices.len());
+        let mut pictures = Vec::with_capacity(indices.len());
         for (position, (&index, _)) in indices.iter().zip(&shown).filter(|(_, shown)| **shown).enumerate() {
             classes.push(self.set.class(index));
+            pictures.push(index);
             self.aim(index, &mut targets[position * self.classes..][..self.classes]);
         }
         if classes.len() < indices.len() {
@@ -88,7 +92,7 @@ impl Recipe<'_> {
         let mut random =
             Random::new(&[self.seed, MIXUP, epoch, indices.first().map_or(0, |&index| index as u64)]);
         self.augmentation.mix(&mut random, &mut images, &mut targets, classes.len());
-        Ok(Batch { images, targets, classes })
+        Ok(Batch { images, targets, classes, pictures })
     }
 
     /// The target of a picture: its class, smoothed, and the teacher's answer.

@@ -2,8 +2,8 @@
 //! a checkpoint after every epoch from which `--resume` goes on to the same result.
 //!
 //! `source` says which pictures, `data` reads them, `feed` makes batches while the network learns, `teacher` asks a
-//! larger network, `session` runs epochs (`asynchronous` where workers do not wait), `record` keeps checkpoint, log and
-//! curves. `paper` trains its family by the same parts.
+//! larger network, `session` runs epochs (`asynchronous` where workers do not wait), `validation` counts on other
+//! pictures, `record` keeps checkpoint, log and curves. `paper` trains its family by the same parts.
 
 mod asynchronous;
 pub mod data;
@@ -12,6 +12,7 @@ pub mod record;
 pub mod session;
 pub mod source;
 mod teacher;
+pub mod validation;
 
 use crate::network::Known;
 use anyhow::{Context, bail, ensure};
@@ -84,6 +85,12 @@ pub struct Arguments {
     /// The optimiser's rule: RMSprop as TensorFlow 1 means it, or gradient descent with momentum.
     #[arg(long, value_enum, default_value = "rmsprop")]
     rule: RuleName,
+    /// Part of a step that the rule keeps for the next.
+    #[arg(long, default_value_t = 0.9)]
+    momentum: f32,
+    /// What RMSprop adds to the mean square under the root; the authors' 1 makes it almost plain descent.
+    #[arg(long, default_value_t = 1.0)]
+    epsilon: f32,
     /// Greatest learning rate.
     #[arg(long, default_value_t = 0.045)]
     rate: f64,
@@ -223,8 +230,10 @@ fn plan(arguments: &Arguments, labels: Vec<String>) -> anyhow::Result<Plan> {
     architecture.validate()?;
     let settings = Settings {
         optimiser: match arguments.rule {
-            RuleName::Rmsprop => Optimiser::default(),
-            RuleName::Sgd => Optimiser::Sgd { momentum: 0.9 },
+            RuleName::Rmsprop => {
+                Optimiser::RmsProp { decay: 0.9, momentum: arguments.momentum, epsilon: arguments.epsilon }
+            }
+            RuleName::Sgd => Optimiser::Sgd { momentum: arguments.momentum },
         },
         weight_decay: arguments.weight_decay,
         moving_decay: arguments.moving,

@@ -6,12 +6,12 @@ use super::data::Set;
 use super::feed::{Batch, DROPOUT, Recipe, order};
 use super::record::{Line, Record};
 use super::teacher::Answers;
+use super::validation::validate;
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
-use mobilenet::kernels::f32::loss::softmax_cross_entropy;
 use mobilenet::train::random::Random;
-use mobilenet::train::replica::{Outcome, likeliest};
-use mobilenet::train::{Augmentation, Layout, Parameters, Replica, Settings, Trainer, checkpoint};
+use mobilenet::train::replica::Outcome;
+use mobilenet::train::{Replica, Settings, Trainer, checkpoint};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
@@ -36,7 +36,14 @@ pub struct Place {
     lines: Vec<Line>,
 }
 
-/// Trains by the plan until it is done or `stop` is set. Comes out: the epochs that were finished.
+/// Where a run ended.
+pub struct Run {
+    /// The epochs that were finished.
+    pub lines: Vec<Line>,
+    pub trainer: Trainer,
+}
+
+/// Trains by the plan until it is done or `stop` is set.
 pub fn run(
     plan: &Plan,
     set: &Set,
@@ -44,7 +51,7 @@ pub fn run(
     teacher: Option<&Answers>,
     record: Record,
     stop: &AtomicBool,
-) -> anyhow::Result<Vec<Line>> {
+) -> anyhow::Result<Run> {
     let (mut trainer, mut place) = match record.checkpoint()? {
         None => (Trainer::new(&plan.architecture, plan.settings)?, Place::default()),
         Some((path, bytes)) => {
@@ -67,12 +74,12 @@ pub fn run(
         record.lines(&place.lines)?;
         if !finished {
             println!("stopped in epoch {} after step {}; go on with --resume", place.epoch + 1, place.step);
-            return Ok(place.lines);
+            return Ok(Run { lines: place.lines, trainer });
         }
     }
     trainer.set_resolution(plan.architecture.resolution)?;
     record.network(&trainer.weights()?)?;
-    Ok(place.lines)
+    Ok(Run { lines: place.lines, trainer })
 }
 
 /// Trains for half a minute and prints how fast.
@@ -247,14 +254,15 @@ fn finish_epoch(
 ) -> anyhow::Result<Line> {
     let number = place.epoch + 1;
     let due = number.is_multiple_of(plan.validate_every) || number == plan.epochs;
-    let validation = validation.filter(|_| due).map(|set| validate(plan, set, trainer.best())).transpose()?;
+    let score = validation.filter(|_| due).map(|set| validate(plan, set, trainer.best()));
+    let score = score.transpose()?;
     let line = Line {
         epoch: number,
         resolution: trainer.layout.architecture.resolution,
         rate: plan.schedule.rate(place.epoch as f64),
         loss: place.loss / place.count.max(1) as f64,
         accuracy: place.correct as f64 / place.count.max(1) as f64,
-        validation,
+        validation: score.map(|score| [score.loss, score.top1, score.top5]),
         images_per_second: place.count as f64 / place.seconds.max(1e-9),
         seconds: place.seconds,
     };
@@ -270,55 +278,4 @@ fn finish_epoch(
         line.images_per_second
     );
     Ok(line)
-}
-
-/// Mean loss, top-1 and top-5 of `parameters` on a set, at the finished network's resolution.
-fn validate(plan: &Plan, set: &Set, parameters: &Parameters) -> anyhow::Result<[f64; 3]> {
-    let layout = Layout::new(&plan.architecture)?;
-    let classes = plan.architecture.classes;
-    let recipe = Recipe {
-        set,
-        side: plan.architecture.resolution,
-        classes,
-        normalisation: plan.architecture.normalisation,
-        augmentation: Augmentation::none(),
-        smoothing: 0.0,
-        teacher: None,
-        seed: 0,
-    };
-    let order: Vec<usize> = (0..set.len()).collect();
-    let (sender, receiver) = sync_channel(AHEAD);
-    let receiver = std::sync::Mutex::new(receiver);
-    let sums = std::thread::scope(|scope| -> anyhow::Result<[f64; 4]> {
-        let (recipe, order, layout, receiver) = (&recipe, &order, &layout, &receiver);
-        scope.spawn(move || recipe.send(order, 50, 0, 0, true, &sender));
-        let work = move || -> anyhow::Result<[f64; 4]> {
-            let mut replica = Replica::new(layout, 50)?;
-            let (mut sums, mut unused) = ([0.0; 4], vec![0.0; classes]);
-            loop {
-                let made = receiver.lock().unwrap_or_else(std::sync::PoisonError::into_inner).recv();
-                let Ok(made) = made else { return Ok(sums) };
-                let batch = made?;
-                let logits = replica.infer(parameters, &batch.images)?;
-                let pictures = logits.chunks_exact(classes).zip(batch.targets.chunks_exact(classes));
-                for ((logits, target), &class) in pictures.zip(&batch.classes) {
-                    let above = logits.iter().filter(|&&logit| logit > logits[class]).count();
-                    sums[0] += softmax_cross_entropy(logits, target, 1.0, &mut unused);
-                    sums[1] += f64::from(u8::from(likeliest(logits) == class));
-                    sums[2] += f64::from(u8::from(above < 5));
-                    sums[3] += 1.0;
-                }
-            }
-        };
-        let workers: Vec<_> = (0..plan.workers).map(|_| scope.spawn(work)).collect();
-        let mut total = [0.0; 4];
-        for worker in workers {
-            let sums = worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-            total.iter_mut().zip(sums).for_each(|(total, sum)| *total += sum);
-        }
-        Ok(total)
-    })?;
-    set.check()?;
-    anyhow::ensure!(sums[3] > 0.0, "no validation picture can be read");
-    Ok([sums[0] / sums[3], sums[1] / sums[3], sums[2] / sums[3]])
 }

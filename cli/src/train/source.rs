@@ -1,6 +1,6 @@
 //! Which pictures a command trains and validates on: the options that say so, and the sets that they name.
 
-use super::data::Set;
+use super::data::{Classes, Set};
 use crate::network::label_lines;
 use anyhow::{Context, ensure};
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ pub struct Source {
     /// A file with a line `class<tab>label` for each class, for labels better than the folders' names.
     #[arg(long)]
     labels: Option<PathBuf>,
-    /// Only the first this many classes of the set.
+    /// Only the first this many classes of the set; in --validation too others are passed over then.
     #[arg(long)]
     classes: Option<usize>,
     /// Only the first this many training pictures of each class.
@@ -33,7 +33,7 @@ impl Source {
     /// `--pictures` leaves out part of it.
     pub fn read(&self, spare: bool) -> anyhow::Result<(Set, Option<Set>)> {
         let keep = self.keep << 20;
-        let mut set = Set::read(&self.data, None, keep)?;
+        let mut set = Set::read(&self.data, Classes::Found, keep)?;
         let count = self.classes.unwrap_or(set.classes.len());
         ensure!(
             (2..=set.classes.len()).contains(&count),
@@ -41,14 +41,14 @@ impl Source {
             set.classes.len()
         );
         ensure!(self.pictures > 0, "--pictures is 0, and every class needs one to learn from");
-        let names = set.classes.clone();
         let rest = set.restrict(count, self.pictures);
         let mut validation = match self.validation.as_slice() {
             [] => None,
             paths => {
-                let mut validation = Set::read(paths, Some(&names), keep / 4)?;
-                validation.restrict(count, usize::MAX);
-                Some(validation)
+                let names = &set.classes;
+                let classes =
+                    if self.classes.is_some() { Classes::Only(names) } else { Classes::These(names) };
+                Some(Set::read(paths, classes, keep / 4)?)
             }
         };
         if spare && rest.len() > 0 {
