@@ -6,7 +6,7 @@ use common::{shared, small};
 use mobilenet::formats::safetensors::{Storage, read_from, write};
 use mobilenet::formats::{self, File, Format, Options, Origin, Source};
 use mobilenet::model::Kernel;
-use mobilenet::model::architecture::Rounding;
+use mobilenet::model::width::Rounding;
 use mobilenet::shape::Padding;
 use safetensors::SafeTensors;
 

@@ -5,8 +5,9 @@
 
 use super::json::Value;
 use crate::error::Listed;
-use crate::model::architecture::{ChannelOrder, Convolution, Normalisation, Rounding};
+use crate::model::architecture::{ChannelOrder, Convolution, Normalisation};
 use crate::model::weights::Provenance;
+use crate::model::width::Rounding;
 use crate::shape::{Activation, Padding};
 use crate::{Architecture, Error, Result};
 

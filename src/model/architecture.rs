@@ -3,6 +3,7 @@
 //! Goes in: the hyperparameters. Comes out: every layer with its shapes, in the order the data flows.
 //! Next: `cost` counts what the layers cost, `weights` holds their parameters, `infer` and `train` run them.
 
+use super::width::{self, Rounding};
 use crate::error::{Decimal, Listed};
 use crate::shape::{Activation, ConvShape, Map, Padding};
 use crate::{Error, Result};
@@ -30,76 +31,6 @@ pub const STEM_CHANNELS: usize = 32;
 
 /// The blocks (indices into [`BLOCKS`]) that the shallow network of Table 5 leaves out: five of 14×14×512.
 pub const SHALLOW_REMOVES: std::ops::Range<usize> = 6..11;
-
-/// How `channels · alpha` becomes a whole number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Rounding {
-    /// `max(8, int(c · alpha))`: TensorFlow's own code.
-    #[default]
-    Truncate,
-    /// The nearest multiple of 8, never below 90 % of `c · alpha`: timm.
-    MultipleOf8,
-}
-
-impl Rounding {
-    /// Channels that a layer of `channels` has at width multiplier `alpha`.
-    pub fn channels(self, channels: usize, alpha: f64) -> usize {
-        let exact = channels as f64 * alpha;
-        match self {
-            Rounding::Truncate => (exact as usize).max(8),
-            Rounding::MultipleOf8 => {
-                let rounded = ((exact + 4.0) as usize / 8 * 8).max(8);
-                if (rounded as f64) < 0.9 * exact { rounded + 8 } else { rounded }
-            }
-        }
-    }
-}
-
-impl Rounding {
-    /// The alpha with the fewest decimals at which `asked` channels become `found`.
-    fn solve(self, asked: &[usize], found: &[usize]) -> Option<f64> {
-        let (mut low, mut high) = (0.0f64, 16.0f64);
-        for (&asked, &found) in asked.iter().zip(found) {
-            let (from, to) = self.interval(found)?;
-            low = low.max(from / asked as f64);
-            high = high.min(to / asked as f64);
-        }
-        let mut scale = 1.0;
-        for _digits in 0..=9 {
-            let mut tried = (low * scale).floor();
-            // The ends of the intervals are rounded, so the two decimals after the first are tried as well.
-            for _ in 0..3 {
-                let alpha = tried / scale;
-                let mut pairs = asked.iter().zip(found);
-                if alpha > 0.0
-                    && alpha <= high
-                    && pairs.all(|(&asked, &found)| self.channels(asked, alpha) == found)
-                {
-                    return Some(alpha);
-                }
-                tried += 1.0;
-            }
-            scale *= 10.0;
-        }
-        None
-    }
-
-    /// The exact widths, from and up to, that are rounded to `channels`. `None` where nothing is.
-    fn interval(self, channels: usize) -> Option<(f64, f64)> {
-        let exact = channels as f64;
-        match self {
-            _ if channels < 8 => None,
-            Rounding::Truncate if channels == 8 => Some((0.0, 9.0)),
-            Rounding::Truncate => Some((exact, exact + 1.0)),
-            Rounding::MultipleOf8 if !channels.is_multiple_of(8) => None,
-            Rounding::MultipleOf8 => {
-                let below = exact - 8.0;
-                Some(((below + 4.0).min(below / 0.9), (exact + 4.0).min(exact / 0.9)))
-            }
-        }
-    }
-}
 
 /// What a block is made of (section 3.1 against Table 4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -381,12 +312,7 @@ impl Architecture {
         }
         let plain = Architecture { shallow, ..Architecture::default() };
         let asked = plain.channels();
-        for rounding in [Rounding::Truncate, Rounding::MultipleOf8] {
-            if let Some(alpha) = rounding.solve(&asked, channels) {
-                return Ok((alpha, rounding));
-            }
-        }
-        Err(Error::not_mobilenet(plain.out_of_line(&asked, channels)))
+        width::of(&asked, channels).ok_or_else(|| Error::not_mobilenet(plain.out_of_line(&asked, channels)))
     }
 
     /// The sentence for channels that no width gives: what most layers agree on, and the first that does not.
@@ -440,18 +366,6 @@ mod tests {
                 assert_eq!(architecture.features(), features);
             }
         }
-    }
-
-    #[test]
-    fn the_roundings_differ_where_alpha_is_odd() {
-        let channels =
-            |rounding| Architecture { alpha: 0.35, rounding, ..Architecture::default() }.channels();
-        // int(c · 0.35), at least 8.
-        let truncated = [11, 22, 44, 44, 89, 89, 179, 179, 179, 179, 179, 179, 358, 358];
-        assert_eq!(channels(Rounding::Truncate), truncated);
-        // 11.2 to 16 and not 8, for 8 is below 90 % of it; 44.8 to 48; 89.6 to 88; 179.2 to 176; 358.4 to 360.
-        let rounded = [16, 24, 48, 48, 88, 88, 176, 176, 176, 176, 176, 176, 360, 360];
-        assert_eq!(channels(Rounding::MultipleOf8), rounded);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 pub mod architecture;
 pub mod cost;
 pub mod weights;
+pub mod width;
 
 pub use architecture::{Architecture, Layer, LayerKind};
 pub use weights::{Kernel, LayerWeights, Weights};

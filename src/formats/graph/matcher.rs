@@ -419,7 +419,7 @@ fn plausible(so_far: &[(usize, usize)], next: (usize, usize)) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::architecture::Rounding;
+    use crate::model::width::Rounding;
 
     #[test]
     fn channels_are_plausible_where_some_alpha_gives_them() {
