@@ -84,6 +84,17 @@ fn networks_that_are_only_compared_may_be_trained_longer() {
         twice.contains("0.125 MobileNet-32 stands in other tables too") && twice.contains("--base-epochs")
     );
     assert!(refuses(&with("40", "0")).contains("--base-epochs is 0"));
+    // Each table its own: what Table 5 needed is trained already.
+    let all = [&with("40", "2,3")[..], &["--only", "table4"]].concat();
+    let printed = prints(&all);
+    assert_eq!(
+        [printed.matches("epoch 2/2").count(), printed.matches("epoch 3/3").count()],
+        [2, 0],
+        "{printed}"
+    );
+    let report = std::fs::read_to_string(folder.at("paper/report.md")).unwrap();
+    assert!(report.contains("1 epochs (2 in Table 4, 3 in Table 5) of RMSprop"), "{report}");
+    assert!(refuses(&with("40", "1,2,3")).contains("--base-epochs has 3 numbers"));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::train::record::replace;
 use crate::train::source::Source;
 use crate::train::validation::validate;
 use crate::train::{Plan, interruption, session};
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use claims::Scored;
 use family::{Family, Member, Part, Printed};
 use figures::Axis;
@@ -53,9 +53,10 @@ pub struct Arguments {
     /// Passes over the data, for every network the same.
     #[arg(long, default_value_t = 20)]
     epochs: u64,
-    /// Passes for the networks of Tables 4 and 5, where not as many; the base must then be none of the grid's.
-    #[arg(long)]
-    base_epochs: Option<u64>,
+    /// Passes for the networks of Tables 4 and 5, where not as many, or one number for each (120,240); none of their
+    /// networks may then be one of the grid's.
+    #[arg(long, value_delimiter = ',')]
+    base_epochs: Vec<u64>,
     /// Pictures per step, over all workers: batch norm sees a worker's share.
     #[arg(long, default_value_t = 64)]
     batch: usize,
@@ -165,25 +166,44 @@ fn family(arguments: &Arguments) -> anyhow::Result<Family> {
     ensure!(!resolutions.is_empty(), "--resolutions is empty, and one is needed");
     let family =
         Family { base: Member::new(arguments.base_alpha, arguments.base_resolution), alphas, resolutions };
-    let apart = arguments.base_epochs.is_some_and(|epochs| epochs != arguments.epochs);
-    let twice = family.elsewhere(&family.base);
     ensure!(
-        !(apart && twice),
-        "{} stands in other tables too, for which it is trained as long as --epochs says: leave --base-epochs out, or \
-         give --base-resolution a side that is not among --resolutions",
-        family.base.name()
+        arguments.base_epochs.len() <= 2,
+        "--base-epochs has {} numbers, and takes one for both tables, or one for Table 4 and one for Table 5",
+        arguments.base_epochs.len()
     );
+    for (members, (_, epochs)) in pairs(&family).into_iter().zip(base_epochs(arguments)) {
+        let twice = members.into_iter().find(|member| epochs != arguments.epochs && family.elsewhere(member));
+        if let Some(member) = twice {
+            bail!(
+                "{} stands in other tables too, for which it is trained as long as --epochs says: leave --base-epochs \
+                 out, or give --base-resolution a side that is not among --resolutions",
+                member.name()
+            );
+        }
+    }
     Ok(family)
+}
+
+/// The networks of Tables 4 and 5. The base stands in the first alone, whose epochs are its own.
+fn pairs(family: &Family) -> [[Member; 2]; 2] {
+    [family.table4().map(|row| row.0), family.table5().map(|row| row.0)]
+}
+
+/// Epochs of the networks of Tables 4 and 5, with the option that says so.
+fn base_epochs(arguments: &Arguments) -> [(&'static str, u64); 2] {
+    match arguments.base_epochs[..] {
+        [both] => [("--base-epochs", both); 2],
+        [table4, table5] => [("--base-epochs", table4), ("--base-epochs", table5)],
+        _ => [("--epochs", arguments.epochs); 2],
+    }
 }
 
 /// How a network is trained: the same for each, as in the paper, but for the epochs of those that are only compared
 /// with one another.
 fn plan(arguments: &Arguments, family: &Family, member: &Member, labels: &[String]) -> anyhow::Result<Plan> {
     let Arguments { batch, workers, rate, seed, .. } = *arguments;
-    let (name, epochs) = match arguments.base_epochs {
-        Some(epochs) if !family.elsewhere(member) => ("--base-epochs", epochs),
-        _ => ("--epochs", arguments.epochs),
-    };
+    let table = pairs(family).iter().position(|pair| pair.contains(member));
+    let (name, epochs) = table.map_or(("--epochs", arguments.epochs), |table| base_epochs(arguments)[table]);
     ensure!(epochs > 0, "{name} is 0, and a run needs one");
     ensure!((1..=256).contains(&workers), "--workers is {workers}, and must be 1 to 256");
     ensure!(batch >= workers, "--batch is {batch}, and every one of the {workers} workers needs a picture");
@@ -236,10 +256,15 @@ fn write(
     };
     let pictures = validation.len();
     let separable = pair(family.table4()).map(|(a, b)| claims::separable(&a, &b));
-    let base = scored(&row(family.base), classes);
+    let [(_, table4), (_, table5)] = base_epochs(arguments);
+    let base = scored(&row(family.base), classes).filter(|_| table4 == table5);
     let narrow = pair(family.table5()).map(|(a, b)| claims::narrow(&a, &b, base.as_ref()));
     let Arguments { epochs, batch, rate, seed, .. } = arguments;
-    let apart = arguments.base_epochs.map_or(String::new(), |more| format!(" ({more} in Tables 4 and 5)"));
+    let apart = match arguments.base_epochs[..] {
+        [both] => format!(" ({both} in Tables 4 and 5)"),
+        [table4, table5] => format!(" ({table4} in Table 4, {table5} in Table 5)"),
+        _ => String::new(),
+    };
     let report = Report {
         classes,
         training_pictures: set.len(),
