@@ -369,6 +369,18 @@ mod tests {
     }
 
     #[test]
+    fn the_roundings_differ_where_alpha_is_odd() {
+        let channels =
+            |rounding| Architecture { alpha: 0.35, rounding, ..Architecture::default() }.channels();
+        // int(c · 0.35), at least 8.
+        let truncated = [11, 22, 44, 44, 89, 89, 179, 179, 179, 179, 179, 179, 358, 358];
+        assert_eq!(channels(Rounding::Truncate), truncated);
+        // 11.2 to 16 and not 8, for 8 is below 90 % of it; 44.8 to 48; 89.6 to 88; 179.2 to 176; 358.4 to 360.
+        let rounded = [16, 24, 48, 48, 88, 88, 176, 176, 176, 176, 176, 176, 360, 360];
+        assert_eq!(channels(Rounding::MultipleOf8), rounded);
+    }
+
+    #[test]
     fn the_width_is_found_again_from_the_channels() {
         let more = [2.0, 1.4, 1.3, 0.9, 0.6, 0.35, 0.33, 0.1, 0.125, 1.0 / 64.0, 1.0 / 3.0];
         for alpha in ALPHAS.into_iter().chain(more) {

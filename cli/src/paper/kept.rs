@@ -29,6 +29,13 @@ pub struct Outcome {
     pub seconds: f64,
 }
 
+impl Outcome {
+    /// Of every picture that was counted on, in order, whether its class stands first.
+    pub fn right(&self) -> Vec<bool> {
+        self.verdicts.bytes().map(|verdict| verdict == b'1').collect()
+    }
+}
+
 /// The folder of one network.
 pub struct Kept {
     folder: PathBuf,

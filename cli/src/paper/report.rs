@@ -42,7 +42,7 @@ pub fn scored(row: &Row, classes: usize) -> Option<Scored> {
     Some(Scored {
         member: *member,
         top1: 100.0 * outcome.top1,
-        right: outcome.verdicts.bytes().map(|verdict| verdict == b'1').collect(),
+        right: outcome.right(),
         training_top1: 100.0 * outcome.training_top1,
         mult_adds: member.cost(classes).mult_adds,
     })

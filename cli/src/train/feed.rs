@@ -13,6 +13,9 @@ use mobilenet::train::random::Random;
 use rayon::prelude::*;
 use std::sync::mpsc::SyncSender;
 
+/// Batches that are made ahead.
+pub const AHEAD: usize = 4;
+
 /// Streams of random numbers that hang on the seed, by what they are for.
 const ORDER: u64 = 1;
 const PICTURE: u64 = 2;

@@ -3,7 +3,7 @@
 use super::Plan;
 use super::asynchronous;
 use super::data::Set;
-use super::feed::{Batch, DROPOUT, Recipe, order};
+use super::feed::{AHEAD, Batch, DROPOUT, Recipe, order};
 use super::record::{Line, Record};
 use super::teacher::Answers;
 use super::validation::validate;
@@ -17,8 +17,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
-/// Batches that are made ahead.
-const AHEAD: usize = 4;
 /// How often a line says where the run is, where there is no terminal to show a bar.
 const SILENCE: Duration = Duration::from_secs(60);
 

@@ -5,7 +5,7 @@
 
 use super::Plan;
 use super::data::Set;
-use super::feed::{Batch, Recipe};
+use super::feed::{AHEAD, Batch, Recipe};
 use anyhow::ensure;
 use mobilenet::kernels::f32::loss::softmax_cross_entropy;
 use mobilenet::train::replica::likeliest;
@@ -15,8 +15,6 @@ use std::sync::{Mutex, PoisonError};
 
 /// Pictures that are looked at together.
 const BATCH: usize = 50;
-/// Batches that are made ahead.
-const AHEAD: usize = 4;
 
 /// How a network does on a set.
 #[derive(Clone, Debug)]
