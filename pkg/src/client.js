@@ -2,6 +2,7 @@
 //
 // One call is with the worker at a time. Of the frames that wait, only the newest of each method counts: a camera that
 // is faster than the network never fills a queue. Examples, training and saving wait their turn and are never dropped.
+// A call stands in the line from the moment it is made, though its frame may take a while to be taken.
 
 const latest = ["classify", "embed", "heatmap", "profile"];
 const patient = ["layers", "addExample", "removeExamples", "examples", "train", "save"];
@@ -35,7 +36,7 @@ async function body(response) {
   return response.blob();
 }
 
-const absolute = (url) => (typeof url === "string" || url instanceof URL ? new URL(url, location.href).href : url);
+const absolute = (url) => (typeof url === "string" || url instanceof URL ? new URL(url, globalThis.document?.baseURI ?? location.href).href : url);
 
 class Client {
   #worker;
@@ -54,10 +55,10 @@ class Client {
     };
   }
 
-  /** Puts a call in the line; gives its answer. */
-  send(method, args, { signal, events = {}, transfer = [] } = {}) {
+  /** Puts a call in the line; gives its answer. `frame`, or the promise of one, goes along as argument number `place`. */
+  send(method, args, { signal, events = {}, frame, place } = {}) {
     return new Promise((resolve, reject) => {
-      const call = { id: ++this.#ids, method, args, events, transfer };
+      const call = { id: ++this.#ids, method, args, events, frame, place };
       if (this.disposed) return this.#drop(call, reject, new Error("this MobileNet was disposed; load it again"));
       if (signal?.aborted) return this.#drop(call, reject, signal.reason);
       const stop = () => this.#abort(call, signal.reason);
@@ -78,19 +79,26 @@ class Client {
   }
 
   #drop(call, reject, reason) {
-    for (const frame of call.transfer) frame.close?.();
+    Promise.resolve(call.frame).then((frame) => frame?.close?.(), () => {});
     reject(reason);
   }
 
-  #next() {
+  async #next() {
     if (this.#current || !this.#waiting.length) return;
     const call = (this.#current = this.#waiting.shift());
-    const { id, method, args, transfer } = call;
+    const { id, method, args, place } = call;
+    let frame;
     try {
-      this.#worker.postMessage({ id, method, args }, transfer);
+      frame = await call.frame;
+      // Aborted or disposed of in the meantime.
+      if (this.#current !== call) return;
+      if (frame) args[place] = frame;
+      this.#worker.postMessage({ id, method, args }, frame?.close ? [frame] : ArrayBuffer.isView(frame?.data) ? [frame.data.buffer] : []);
+      call.posted = true;
     } catch (error) {
+      if (this.#current !== call) return;
       this.#current = null;
-      this.#drop(call, call.reject, new Error(`${method}: it cannot be sent to the worker: ${error.message}`));
+      this.#drop(call, call.reject, error.name === "DataCloneError" ? unsent(call, frame, error) : error);
       this.#next();
     }
   }
@@ -102,7 +110,7 @@ class Client {
     this.#current = null;
     if (timings) this.timings = timings;
     Object.assign(this, facts);
-    if (error) call.reject(error);
+    if (error) call.reject(call.reason ?? error);
     else call.resolve(value);
     this.#next();
   }
@@ -110,9 +118,16 @@ class Client {
   #abort(call, reason) {
     const waits = this.#waiting.indexOf(call);
     if (waits >= 0) return this.#drop(...this.#waiting.splice(waits, 1), call.reject, reason);
-    // It is with the worker, which answers once more; that answer has nobody left to hear it.
+    if (!call.posted) {
+      this.#current = null;
+      this.#drop(call, call.reject, reason);
+      return this.#next();
+    }
+    // It is with the worker, which answers once more and tells whether it stopped in time: what was taught is taught.
     this.#worker.postMessage({ abort: { id: call.id, reason: reason instanceof DOMException ? undefined : String(reason) } });
-    call.reject(reason);
+    call.events = {};
+    if (patient.includes(call.method)) call.reason = reason;
+    else call.reject(reason);
   }
 
   #end(reason) {
@@ -137,21 +152,31 @@ for (const method of [...latest, ...patient]) {
     const options = args.findLast((value, index) => index > 0 && value?.signal) ?? (method === "train" ? args[0] : undefined);
     const { signal, onEpoch } = options ?? {};
     // Neither a signal nor a function can be posted; the call carries both.
-    const sent = args.map((value) => (value === options && value ? { ...value, signal: undefined, onEpoch: onEpoch && true } : value));
-    const transfer = [];
-    if (takesFrame.has(method)) {
-      const place = method === "addExample" ? 1 : 0;
-      sent[place] = await snapshot(args[place], this.disposed);
-      if (sent[place]?.close) transfer.push(sent[place]);
-      else if (sent[place]?.data) transfer.push(sent[place].data.buffer);
-    }
-    return this.send(method, sent, { signal, events: { onEpoch }, transfer });
+    const sent = args.map((value) => (value === options && value ? { ...value, signal: undefined, ...(onEpoch && { onEpoch: true }) } : value));
+    if (!takesFrame.has(method) || this.disposed) return this.send(method, sent, { signal, events: { onEpoch } });
+    const place = method === "addExample" ? 1 : 0;
+    const frame = snapshot(args[place]);
+    // A clone of the frame would be made for nothing.
+    sent[place] = undefined;
+    return this.send(method, sent, { signal, frame, place });
   };
 }
 
-/** A frame that may be given away, taken now, so that what the caller does next changes nothing. */
-async function snapshot(frame, disposed) {
-  if (disposed) return undefined;
+/** Why a call could not be posted: the frame is another origin's, which browsers tell only now, or an argument cannot travel. */
+function unsent({ method, args, place }, frame, { message }) {
+  try {
+    if (frame?.close && structuredClone(args.toSpliced(place, 1))) return new Error(tainted);
+  } catch {
+    // It was not the frame.
+  }
+  return new Error(`${method}: it cannot be sent to the worker: ${message}`);
+}
+
+const tainted =
+  'frame: it comes from another origin, so the page may not read it (a tainted canvas); set crossOrigin = "anonymous" on the image or video, and let its server send Access-Control-Allow-Origin';
+
+/** A frame that may be given away, or the promise of one, taken now, so that what the caller does next changes nothing. */
+function snapshot(frame) {
   const kind = Object.prototype.toString.call(frame).slice(8, -1);
   try {
     if (kind === "VideoFrame") return frame.clone();
@@ -162,13 +187,20 @@ async function snapshot(frame, disposed) {
       if (!(frame.width || frame.videoWidth || frame.naturalWidth)) {
         return refuse(kind === "ImageBitmap" ? "the ImageBitmap was closed; classify it before `close()`" : "it is empty, so there is nothing to look at; wait until it has a picture");
       }
-      return await createImageBitmap(frame);
+      const bitmap = createImageBitmap(frame).catch(explain);
+      // It may be dropped before anybody waits for it.
+      bitmap.catch(() => {});
+      return bitmap;
     }
   } catch (error) {
-    if (error.name === "SecurityError") refuse('it comes from another origin, so the page may not read it (a tainted canvas); set crossOrigin = "anonymous" on the image or video, and let its server send Access-Control-Allow-Origin');
-    throw error instanceof DOMException ? new Error(`frame: the browser could not take it: ${error.message}`) : error;
+    explain(error);
   }
   return refuse(`${frame === null ? "null" : typeof frame} is no picture; give a canvas, video, image, ImageBitmap, VideoFrame, ImageData or { data, width, height }`);
+}
+
+function explain(error) {
+  if (error.name === "SecurityError") throw new Error(tainted);
+  throw error instanceof DOMException ? new Error(`frame: the browser could not take it: ${error.message}`) : error;
 }
 
 function refuse(sentence) {

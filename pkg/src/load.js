@@ -46,7 +46,7 @@ function start(variant, wasmUrl, numThreads = 1) {
   const [code, wasm] = builds[variant] ?? readers;
   const own = typeof wasmUrl === "string" || wasmUrl instanceof URL ? variant !== "readers" && wasmUrl : wasmUrl?.[variant];
   // Relative to the page, as any address that a page gives.
-  const url = own ? new URL(own, globalThis.location?.href) : wasm();
+  const url = own ? new URL(own, globalThis.document?.baseURI ?? globalThis.location?.href) : wasm();
   const key = `${variant} ${url.href}`;
   if (!started.has(key)) {
     const module = instantiate(variant, code, url, wasmUrl, numThreads);

@@ -104,6 +104,7 @@ describe("a page under a strict policy", { skip }, () => {
       await attempt(net.classify({}));
       await attempt(net.classify(new OffscreenCanvas(0, 0)));
       await attempt(net.classify(canvas, { signal: AbortSignal.abort() }));
+      await attempt(net.classify(canvas, { topk: 2, signal: new AbortController().signal }));
       net.dispose();
       await attempt(net.classify(canvas));
       await attempt(load({ variant: "simd128", weights: "/net/none", worker: true }));
@@ -112,7 +113,7 @@ describe("a page under a strict policy", { skip }, () => {
       return { race: [a, b, c, d].map(({ status, reason }) => reason?.name ?? status), errors };
     });
     assert.deepEqual(race, ["fulfilled", "AbortError", "fulfilled", "fulfilled"]);
-    const sentences = [/topk is 0/, /is no picture/, /it is empty/, /^AbortError/, /was disposed/, /\/net\/none answered 404/, /no.tflite: TFLite: /, /no.tflite: TFLite: /];
+    const sentences = [/topk is 0/, /is no picture/, /it is empty/, /^AbortError/, /^none$/, /was disposed/, /\/net\/none answered 404/, /no.tflite: TFLite: /, /no.tflite: TFLite: /];
     sentences.forEach((sentence, index) => assert.match(errors[index], sentence));
   });
 
