@@ -42,7 +42,12 @@ export class Camera extends EventTarget {
     }
     let stream;
     try {
-      stream = await this.#open(deviceId);
+      stream = await this.#open(deviceId).catch((error) => {
+        if (!this.#stream || attempt !== this.#attempt || !["NotReadableError", "AbortError"].includes(error.name)) throw error;
+        // Many phones open a second camera only when the first is closed.
+        this.#letGo();
+        return this.#open(deviceId);
+      });
     } catch (error) {
       throw new Error(explain(error), { cause: error });
     }

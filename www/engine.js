@@ -94,7 +94,15 @@ export class Engine {
 
   /** The likeliest classes of a frame, and the milliseconds they took: `{ predictions, times }`. */
   async look(frame, { flipped = false, topk = 10 } = {}) {
-    const found = await this.net.classify(frame, { topk: Math.min(topk, this.classes), flipped });
+    const { classes } = this;
+    let found;
+    try {
+      found = await this.net.classify(frame, { topk: Math.min(topk, classes), flipped });
+    } catch (error) {
+      if (this.classes >= classes) throw error;
+      // In the worker it waited behind training, and there are fewer classes now.
+      return this.look(frame, { flipped, topk });
+    }
     const names = this.#names;
     const predictions = names ? found.map((one) => ({ ...one, className: names[one.index] ?? one.className })) : found;
     return { predictions, times: this.net.timings ?? {} };

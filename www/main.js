@@ -61,6 +61,7 @@ function lookAgain() {
   times.clear();
   stage.clearHeat();
   state.stillRuns = 0;
+  state.once = true; // also where the camera is paused
   wake();
 }
 
@@ -90,8 +91,9 @@ async function look() {
   const live = camera.running;
   try {
     const now = currentFrame();
-    if (now && !(live && state.paused && !state.once)) await lookAt(engine, now, live);
+    const { once } = state;
     state.once = false;
+    if (now && !(live && state.paused && !once)) await lookAt(engine, now, live);
   } catch (error) {
     // A newer frame took this one's place in the worker, or its network was replaced: nothing is wrong.
     if (error.name !== "AbortError" && engine === state.engine) {
@@ -182,7 +184,8 @@ async function startCamera(deviceId) {
     lookAgain();
   } catch (error) {
     say(error.message);
-    if (!state.still) showSample().then(() => say(error.message));
+    if (camera.running) await listCameras(); // the one before goes on
+    else if (!state.still) showSample().then(() => say(error.message));
   } finally {
     byId("camera").disabled = false;
     showCameraState();
@@ -220,7 +223,6 @@ function setMirror(on) {
   state.mirror = on;
   byId("mirror").setAttribute("aria-pressed", String(on));
   stage.setMirror(on);
-  state.once = true;
 }
 
 function label(id, text, icon) {

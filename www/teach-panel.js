@@ -25,7 +25,7 @@ export class TeachPanel {
     this.answer = make("strong");
     this.cards = make("div", { className: "cards" });
     this.add = make("button", { type: "button" }, "Another thing");
-    this.add.addEventListener("click", () => this.#addGroup(`Thing ${this.#groups.length + 1}`).input.select());
+    this.add.addEventListener("click", () => this.#addGroup(this.#freeName()).input.select());
     this.trainButton = make("button", { type: "button", className: "primary" }, "Train");
     this.trainButton.addEventListener("click", () => (this.#training ? this.#training.abort() : this.#train()));
     this.saveButton = make("button", { type: "button", disabled: true }, "Save as a file");
@@ -70,6 +70,13 @@ export class TeachPanel {
     this.answer.textContent = byId("top-name").textContent;
   }
 
+  /** "Thing 3", or the next number that no thing has. */
+  #freeName() {
+    let number = this.#groups.length + 1;
+    while (this.#groups.some(({ name }) => name === `Thing ${number}`)) number++;
+    return `Thing ${number}`;
+  }
+
   #addGroup(name) {
     const group = { name, count: 0, thumbs: make("div", { className: "thumbs", "aria-hidden": "true" }) };
     group.input = make("input", { type: "text", value: name, maxLength: 60, "aria-label": "Name", spellcheck: false });
@@ -95,7 +102,7 @@ export class TeachPanel {
       group.hold.classList.remove("held");
     };
     const start = () => {
-      if (timer) return;
+      if (timer || !this.#settleName(group)) return;
       group.hold.classList.add("held");
       this.#example(group);
       timer = setInterval(() => this.#example(group), EVERY_MS);
@@ -114,7 +121,7 @@ export class TeachPanel {
     });
     group.hold.addEventListener("keyup", stop);
     // Screen readers send a click and no pointer.
-    group.hold.addEventListener("click", (event) => event.detail === 0 && !timer && this.#example(group));
+    group.hold.addEventListener("click", (event) => event.detail === 0 && !timer && this.#settleName(group) && this.#example(group));
   }
 
   async #example(group) {
@@ -141,21 +148,28 @@ export class TeachPanel {
     while (group.thumbs.children.length > THUMBS) group.thumbs.lastChild.remove();
   }
 
-  async #rename(group) {
+  /** Takes over a name that was typed: a press on the button comes before the field's own `change`. */
+  #settleName(group) {
+    return group.input.value.trim() === group.name || this.#rename(group);
+  }
+
+  /** Gives a thing the name in its field, or says why not; tells whether it has it. */
+  #rename(group) {
     const name = group.input.value.trim();
     const taken = this.#groups.some((other) => other !== group && other.name === name);
-    if (!name || taken || group.count > 0) {
+    if (!name || taken || group.count > 0 || group.adding) {
       if (name !== group.name) {
         const why = taken ? `“${name}” is there already.` : name ? `“${group.name}” has examples under that name; remove it first, or add another thing.` : "A thing needs a name.";
         tell(this.notice, why);
       }
       group.input.value = group.name;
-      return;
+      return false;
     }
     tell(this.notice, null);
     group.name = name;
     group.card.setAttribute("aria-label", name);
     group.remove.setAttribute("aria-label", `Remove ${name}`);
+    return true;
   }
 
   async #remove(group) {

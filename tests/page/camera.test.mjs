@@ -36,6 +36,9 @@ describe("with a camera", () => {
     await button("Where?").click();
     await page.locator("#heat:not([hidden])").waitFor(); // the held frame can still be asked about
     await button("Where?").click();
+    await chooseNetwork(page, colourNetwork(), "while-paused.safetensors");
+    await waitForAnswer(page, "green thing"); // and another network looks at it too
+    assert.ok(await page.locator("#video").evaluate((video) => video.paused));
     await button("Resume").click();
     await page.waitForFunction(() => !document.querySelector("#video").paused);
     await button("Pause").waitFor();
@@ -45,6 +48,32 @@ describe("with a camera", () => {
     await button("Where?").click();
     await page.locator("#heat:not([hidden])").waitFor();
     await button("Where?").click();
+  });
+
+  test("a camera that opens only when the other is closed is had, and one that does not leaves the first", async () => {
+    await page.evaluate(() => {
+      const devices = navigator.mediaDevices;
+      const open = devices.getUserMedia.bind(devices);
+      window.refusals = ["NotReadableError"];
+      devices.getUserMedia = async (wanted) => {
+        const name = window.refusals.shift();
+        if (name) throw new DOMException("no", name);
+        return open(wanted);
+      };
+    });
+    const choose = () => page.locator("#cameras").evaluate((select) => select.dispatchEvent(new Event("change")));
+    const id = () => page.locator("#video").evaluate((video) => video.srcObject?.id);
+    const first = await id();
+    await choose();
+    await page.waitForFunction((first) => (document.querySelector("#video").srcObject?.id ?? first) !== first, first);
+    const second = await id();
+    await page.evaluate(() => window.refusals.push("NotFoundError"));
+    await choose();
+    assert.match(await notice(page), /^No camera was found/);
+    assert.equal(await id(), second);
+    assert.ok(await page.locator("#video").isVisible());
+    await button("Pause").click();
+    await button("Resume").click();
   });
 
   test("stop lets the camera go", async () => {

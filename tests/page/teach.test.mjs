@@ -78,3 +78,18 @@ test("a thing can be taken away, and a name stands once", async () => {
   await page.getByRole("button", { name: "Another thing" }).click();
   assert.equal(await page.locator(".card").filter({ hasText: "none yet" }).count(), 2);
 });
+
+test("a new thing's name is its own, and a name counts that was typed just before the button", async () => {
+  await chooseNetwork(page, colourNetwork(), "names.safetensors");
+  await page.getByRole("tab", { name: "Teach" }).click();
+  await page.getByRole("button", { name: "Another thing" }).click();
+  await card("Thing 3").waitFor();
+  await page.getByRole("button", { name: "Remove Thing one" }).click();
+  await page.getByRole("button", { name: "Another thing" }).click();
+  await card("Thing 4").waitFor();
+  await card("Thing two").getByLabel("Name").fill("cup");
+  await card("Thing two").getByRole("button", { name: "Hold to show it" }).click();
+  await card("cup").getByText(/^\d+ examples?$/).waitFor();
+  assert.equal(await card("cup").getByLabel("Name").inputValue(), "cup");
+  assert.equal(await page.locator(".card").filter({ hasText: "none yet" }).count(), 2);
+});
