@@ -43,16 +43,17 @@ export type {
 export type Variant = "simd128" | "relaxed" | "threads";
 
 export interface LoadOptions extends Omit<SourceOptions, "labels"> {
-  /** The model file: its address, a response, or its bytes. Default: the network that ships, 200 classes of everyday things and animals at 96×96 pixels, in int8. */
+  /** The model file: its address, a response, or its bytes. Default: the network that ships, 200 classes of everyday things and animals at 128×128 pixels, in int8. */
   weights?: Source;
   /** Names of the classes, or the address of a text file (a line each) or JSON array with them. */
   labels?: readonly string[] | string | URL;
   /**
-   * Threads to use, 1 to 64, where the page is cross-origin isolated. Default 1. The first load that wants more than one
-   * starts them for the page; a later one uses as many of those as it wants, and never more: `net.numThreads` tells.
+   * Threads to use, 1 to 64, where the page is cross-origin isolated. Default 1. The first load that takes
+   * the build `threads` starts as many as it wants for the page, one where it does not say; a later one uses as many of
+   * those as it wants, and never more: `net.numThreads` tells.
    */
   numThreads?: number;
-  /** Take this build instead of the fastest that runs here. */
+  /** Take this build instead of the fastest that runs here, which is `threads` only where `numThreads` is above 1. */
   variant?: Variant;
   /** Where the `.wasm` lies, where it is not beside the loader: one address, or one for each build and for the readers of TFLite and TF.js. */
   wasmUrl?: string | URL | Partial<Record<Variant | "readers", string | URL>>;

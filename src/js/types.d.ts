@@ -118,7 +118,10 @@ export interface Architecture {
 /** Bytes of a model file, or where to find them. */
 export type Source = string | URL | Request | Response | Blob | ArrayBuffer | Uint8Array;
 
-/** What a file may leave open, and how the network is to run. What the file says itself wins. */
+/**
+ * What a file may leave open, and how the network is to run. `padding`, `activation`, `epsilon` and `normalisation` count
+ * only where the file is silent; `precision`, `numThreads`, `labels` and `resolution` are choices, and count before the file.
+ */
 export interface NetworkOptions {
   /**
    * Default: `"int8"` for a native file made for it, else `"f32"`, in which a quantised TFLite file keeps its maker's 8-bit
