@@ -38,28 +38,29 @@ pub fn label_lines(path: &Path) -> anyhow::Result<Vec<LabelLine>> {
     Ok(lines.map(split).collect())
 }
 
-/// What the caller knows of a network, used where its file is silent.
+/// What the caller knows of a network, used where its file is silent; a resolution and labels are chosen, and count before
+/// the file's own.
 #[derive(Args, Default)]
 pub struct Known {
-    /// How convolutions meet the border: same (TensorFlow) or symmetric (PyTorch).
+    /// How convolutions meet the border, where the file does not say: same (TensorFlow) or symmetric (PyTorch).
     #[arg(long)]
     padding: Option<PaddingName>,
-    /// What follows every convolution.
+    /// What follows every convolution, where the file does not say.
     #[arg(long)]
     activation: Option<ActivationName>,
-    /// Batch norm's epsilon.
+    /// Batch norm's epsilon, where the file does not say.
     #[arg(long)]
     epsilon: Option<f64>,
-    /// MEAN,DEVIATION in units of a byte: 127.5,127.5 is x/127.5 - 1.
+    /// MEAN,DEVIATION in units of a byte, where the file does not say: 127.5,127.5 is x/127.5 - 1.
     #[arg(long)]
     normalisation: Option<String>,
-    /// Side of the input in pixels.
+    /// Side of the input in pixels, instead of the file's own.
     #[arg(long)]
     resolution: Option<usize>,
-    /// Whether class 0 means "none of them".
+    /// Whether class 0 means "none of them", where the file does not say.
     #[arg(long)]
     background: Option<bool>,
-    /// A file with one label a line, or `folder<tab>label` for pictures in folders of other names.
+    /// A file with one label a line instead of the network's own, or `folder<tab>label` for pictures in folders of other names.
     #[arg(long)]
     labels: Option<PathBuf>,
 }

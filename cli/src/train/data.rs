@@ -167,7 +167,7 @@ impl Set {
             let first = unreadable.iter().next().map_or("", |&index| &self.pictures[index].name);
             bail!(
                 "{count} of {} pictures cannot be read, more than one in a hundred; the first is {first}. Repair \
-                 the set and go on with --resume",
+                 the set and start again; `train` goes on with --resume",
                 self.len()
             );
         }

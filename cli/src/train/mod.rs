@@ -152,7 +152,8 @@ pub struct Arguments {
     /// Go on from the checkpoint in the output folder.
     #[arg(long)]
     resume: bool,
-    /// Train for half a minute, print pictures per second, and write nothing.
+    /// Train for half a minute, or an epoch if that is shorter, print pictures per second, and keep nothing but a teacher's
+    /// answers.
     #[arg(long)]
     benchmark: bool,
 }
@@ -198,7 +199,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let stop = interruption()?;
     let record = record::Record::open(&arguments.output, arguments.resume)?;
     let teacher = arguments.teacher.as_deref().map(|path| ask(arguments, path, &set, &plan)).transpose()?;
-    session::run(&plan, &set, validation.as_ref(), teacher.as_ref(), record, &stop).map(drop)
+    let run = session::run(&plan, &set, validation.as_ref(), teacher.as_ref(), record, &stop)?;
+    if (run.lines.len() as u64) < plan.epochs {
+        println!("go on with --resume");
+    }
+    Ok(())
 }
 
 /// What Ctrl-C sets, so that a run ends after its step; the second ends the program.

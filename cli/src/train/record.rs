@@ -109,7 +109,10 @@ pub fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     if let Err(error) = written {
         let _ = std::fs::remove_file(&aside);
         let kept = if path.exists() { "; the last one is untouched" } else { "" };
-        bail!("{} cannot be written ({error}){kept}. Make room and go on with --resume", path.display());
+        bail!(
+            "{} cannot be written ({error}){kept}. Make room and start again; `train` goes on with --resume",
+            path.display()
+        );
     }
     std::fs::rename(&aside, path).with_context(|| path.display().to_string())
 }

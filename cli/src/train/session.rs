@@ -71,7 +71,7 @@ pub fn run(
         record.keep(&checkpoint::write(&trainer, &serde_json::to_string(&place)?)?)?;
         record.lines(&place.lines)?;
         if !finished {
-            println!("stopped in epoch {} after step {}; go on with --resume", place.epoch + 1, place.step);
+            println!("stopped in epoch {} after step {}, with a checkpoint", place.epoch + 1, place.step);
             return Ok(Run { lines: place.lines, trainer });
         }
     }

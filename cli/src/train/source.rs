@@ -20,7 +20,7 @@ pub struct Source {
     /// Only the first this many classes of the set; in --validation too others are passed over then.
     #[arg(long)]
     classes: Option<usize>,
-    /// Only the first this many training pictures of each class.
+    /// Only the first this many training pictures of each class; `paper` counts on the others.
     #[arg(long, default_value_t = usize::MAX, hide_default_value = true)]
     pictures: usize,
     /// MiB of decoded pictures to keep; the rest is decoded again every epoch.
