@@ -9,6 +9,7 @@
 // versions or the flags have changed since the last build. Ends with a table of sizes.
 import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import { commandLine, duration, Failure, main, root, run, say } from "./lib/shell.mjs";
@@ -59,10 +60,11 @@ function copyNetwork() {
   copyFileSync(join(root, "models", "mobilenet-0.5-128-tiny-int8.safetensors"), join(pkg, "default.safetensors"));
 }
 
+/** The licences, and the README without its links to files that the package does not have. */
 function copyTexts() {
-  for (const file of readdirSync(root).filter((name) => /^(LICENSE.*|README\.md)$/.test(name))) {
-    copyFileSync(join(root, file), join(pkg, file));
-  }
+  for (const file of readdirSync(root).filter((name) => name.startsWith("LICENSE"))) copyFileSync(join(root, file), join(pkg, file));
+  const readme = readFileSync(join(root, "README.md"), "utf8");
+  writeFileSync(join(pkg, "README.md"), readme.replace(/^!\[.*\n\n/gm, "").replace(/\[([^\]]*)\]\((?!https?:|LICENSE)[^)]*\)/g, "$1"));
 }
 
 /** Writes `from` to `to` without what only readers of the source need. What bundlers are told stays. */
@@ -108,7 +110,8 @@ function fingerprint(variant) {
 
 async function buildVariant(variant) {
   const started = Date.now();
-  const env = { ...toolEnvironment(), ...variantEnvironment(variant) };
+  // Two of cargo's moving progress bars would write over each other.
+  const env = { ...toolEnvironment(), ...variantEnvironment(variant), CARGO_TERM_PROGRESS_WHEN: "never" };
   const cargoArgs = ["build", "--lib", "--release", "--target", target, ...variant.cargoArgs];
   say(`build: ${variant.name}: ${commandLine("cargo", cargoArgs, env)}`);
   await run("cargo", cargoArgs, { env });
@@ -186,11 +189,18 @@ function obstacle({ name }) {
 export async function build(names = packaged.map(({ name }) => name)) {
   const unknown = names.filter((name) => !builds.some((variant) => variant.name === name));
   if (unknown.length) throw new Failure(`build: no variant is called ${unknown.join(", ")}; there are ${builds.map(({ name }) => name).join(", ")}.`);
-  for (const variant of builds.filter(({ name }) => names.includes(name))) {
-    const reason = obstacle(variant);
-    if (reason) say(`build: ${variant.name}: skipped: ${reason}`);
-    else await buildVariant(variant);
-  }
+  const waiting = builds.filter(({ name }) => names.includes(name));
+  const lane = async () => {
+    for (let variant = waiting.shift(); variant; variant = waiting.shift()) {
+      const reason = obstacle(variant);
+      if (reason) say(`build: ${variant.name}: skipped: ${reason}`);
+      // What fails ends the build as soon as the other lane's variant is done.
+      else await buildVariant(variant).catch((error) => ((waiting.length = 0), Promise.reject(error)));
+    }
+  };
+  // Linking and wasm-opt keep one core busy, so two variants are under way at a time where there are two.
+  const lanes = await Promise.allSettled(availableParallelism() > 1 ? [lane(), lane()] : [lane()]);
+  for (const { reason } of lanes) if (reason) throw reason;
   rmSync(join(pkg, ".gitignore"), { force: true });
   await buildLoader();
   writePackageJson();

@@ -4,6 +4,7 @@
 //   node scripts/setup.mjs base firefox    the same and Firefox with geckodriver
 //   node scripts/setup.mjs fuzz            cargo-fuzz
 //   node scripts/setup.mjs chrome          one thing by its name
+//   node scripts/setup.mjs --to-serve      all, but what only tests need may stay missing
 //   node scripts/setup.mjs --check         only say what is missing; exit code 1 if something is
 //
 // Each need is probed by using it, never by a note that it was installed once; what is present is
@@ -60,7 +61,7 @@ function linkWasmOpt() {
 }
 
 /** @typedef {{how: string, possible?: () => boolean, install: () => any}} Way */
-/** @typedef {{name: string, what: string, present: () => boolean, ways: Way[], help: string, after?: string}} Need */
+/** @typedef {{name: string, what: string, present: () => boolean, ways: Way[], help: string, onlyForTests?: boolean}} Need */
 
 /** @type {Need[]} in the order in which they build on one another */
 const needs = [
@@ -96,6 +97,7 @@ const needs = [
       },
     ],
     help: "Install Chrome or Chromium (on Debian: `apt install chromium chromium-driver`), or set CHROME and CHROMEDRIVER to their paths.",
+    onlyForTests: true,
   },
   {
     name: "wasm-std",
@@ -212,7 +214,7 @@ async function provide(need) {
 }
 
 /** Installs what is missing of the named needs ("base" stands for all that are not extras). */
-export async function setup(names = ["base"], { check = false } = {}) {
+export async function setup(names = ["base"], { check = false, toServe = false } = {}) {
   const wanted = new Set(names.flatMap((name) => (name === "base" ? needs.map((need) => need.name) : name)));
   if (wanted.has("firefox")) wanted.add("geckodriver");
   const all = [...needs, ...extras];
@@ -226,13 +228,16 @@ export async function setup(names = ["base"], { check = false } = {}) {
   }
   for (const need of missing) {
     // An earlier step may have brought it along.
-    if (!need.present()) await provide(need);
+    if (need.present()) continue;
+    await provide(need).catch((error) => {
+      if (!toServe || !need.onlyForTests || !(error instanceof Failure)) throw error;
+      say(`${error.message} Only tests need it, so this goes on.`);
+    });
   }
   say(missing.length ? "setup: complete" : "setup: nothing is missing");
 }
 
 await main(import.meta, (args) => {
-  const check = args.includes("--check");
-  const names = args.filter((arg) => arg !== "--check");
-  return setup(names.length ? names : undefined, { check });
+  const names = args.filter((arg) => !["--check", "--to-serve"].includes(arg));
+  return setup(names.length ? names : undefined, { check: args.includes("--check"), toServe: args.includes("--to-serve") });
 });
