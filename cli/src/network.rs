@@ -30,7 +30,7 @@ pub struct LabelLine {
 /// A labels' file, line by line.
 pub fn label_lines(path: &Path) -> anyhow::Result<Vec<LabelLine>> {
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim).filter(|line| !line.is_empty());
     let split = |line: &str| match line.split_once('\t') {
         Some((folder, label)) => LabelLine { folder: Some(folder.trim().into()), label: label.trim().into() },
         None => LabelLine { folder: None, label: line.into() },
@@ -175,7 +175,10 @@ pub fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let mut unfinished = path.as_os_str().to_owned();
     unfinished.push(".part");
     let written = std::fs::write(&unfinished, bytes).and_then(|()| std::fs::rename(&unfinished, path));
-    written.with_context(|| path.display().to_string())?;
+    if let Err(error) = written {
+        let _ = std::fs::remove_file(&unfinished);
+        return Err(error).with_context(|| path.display().to_string());
+    }
     println!("{}: {} bytes", path.display(), bytes.len());
     Ok(())
 }

@@ -238,3 +238,64 @@ fn the_last_good_checkpoint_survives_whatever_happens_next() {
     folder.write("run/checkpoint.safetensors", &good);
     prints(&small(&data, &run, &["--epochs", "2", "--resume"]));
 }
+
+#[test]
+fn an_epoch_outlives_a_validation_that_fails() {
+    let folder = Folder::new("train-validation-fails");
+    let (data, run) = (folder.write("data.tar.gz", archive(16, 0)), folder.text("run"));
+    for (index, name) in ["blue", "green", "red"].into_iter().enumerate() {
+        folder.write(&format!("held/{name}/1.png"), picture(2 - index, 900));
+    }
+    let bad = folder.write("held/red/2.png", b"no picture");
+    let held = folder.text("held");
+    let arguments = small(&data, &run, &["--epochs", "2", "--validation", &held]);
+    assert!(refuses(&arguments).contains("1 of 4 pictures cannot be read"));
+    std::fs::remove_file(bad).unwrap();
+    let printed = prints(&[&arguments[..], &["--resume"]].concat());
+    assert!(printed.contains("epoch 1/2") && printed.contains("epoch 2/2"), "{printed}");
+    let log = std::fs::read_to_string(folder.at("run/log.csv")).unwrap();
+    let whole = folder.text("whole");
+    prints(&small(&data, &whole, &["--epochs", "2", "--validation", &held]));
+    let other = std::fs::read_to_string(folder.at("whole/log.csv")).unwrap();
+    let results =
+        |log: &str| log.lines().map(|line| line.split(',').take(8).collect()).collect::<Vec<String>>();
+    assert_eq!(results(&log), results(&other));
+}
+
+#[test]
+fn hidden_files_are_no_pictures_and_hidden_folders_no_classes() {
+    let folder = Folder::new("train-hidden");
+    for class in 0..2 {
+        for index in 0..6 {
+            folder.write(&format!("set/{}/{index}.png", ["a", "b"][class]), picture(class, index));
+        }
+        folder.write(&format!("set/{}/._1.png", ["a", "b"][class]), b"a shadow of the file");
+    }
+    std::fs::create_dir_all(folder.at("set/.cache")).unwrap();
+    let shadow = ("b/._1.png", b"a shadow of the file".to_vec());
+    let more = folder.write("more.tar", support::tar(&[("a/7.png", picture(0, 7)), shadow]));
+    let (set, run) = (folder.text("set"), folder.text("run"));
+    let mut arguments = in_batches("13", &set, &run, &["--epochs", "1"]);
+    arguments.insert(3, &more);
+    let output = mobilenet(&arguments);
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+#[cfg(unix)]
+fn an_epoch_that_was_begun_is_not_divided_anew() {
+    let folder = Folder::new("train-divided");
+    let (data, run) = (folder.write("data.tar", archive(64, 0)), folder.text("run"));
+    let begun = |batch| in_batches(batch, &data, &run, &["--epochs", "200"]);
+    // Until a run is stopped inside an epoch, which it mostly is at once.
+    support::interrupted(&begun("4"), "epoch 1/200");
+    let text = String::from_utf8_lossy(&std::fs::read(folder.at("run/checkpoint.safetensors")).unwrap())
+        .into_owned();
+    if !text.contains(r#"\"step\":0,"#) {
+        let said = refuses(&[&begun("8")[..], &["--resume"]].concat());
+        assert!(
+            said.contains("inside an epoch of 192 pictures, 4 a step, and this one would have 192 and 8"),
+            "{said}"
+        );
+    }
+}

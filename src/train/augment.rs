@@ -47,8 +47,8 @@ impl Augmentation {
             let jitter = self.jitter;
             return Err(Error::training(format!("colour jitter is {jitter}, and must be 0 to below 1")));
         }
-        if !(0.0..=10.0).contains(&self.mixup) {
-            return Err(Error::training(format!("mixup is {}, and must be 0 to 10", self.mixup)));
+        if !(0.0..=4.0).contains(&self.mixup) {
+            return Err(Error::training(format!("mixup is {}, and must be 0 to 4", self.mixup)));
         }
         Ok(())
     }

@@ -215,7 +215,12 @@ fn plan(arguments: &Arguments, family: &Family, member: &Member, labels: &[Strin
     Ok(Plan {
         architecture,
         settings,
-        schedule: Schedule { peak: rate, warm_up: 1.0, epochs: epochs as f64, fall: Fall::Cosine },
+        schedule: Schedule {
+            peak: rate,
+            warm_up: 1f64.min(epochs as f64 / 2.0),
+            epochs: epochs as f64,
+            fall: Fall::Cosine,
+        },
         augmentation: AUGMENTATION,
         resolutions: vec![(0, member.resolution)],
         epochs,

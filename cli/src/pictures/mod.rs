@@ -7,6 +7,7 @@ mod classes;
 mod source;
 
 pub use classes::Classes;
+pub use source::is_picture;
 
 use anyhow::{Context, Result, bail};
 use image::{DynamicImage, ImageDecoder, ImageReader, RgbaImage};
@@ -24,18 +25,19 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// Pixels, upright as its EXIF says, which is how browsers show it.
+    /// See [`upright`].
     pub fn decode(&self) -> Result<RgbaImage> {
-        let decode = || -> Result<RgbaImage> {
-            let mut decoder =
-                ImageReader::new(Cursor::new(&self.bytes)).with_guessed_format()?.into_decoder()?;
-            let orientation = decoder.orientation()?;
-            let mut picture = DynamicImage::from_decoder(decoder)?;
-            picture.apply_orientation(orientation);
-            Ok(picture.into_rgba8())
-        };
-        decode().with_context(|| format!("picture `{}`", self.name))
+        upright(&self.bytes).with_context(|| format!("picture `{}`", self.name))
     }
+}
+
+/// Pixels of a picture's file, upright as its EXIF says, which is how browsers show it.
+pub fn upright(bytes: &[u8]) -> Result<RgbaImage> {
+    let mut decoder = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?.into_decoder()?;
+    let orientation = decoder.orientation()?;
+    let mut picture = DynamicImage::from_decoder(decoder)?;
+    picture.apply_orientation(orientation);
+    Ok(picture.into_rgba8())
 }
 
 /// Calls `each` with every labelled picture under `path` and the index of its class in the network. `folders` names the

@@ -2,7 +2,7 @@
 
 use super::Picture;
 use anyhow::{Context, Result, bail};
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -74,7 +74,7 @@ impl Source {
             Source::Archive { path, gzip } => {
                 let file = BufReader::new(File::open(path).with_context(|| path.display().to_string())?);
                 if *gzip {
-                    entries(path, GzDecoder::new(file), takes, each)
+                    entries(path, MultiGzDecoder::new(file), takes, each)
                 } else {
                     entries(path, file, takes, each)
                 }
@@ -134,7 +134,7 @@ fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<()> {
 }
 
 /// Whether the name is a picture's, and not one of those hidden ones that some systems put beside it.
-fn is_picture(path: &Path) -> bool {
+pub fn is_picture(path: &Path) -> bool {
     let hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
     !hidden && matches!(ending.as_deref(), Some("jpg" | "jpeg" | "png"))

@@ -3,7 +3,7 @@
 
 use super::Plan;
 use super::feed::Batch;
-use super::session::{Place, dropout};
+use super::session::{Place, dropout, moment};
 use mobilenet::train::replica::Outcome;
 use mobilenet::train::{Replica, Shared, Trainer};
 use std::sync::mpsc::Receiver;
@@ -38,7 +38,7 @@ pub fn learn(
                 next.1 += 1;
                 drop(next);
                 let batch = made?;
-                let rate = plan.schedule.rate(epoch as f64 + step as f64 / steps as f64);
+                let rate = plan.schedule.rate(moment(epoch, step, steps));
                 shared.read(&mut trained);
                 let kept = dropout(plan, epoch, step, worker);
                 let outcome = replica.learn(&trained, &batch.images, &batch.targets, kept)?;
@@ -55,7 +55,14 @@ pub fn learn(
         let workers: Vec<_> = replicas
             .iter_mut()
             .enumerate()
-            .map(|(worker, replica)| scope.spawn(move || work(replica, worker)))
+            .map(|(worker, replica)| {
+                scope.spawn(move || {
+                    // What one worker fails at ends the epoch, which is not kept, for the others too.
+                    work(replica, worker).inspect_err(|_| {
+                        queue.lock().unwrap_or_else(PoisonError::into_inner).2 = false;
+                    })
+                })
+            })
             .collect();
         let mut outcome = Ok(());
         for worker in workers {

@@ -5,6 +5,7 @@
 //! was decoded is kept while there is room, so that a small set is decoded once and a large one again every epoch.
 //! Pictures that cannot be decoded are named, counted and left out. Next: `feed` makes batches of them.
 
+use crate::pictures::{is_picture, upright};
 use anyhow::{Context, bail, ensure};
 use mobilenet::image::Frame;
 use std::collections::{BTreeMap, BTreeSet};
@@ -139,12 +140,12 @@ impl Set {
         if let Some(pixels) = picture.decoded.get() {
             return Some(Arc::clone(pixels));
         }
-        let decoded = match image::load_from_memory(&picture.encoded) {
-            Ok(decoded) => decoded.into_rgba8(),
+        let decoded = match upright(&picture.encoded) {
+            Ok(decoded) => decoded,
             Err(error) => {
                 let mut unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
                 if unreadable.insert(index) {
-                    eprintln!("{} cannot be read and is left out: {error}", picture.name);
+                    eprintln!("{} cannot be read and is left out: {error:#}", picture.name);
                 }
                 return None;
             }
@@ -184,12 +185,6 @@ impl Set {
     }
 }
 
-/// Whether a file's name is that of a picture; anything else in a class's folder is passed over.
-fn is_picture(name: &str) -> bool {
-    let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
-    ending.is_some_and(|ending| ["jpg", "jpeg", "png"].contains(&ending.as_str()))
-}
-
 fn folder(path: &Path, found: &mut BTreeMap<String, Vec<(String, Vec<u8>)>>) -> anyhow::Result<()> {
     let sorted = |path: &Path| -> anyhow::Result<Vec<_>> {
         let mut entries = std::fs::read_dir(path)?.collect::<Result<Vec<_>, _>>()?;
@@ -198,10 +193,13 @@ fn folder(path: &Path, found: &mut BTreeMap<String, Vec<(String, Vec<u8>)>>) -> 
     };
     for class in sorted(path)?.into_iter().filter(|entry| entry.path().is_dir()) {
         let name = class.file_name().to_string_lossy().into_owned();
+        if name.starts_with('.') {
+            continue;
+        }
         let files = found.entry(name).or_default();
         for file in sorted(&class.path())? {
             let path = file.path();
-            if path.is_file() && is_picture(&path.to_string_lossy()) {
+            if path.is_file() && is_picture(&path) {
                 let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
                 files.push((path.display().to_string(), bytes));
             }
@@ -221,10 +219,10 @@ fn archive(path: &Path, found: &mut BTreeMap<String, Vec<(String, Vec<u8>)>>) ->
         let inside = entry.path().context(broken)?.into_owned();
         let Some(class) = inside.parent().and_then(Path::file_name) else { continue };
         let class = class.to_string_lossy().into_owned();
-        if entry.header().entry_type().is_dir() {
+        if class.starts_with('.') {
             continue;
         }
-        if !entry.header().entry_type().is_file() || !is_picture(&inside.to_string_lossy()) {
+        if !entry.header().entry_type().is_file() || !is_picture(&inside) {
             continue;
         }
         let size = entry.size();

@@ -114,7 +114,9 @@ pub fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
             path.display()
         );
     }
-    std::fs::rename(&aside, path).with_context(|| path.display().to_string())
+    std::fs::rename(&aside, path)
+        .inspect_err(|_| drop(std::fs::remove_file(&aside)))
+        .with_context(|| path.display().to_string())
 }
 
 /// Loss on the left, accuracy on the right, over the epochs.

@@ -7,7 +7,7 @@ use super::feed::{AHEAD, Batch, DROPOUT, Recipe, order};
 use super::record::{Line, Record};
 use super::teacher::Answers;
 use super::validation::validate;
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use mobilenet::train::random::Random;
 use mobilenet::train::replica::Outcome;
@@ -32,6 +32,26 @@ pub struct Place {
     count: usize,
     seconds: f64,
     lines: Vec<Line>,
+    /// Pictures of a step and of the epoch; 0 in checkpoints of earlier builds.
+    #[serde(default)]
+    batch: usize,
+    #[serde(default)]
+    pictures: usize,
+}
+
+impl Place {
+    /// Refuses to go on inside an epoch that is divided otherwise: pictures would be shown twice, or never.
+    fn begin(&mut self, batch: usize, pictures: usize) -> anyhow::Result<()> {
+        ensure!(
+            self.step == 0 || self.batch == 0 || (self.batch, self.pictures) == (batch, pictures),
+            "the checkpoint stands inside an epoch of {} pictures, {} a step, and this one would have {pictures} and \
+             {batch}; give the same --data, --batch and --workers until that epoch is done",
+            self.pictures,
+            self.batch
+        );
+        (self.batch, self.pictures) = (batch, pictures);
+        Ok(())
+    }
 }
 
 /// Where a run ended.
@@ -64,6 +84,10 @@ pub fn run(
         let finished = epoch(plan, set, teacher, &mut trainer, &mut replicas, &mut place, stop, None)?;
         set.check()?;
         if finished {
+            if validation.is_some() {
+                // Whatever becomes of validation, the epoch must not go with it.
+                record.keep(&checkpoint::write(&trainer, &serde_json::to_string(&place)?)?)?;
+            }
             let line = finish_epoch(plan, validation, &trainer, &mut place)?;
             place.lines.push(line);
             place = Place { epoch: place.epoch + 1, lines: place.lines, ..Place::default() };
@@ -101,6 +125,12 @@ fn side(plan: &Plan, epoch: u64) -> usize {
     last.map_or(plan.architecture.resolution, |(_, side)| *side)
 }
 
+/// When a step begins, in epochs; the middle of an epoch that is one step, which would learn nothing at a rate that begins
+/// at zero.
+pub fn moment(epoch: u64, step: usize, steps: usize) -> f64 {
+    epoch as f64 + if steps == 1 { 0.5 } else { step as f64 / steps as f64 }
+}
+
 /// Runs the rest of an epoch. `false` where it was stopped before its end.
 #[allow(clippy::too_many_arguments)]
 fn epoch(
@@ -114,7 +144,8 @@ fn epoch(
     end: Option<Instant>,
 ) -> anyhow::Result<bool> {
     let side = side(plan, place.epoch);
-    let share = plan.batch.div_ceil(plan.workers);
+    // A set smaller than a batch is one batch.
+    let share = plan.batch.min(set.len()).div_ceil(plan.workers);
     if trainer.layout.architecture.resolution != side || replicas.is_empty() {
         trainer.set_resolution(side)?;
         *replicas =
@@ -131,9 +162,9 @@ fn epoch(
         seed: plan.settings.seed,
     };
     let order = order(set.len(), plan.settings.seed, place.epoch);
-    // A set smaller than a batch is one batch.
-    let batch = if plan.asynchronous { share } else { plan.batch }.min(order.len());
+    let batch = if plan.asynchronous { share } else { plan.batch.min(order.len()) };
     let steps = order.len() / batch;
+    place.begin(batch, order.len())?;
     let mut meter = Meter::new(plan, place, steps)?;
     let (sender, receiver) = sync_channel(AHEAD);
     let (first, number) = (place.step, place.epoch);
@@ -151,8 +182,8 @@ fn epoch(
             });
         }
         for made in receiver {
-            let at = place.epoch as f64 + place.step as f64 / steps as f64;
-            let outcome = step(plan, trainer, replicas, &made?, share, plan.schedule.rate(at), place)?;
+            let rate = plan.schedule.rate(moment(place.epoch, place.step, steps));
+            let outcome = step(plan, trainer, replicas, &made?, share, rate, place)?;
             meter.count(place, outcome);
             set.check()?;
             if over(place) {

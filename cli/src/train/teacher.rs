@@ -34,9 +34,11 @@ impl Answers {
         path: &Path,
     ) -> anyhow::Result<Self> {
         let mut hasher = DefaultHasher::new();
-        (set.print(), columns, temperature.to_bits(), weights.architecture.resolution).hash(&mut hasher);
+        (set.print(), columns, temperature.to_bits()).hash(&mut hasher);
+        serde_json::to_string(&weights.architecture)?.hash(&mut hasher);
         for layer in &weights.layers {
-            layer.kernel.to_f32().iter().for_each(|value| value.to_bits().hash(&mut hasher));
+            let values = layer.kernel.to_f32();
+            values.iter().chain(&layer.bias).for_each(|value| value.to_bits().hash(&mut hasher));
         }
         let print = hasher.finish().to_le_bytes();
         let (classes, length) = (columns.len(), set.len() * columns.len());

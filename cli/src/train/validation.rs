@@ -13,7 +13,7 @@ use mobilenet::train::{Augmentation, Layout, Parameters, Replica};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Mutex, PoisonError};
 
-/// Pictures that are looked at together.
+/// Pictures that are looked at together, where training does not take fewer: it may need all the memory there is.
 const BATCH: usize = 50;
 
 /// How a network does on a set.
@@ -50,12 +50,13 @@ pub fn validate(plan: &Plan, set: &Set, parameters: &Parameters) -> anyhow::Resu
         seed: 0,
     };
     let order: Vec<usize> = (0..set.len()).collect();
+    let block = BATCH.min(plan.batch.div_ceil(plan.workers));
     let (sender, receiver) = sync_channel(AHEAD);
     let receiver = Mutex::new(receiver);
     let mut judged = std::thread::scope(|scope| -> anyhow::Result<Vec<Judged>> {
         let (recipe, order, layout, receiver) = (&recipe, &order, &layout, &receiver);
-        scope.spawn(move || recipe.send(order, BATCH, 0, 0, true, &sender));
-        let work = move || judge(layout, parameters, receiver);
+        scope.spawn(move || recipe.send(order, block, 0, 0, true, &sender));
+        let work = move || judge(layout, parameters, block, receiver);
         let workers: Vec<_> = (0..plan.workers).map(|_| scope.spawn(work)).collect();
         let mut all = Vec::new();
         for worker in workers {
@@ -79,13 +80,14 @@ pub fn validate(plan: &Plan, set: &Set, parameters: &Parameters) -> anyhow::Resu
     })
 }
 
-/// Takes batches until there are no more.
+/// Takes batches of `block` pictures at most until there are no more.
 fn judge(
     layout: &Layout,
     parameters: &Parameters,
+    block: usize,
     receiver: &Mutex<Receiver<mobilenet::Result<Batch>>>,
 ) -> anyhow::Result<Vec<Judged>> {
-    let mut replica = Replica::new(layout, BATCH)?;
+    let mut replica = Replica::new(layout, block)?;
     let classes = layout.architecture.classes;
     let (mut judged, mut unused) = (Vec::new(), vec![0.0; classes]);
     loop {
