@@ -27,6 +27,20 @@ fn the_native_file_gives_back_every_bit() {
 }
 
 #[test]
+fn steps_may_leave_a_layer_out() {
+    let mut weights = small(4);
+    let layers = weights.architecture.layers().len();
+    weights.steps = vec![0.125; layers];
+    // As of a quantised network whose last layer was taught anew.
+    weights.steps[layers - 1] = 0.0;
+    let bytes = write(&weights, Storage::F32).unwrap();
+    assert_eq!(formats::read(&bytes, &Options::default()).unwrap().steps, weights.steps);
+    weights.steps[0] = -1.0;
+    let said = formats::read(&write(&weights, Storage::F32).unwrap(), &Options::default()).unwrap_err();
+    assert!(said.to_string().contains("numbers of 0 or more, one a layer"), "{said}");
+}
+
+#[test]
 fn float16_is_within_its_rounding_and_stable() {
     let weights = small(2);
     let bytes = write(&weights, Storage::F16).unwrap();

@@ -3,8 +3,11 @@
 
 mod common;
 
+use mobilenet::formats;
+use mobilenet::formats::safetensors::{Storage, write};
 use mobilenet::infer::quantise::{Calibration, quantise};
 use mobilenet::infer::{Input, Network, Precision};
+use mobilenet::model::Kernel;
 use mobilenet::shape::{Activation, Padding};
 use mobilenet::{Architecture, Weights};
 
@@ -80,4 +83,20 @@ fn int8_weights_come_back_as_they_are() {
     let once = quantise(&common::small(3)).unwrap();
     assert!(once.is_int8());
     assert_eq!(quantise(&once).unwrap(), once);
+}
+
+/// A damaged file: without a refusal the depthwise kernel would look for a coarser scale for ever.
+#[test]
+fn a_scale_that_is_not_above_zero_is_refused() {
+    let whole = quantise(&common::small(3)).unwrap();
+    for (layer, wrong) in [(1, 0.0), (2, -1.0)] {
+        let mut weights = whole.clone();
+        let Kernel::Int8 { scales, .. } = &mut weights.layers[layer].kernel else { panic!("it is in bytes") };
+        scales[3] = wrong;
+        let name = weights.layers[layer].name.clone();
+        let written = write(&weights, Storage::F32);
+        let read = written.and_then(|bytes| formats::read(&bytes, &formats::Options::default()));
+        let said = read.err().map(|error| error.to_string());
+        assert_eq!(said.unwrap(), format!("tensor: `{name}/scale` has a value that is not above 0"));
+    }
 }

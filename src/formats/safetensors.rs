@@ -204,10 +204,10 @@ fn read_native(header: &str, tensors: Tensors, options: &Options) -> Result<Read
     }
     let layers = header.architecture.layers().len();
     let fits = header.steps.is_empty() || header.steps.len() == layers;
-    if !fits || !header.steps.iter().all(|step| step.is_finite() && *step > 0.0) {
+    if !fits || !header.steps.iter().all(|step| step.is_finite() && *step >= 0.0) {
         let found = header.steps.len();
         return Err(refuse(format!(
-            "its steps must be {layers} numbers above 0, one a layer, and are {found}"
+            "its steps must be {layers} numbers of 0 or more, one a layer, and are {found}"
         )));
     }
     let said = Options {

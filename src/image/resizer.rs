@@ -183,7 +183,8 @@ impl Resizer {
         if placement.columns * placement.rows < side * side {
             fill_bars(&mut target, &colours);
         }
-        // Frames of the network's size, all rows but the last: a copied row overwrites what follows it.
+        // Frames of the network's size: a copied row overwrites what follows it, which the next row writes again, where there is
+        // one and it lies below.
         let copied = self.across.taps == 1
             && self.down.taps == 1
             && self.sums.len() == placement.columns
@@ -198,7 +199,8 @@ impl Resizer {
             let start = placement.pixel(0, row);
             let step = placement.pixel(1.min(placement.columns - 1), row).wrapping_sub(start).wrapping_mul(3);
             let place = (start * 3, step);
-            if copied && step == 3 && row + 1 < placement.rows {
+            let below = row + 1 < placement.rows && placement.pixel(0, row + 1) > start;
+            if copied && step == 3 && below {
                 let row = &data[..4 * placement.columns];
                 match &mut target {
                     Target::F32(values) if !colours.swapped => {

@@ -186,6 +186,35 @@ fn a_frame_that_fits_without_resizing_leaves_its_bars_alone() {
 }
 
 #[test]
+fn a_frame_that_fits_may_be_turned_and_mirrored() {
+    let unit = Normalisation::uniform(0.0, 1.0);
+    let sizes = [(20, 32), (32, 20), (32, 32), (32, 1)];
+    for (width, height) in sizes {
+        let data = picture(width, height, 13);
+        let frame = Frame::new(&data, width, height).unwrap();
+        for (rotation, mirror) in ROTATIONS.into_iter().flat_map(|turn| [(turn, false), (turn, true)]) {
+            let options = Options { rotation, mirror, fit: Fit::Contain, ..Options::default() };
+            let expected = reference(&frame, &options, 32);
+            let floats = resize_floats(&frame, &options, 32, &unit);
+            let bytes = resize_bytes(&frame, &options, 32);
+            for (index, expected) in expected.into_iter().enumerate() {
+                let of = 3 * index..3 * index + 3;
+                let close = |(a, b): (&f64, &f32)| (a - f64::from(*b)).abs() < 0.05;
+                let found = (&floats[of.clone()], &bytes[of]);
+                let wanted = expected.unwrap_or([0.0; 3]);
+                assert!(
+                    wanted.iter().zip(found.0).all(close),
+                    "{width}×{height}, {options:?}, {index}: {found:?}"
+                );
+                let wanted =
+                    expected.map_or([128; 3], |colours| colours.map(|value| (value + 0.5).floor() as u8));
+                assert_eq!(found.1, wanted, "{width}×{height}, {options:?}, pixel {index}");
+            }
+        }
+    }
+}
+
+#[test]
 fn bytes_are_the_floats_rounded() {
     let data = picture(50, 41, 3);
     let frame = Frame::new(&data, 50, 41).unwrap();

@@ -201,6 +201,15 @@ export function lendReaders(fetch) {
 /** The address that a source leads to; empty for bytes. */
 const addressOf = (source) => (text(source) ? source : ({ URL: source?.href, Request: source?.url, Response: source?.url }[tag(source)] ?? ""));
 
+/** An address as `fetch` takes it; one that is none as it is, for `fetch` to refuse. */
+function absolute(address) {
+  try {
+    return new URL(address, globalThis.document?.baseURI ?? globalThis.location?.href).href;
+  } catch {
+    return address;
+  }
+}
+
 /** Zeros, or a sentence where there is no memory for them. */
 function room(length) {
   try {
@@ -213,9 +222,11 @@ function room(length) {
 /** Fetches what `source` leads to, hands its bytes to `arrival`, and gives the network that this makes of them. */
 export async function fetchNetwork(source, options, arrival) {
   const { signal, onProgress, integrity, cache } = options ?? {};
-  const own = addressOf(source);
+  const given = addressOf(source);
+  const own = given && absolute(given);
   const network = arrival.network();
   let loaded = 0;
+  let store;
 
   /** The body of a response, part by part. */
   async function read(response, place) {
@@ -292,8 +303,13 @@ export async function fetchNetwork(source, options, arrival) {
     return { file: bytes, address: "" };
   }
 
-  /** Checks, has foreign files turned into a native one, and fills the network. */
-  async function finish({ file, address }) {
+  /**
+   * Checks, has foreign files turned into a native one, and fills the network. Of a file that was `kept` the files beside it
+   * are taken from there too. Gives those that were fetched.
+   */
+  async function finish({ file, address }, kept) {
+    const fresh = [];
+    check(signal);
     if (integrity != null) await verify(file, integrity);
     // The bare class holds the readers itself; the package's is lent them.
     const readers = arrival.put(file, address) && (arrival.toNative ? arrival : await fetchReaders?.());
@@ -313,21 +329,38 @@ export async function fetchNetwork(source, options, arrival) {
         }
       };
       const names = telling(() => readers.beside(file));
+      if (integrity != null && names.length) {
+        refuse("weights: integrity is of one file, and these weights lie in others beside it; make one of them with `mobilenet convert`");
+      }
       const beside = [];
-      for (const name of names) beside.push((await fetched(place(name))).file);
+      for (const url of names.map(place)) {
+        const held = kept && (await store.match(url).catch(() => {}));
+        const { file } = await (held ? read(held, url.href) : fetched(url));
+        if (!held) fresh.push([url, file]);
+        beside.push(file);
+      }
+      check(signal);
       arrival.put(telling(() => readers.toNative(file, names, beside, options)), address);
     }
+    check(signal);
     arrival.finish();
+    return fresh;
+  }
+
+  /** A full or forbidden cache is no reason to refuse a network that is there. */
+  async function keep(files) {
+    for (const [place, file] of files) await store?.put(place, new Response(file)).catch(() => {});
   }
 
   try {
     // Storage may be forbidden (private windows): that is no cache, not an error.
     const wanted = cache && own && tag(source) !== "Response";
-    const store = wanted ? await globalThis.caches?.open(cache === true ? "mobilenet" : cache).catch(() => {}) : undefined;
+    const open = async () => globalThis.caches?.open(cache === true ? "mobilenet" : cache);
+    store = wanted ? await open().catch(() => {}) : undefined;
     const kept = await store?.match(source).catch(() => {});
     if (kept) {
       try {
-        await finish(await read(kept, own));
+        await keep(await finish(await read(kept, own), true));
         return network;
       } catch {
         // What was kept may be from another version or damaged: then it is fetched as if it had not been there.
@@ -336,9 +369,7 @@ export async function fetchNetwork(source, options, arrival) {
       }
     }
     const arrived = await take();
-    await finish(arrived);
-    // A full or forbidden cache is no reason to refuse a network that is there.
-    await store?.put(source, new Response(arrived.file)).catch(() => {});
+    await keep([...(await finish(arrived)), [source, arrived.file]]);
     return network;
   } catch (thrown) {
     network.free();

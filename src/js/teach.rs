@@ -254,6 +254,10 @@ impl MobileNet {
             let layer = LayerWeights { name: last.name, kernel, bias: head.bias.clone(), range: None };
             let layer = if weights.is_int8() { quantise_classifier(&layer) } else { layer };
             weights.layers.push(layer);
+            // The new layer's answers are in nobody's steps.
+            if let Some(step) = weights.steps.last_mut() {
+                *step = 0.0;
+            }
             weights.architecture = architecture.clone();
         }
         Ok(write(&weights, Storage::F32)?)

@@ -152,7 +152,7 @@ export interface SourceOptions extends NetworkOptions {
   onProgress?: (progress: Progress) => void;
   /** Stops the load; the promise is refused with the signal's reason. */
   signal?: AbortSignal;
-  /** Subresource integrity: `sha256-…`, `sha384-…` or `sha512-…` of the file. */
+  /** Subresource integrity: `sha256-…`, `sha384-…` or `sha512-…` of the file; not of one that has others beside it (TF.js). */
   integrity?: string;
   /** Keep the file in the browser's Cache storage, under this name or `mobilenet`. Default false. */
   cache?: boolean | string;

@@ -110,8 +110,8 @@ pub struct Weights {
     pub provenance: Provenance,
     /// Real value of one step of every layer's output, the pool's too, where another program keeps them in bytes (a
     /// quantised TFLite file): floats then round each activation to these steps, 0 to 255 of them, and the logits to
-    /// theirs, which is how the network was judged and often how it learnt. Empty where activations are whatever they
-    /// are.
+    /// theirs, which is how the network was judged and often how it learnt. 0 for a layer that does not round (a last one that was
+    /// taught anew); empty where activations are whatever they are.
     pub steps: Vec<f32>,
 }
 
@@ -164,8 +164,17 @@ fn check_layer(layer: &Layer, given: &LayerWeights) -> Result<()> {
     }
     if let Kernel::Int8 { scales, .. } = &given.kernel {
         check("scale", &outputs, scales.len())?;
+        check_scales(&given.name, scales)?;
     }
     check("bias", &outputs, given.bias.len())
+}
+
+/// A kernel in bytes has no meaning at a scale of zero or below.
+fn check_scales(name: &str, scales: &[f32]) -> Result<()> {
+    if scales.iter().any(|&scale| scale <= 0.0) {
+        return Err(Error::format("tensor", ["`", name, "/scale` has a value that is not above 0"].concat()));
+    }
+    Ok(())
 }
 
 fn check_values(layer: &LayerWeights) -> Result<()> {

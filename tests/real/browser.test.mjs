@@ -4,6 +4,7 @@
 // may load directly, by content; Keras' file goes through `mobilenet convert` first, as its user would.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -114,6 +115,33 @@ describe("real networks in the browser", { skip }, () => {
       assert.ok(others <= (name === "layers_f16" ? 1 : photos.length / 2), `${others} photographs have another best class`);
     });
   }
+
+  test("a kept TF.js model needs its server no more, and integrity is not of its many files", async () => {
+    const load = (options = {}) =>
+      page.evaluate(async (options) => {
+        const { load } = await import("/pkg/index.js");
+        const weights = "../weights/tfjs/layers_f32_0.25_224/model.json";
+        try {
+          const net = await load({ weights, cache: "mobilenet-test-tfjs", variant: "simd128", ...options });
+          net.dispose();
+          return "loaded";
+        } catch (error) {
+          return error.message;
+        }
+      }, options);
+    assert.equal(await load(), "loaded");
+    await page.route("**/weights/tfjs/**", (route) => route.abort());
+    try {
+      assert.equal(await load(), "loaded");
+      await page.evaluate(() => caches.delete("mobilenet-test-tfjs"));
+      assert.match(await load(), /could not be fetched/);
+    } finally {
+      await page.unroute("**/weights/tfjs/**");
+    }
+    const file = readFileSync(join(shared, "weights/tfjs/layers_f32_0.25_224/model.json"));
+    const integrity = `sha256-${createHash("sha256").update(file).digest("base64")}`;
+    assert.match(await load({ integrity, cache: false }), /integrity is of one file/);
+  });
 
   test("a foreign file takes the options of load", async () => {
     const seen = await page.evaluate(async (weights) => {

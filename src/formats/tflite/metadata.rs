@@ -100,7 +100,8 @@ fn labels(file: &[u8], named: Option<&str>) -> Option<Vec<String>> {
         return None;
     }
     let text = std::str::from_utf8(&text).ok().filter(|text| text.lines().nth(MOST_LABELS).is_none())?;
-    Some(text.lines().map(|line| line.trim().to_owned()).collect())
+    // A blank line at the end would be one label too many.
+    Some(text.trim_end().lines().map(|line| line.trim().to_owned()).collect())
 }
 
 /// Unpacks what is no longer than any list of labels.
