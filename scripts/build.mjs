@@ -124,6 +124,8 @@ async function buildVariant(variant) {
     say(`build: ${variant.name}: unchanged`);
     return;
   }
+  // What is broken off half way must not pass for what was there before.
+  rmSync(stamp, { force: true });
   rmSync(variant.folder, { recursive: true, force: true });
   // Atomics must keep the hints of their alignment, so those modules are optimised without that one pass.
   const atomics = variant.rustflags.join().includes("+atomics");

@@ -7,6 +7,7 @@ import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { createServer } from "node:http";
 import { extname, join, sep } from "node:path";
+import { pipeline } from "node:stream";
 import { Failure, main, root, say } from "./lib/shell.mjs";
 
 const types = {
@@ -58,9 +59,9 @@ async function respond(request, response, { mounts, headers }) {
   };
   if (request.method !== "GET" && request.method !== "HEAD") return finish(405, "Only GET and HEAD are answered here.\n", { Allow: "GET, HEAD" });
 
-  const { pathname, search } = new URL(request.url, "http://localhost");
-  let path;
+  let pathname, search, path;
   try {
+    ({ pathname, search } = new URL(request.url, "http://localhost"));
     path = decodeURIComponent(pathname);
   } catch {
     return finish(400, "The address is not valid.\n");
@@ -83,9 +84,8 @@ async function respond(request, response, { mounts, headers }) {
   }
   response.writeHead(200, { ...about, "Content-Length": found.size });
   if (request.method === "HEAD") return void response.end();
-  createReadStream(file)
-    .on("error", () => response.destroy())
-    .pipe(response);
+  // Closes the file where the browser goes away before its end.
+  pipeline(createReadStream(file), response, () => {});
 }
 
 /**

@@ -60,6 +60,9 @@ function linkWasmOpt() {
   symlinkSync(join(root, "node_modules", "binaryen", "bin", "wasm-opt"), link);
 }
 
+/** Whether apt can install the ChromeDriver of the Chrome that is here: it has Chromium's, not Google Chrome's. */
+const debianHasItsDriver = () => canInstallDebianPackages() && tools.chrome()?.endsWith("/chromium");
+
 /** @typedef {{how: string, possible?: () => boolean, install: () => any}} Way */
 /** @typedef {{name: string, what: string, present: () => boolean, ways: Way[], help: string, onlyForTests?: boolean}} Need */
 
@@ -83,11 +86,11 @@ const needs = [
     name: "chrome",
     what: "Chrome or Chromium, and ChromeDriver",
     // The user's own Chrome is enough: wasm-pack fetches the ChromeDriver that fits it.
-    present: () => tools.chrome() !== null && (tools.chromeDriver() !== null || !canInstallDebianPackages()),
+    present: () => tools.chrome() !== null && (tools.chromeDriver() !== null || !debianHasItsDriver()),
     ways: [
       {
         how: "apt-get install chromium-driver (for the Chrome that is here)",
-        possible: () => canInstallDebianPackages() && tools.chrome()?.endsWith("/chromium"),
+        possible: debianHasItsDriver,
         install: () => installDebianPackages(["chromium-driver"]),
       },
       {

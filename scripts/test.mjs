@@ -107,7 +107,8 @@ const steps = [
     run: () => command("cargo", ["doc", "--workspace", "--exclude", "mobilenet-kernels", "--no-deps", "--lib", "--document-private-items"], { env: { RUSTDOCFLAGS: "-D warnings" } }),
   },
   { name: "native", what: "cargo test", run: () => tests("cargo", ["test", "--workspace"]) },
-  { name: "threads", what: "cargo test, several threads", run: () => tests("cargo", ["test", "--features", "threads", "--test", "threads"]) },
+  // Of the whole workspace, so that the crates of the step before serve as they are.
+  { name: "threads", what: "cargo test, several threads", run: () => tests("cargo", ["test", "--workspace", "--features", "threads", "--test", "threads"]) },
   { name: "chrome", what: "the class in Chrome", run: () => wasmPackTest("chrome") },
   {
     name: "firefox",

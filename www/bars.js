@@ -30,6 +30,7 @@ export class Bars {
     for (const row of this.#rows.values()) row.remove();
     this.#rows.clear();
     this.#lastText = 0;
+    this.#spoken = "";
     this.#parts.name.textContent = "\u00a0";
     this.#parts.more.textContent = "\u00a0";
     for (const item of this.#parts.ranking.children) item.textContent = "";

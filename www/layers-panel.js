@@ -54,6 +54,11 @@ export class LayersPanel {
     if (!this.#measured) this.measure();
   }
 
+  /** There is something to look at: measures where the panel is open and has no times yet. */
+  see() {
+    if (!this.#panel.hidden && !this.#measured && this.#frame()) this.measure();
+  }
+
   async measure() {
     const engine = this.#engine;
     tell(this.notice, engine ? null : "Load a network first: then its layers are listed here.");
@@ -62,16 +67,18 @@ export class LayersPanel {
     this.#busy = true;
     try {
       this.#draw(engine, null);
-      const now = this.#frame();
-      if (!now) return tell(this.notice, "Show the network a picture first: time is measured on it.");
       const runs = [];
       const until = performance.now() + LONGEST_MS;
       while (engine === this.#engine && runs.length < RUNS && (!runs.length || performance.now() < until)) {
+        // Taken anew each time: the picture may be another one by now.
+        const now = this.#frame();
+        if (!now && !runs.length) return tell(this.notice, "Show the network a picture first: time is measured on it.");
+        if (!now) break;
         runs.push(await engine.profile(now.frame, { flipped: now.flipped }));
         await new Promise(requestAnimationFrame);
       }
       if (engine !== this.#engine) return;
-      this.#measured = runs[0].map((layer, at) => median(runs.map((one) => one[at].milliseconds)));
+      this.#measured = runs[0].map((layer, at) => typical(runs.map((one) => one[at].milliseconds)));
       this.#draw(engine, this.#measured);
     } catch (error) {
       if (error.name !== "AbortError") tell(this.notice, error.message);
@@ -84,7 +91,7 @@ export class LayersPanel {
   #draw({ layers }, times) {
     const work = layers.map((layer) => layer.multAdds);
     const mostWork = Math.max(...work);
-    const mostTime = times ? Math.max(...times) : 1;
+    const mostTime = (times && Math.max(...times)) || 1;
     this.body.replaceChildren(
       ...layers.map((layer, at) =>
         make(
@@ -124,11 +131,14 @@ export class LayersPanel {
       ? `The 1×1 layers do ${pointwise} of the Mult-Adds in ${percent(share(times, "pointwise"))} of the time; the 3×3 depthwise ones do ${percent(share(work, "depthwise"))} in ${percent(share(times, "depthwise"))}.`
       : `The 1×1 layers do ${pointwise} of the Mult-Adds. How long they take is being measured…`;
     const full = asFullConvolutions(layers);
-    const speed = times ? ` ${sum(times).toFixed(1)} ms in all, ${((2 * sum(work)) / sum(times) / 1e6).toFixed(1)} GFLOP/s.` : "";
+    const speed = times && sum(times) > 0 ? ` ${sum(times).toFixed(1)} ms in all, ${((2 * sum(work)) / sum(times) / 1e6).toFixed(1)} GFLOP/s.` : "";
     const saving = full > sum(work) ? ` With full 3×3 convolutions the same network would need ${short(full)}: ${(full / sum(work)).toFixed(1)} times as many.` : "";
     this.totals.textContent = `${short(sum(work))} Mult-Adds a picture.${speed}${saving}`;
   }
 }
+
+/** Of several times the median; where the page is not isolated and its clock counts in steps, the mean, which they do not shift. */
+const typical = (times) => (crossOriginIsolated ? median(times) : sum(times) / times.length);
 
 /** What the network would cost if each depthwise and pointwise pair were one full 3×3 convolution (section 3.1). */
 export function asFullConvolutions(layers) {

@@ -49,6 +49,8 @@ function useEngine(engine) {
   document.body.classList.remove("without-network");
   byId("look").disabled = !engine;
   if (!engine) return;
+  // The ticks at the border stand for the places of the map that the network decides on.
+  byId("glass").style.setProperty("--places", Math.ceil(engine.net.architecture.resolution / 32));
   tabs.offer("tab-teach", engine.teachable);
   layers.setEngine(engine);
   teach.setEngine(engine);
@@ -62,6 +64,7 @@ function lookAgain() {
   stage.clearHeat();
   state.stillRuns = 0;
   state.once = true; // also where the camera is paused
+  layers.see();
   wake();
 }
 
@@ -129,9 +132,11 @@ function say(sentence) {
 // ---- where the picture comes from ----
 
 let drawing = null;
+let asked = 0; // what was asked for last is shown, however long another picture took
 let sampleAt = -1;
 
 async function showSample() {
+  asked++;
   leave();
   sampleAt = (sampleAt + 1) % SAMPLES.length;
   const sample = SAMPLES[sampleAt];
@@ -144,14 +149,16 @@ async function showSample() {
 }
 
 async function showPicture(file) {
+  const mine = ++asked;
   try {
     const bitmap = await decode(file);
+    if (mine !== asked) return bitmap.close();
     leave();
     state.still = bitmap;
     stage.showStill(bitmap, file.name ? `Picture: ${file.name}` : "Pasted picture");
     lookAgain();
   } catch (error) {
-    say(error.message);
+    if (mine === asked) say(error.message);
   }
 }
 
@@ -160,6 +167,8 @@ function leave() {
   drawing?.abort();
   drawing = null;
   say(null);
+  // The mirror was the camera's.
+  if (byId("glass").dataset.source === "camera") setMirror(false);
   camera.stop();
   setPaused(false);
   state.still?.close?.();
@@ -169,6 +178,7 @@ function leave() {
 }
 
 async function startCamera(deviceId) {
+  asked++;
   say(null);
   byId("camera").disabled = true;
   try {

@@ -18,6 +18,7 @@ const noteOf = (folder) => (existsSync(join(folder, note)) ? readFileSync(join(f
 
 /** Whether the library source of the compiler in use is there (rustup's own is kept in step by rustup). */
 export function hasRustSource() {
+  if (sysroot() === null) return false; // no Rust at all, which is a need of its own
   const folder = sourceFolder();
   const owner = noteOf(folder);
   return existsSync(join(folder, "Cargo.lock")) && (owner === null || owner === rustVersion());

@@ -1,7 +1,7 @@
 // Running programs: in goes a command, out come its words or a sentence that says how it failed.
 // Every other script builds on these few functions; nothing here knows what the project is.
 import { spawn, spawnSync } from "node:child_process";
-import { accessSync, constants, statSync } from "node:fs";
+import { accessSync, constants, realpathSync, statSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -123,7 +123,8 @@ export function count(script, option, value, { least = 1, whole = true } = {}) {
 
 /** Runs a script's main function; a `Failure` is printed as its sentence, anything else with its stack. */
 export async function main(meta, body) {
-  if (process.argv[1] !== fileURLToPath(meta.url)) return;
+  // The script may be called through a link.
+  if (!process.argv[1] || realpathSync(process.argv[1]) !== fileURLToPath(meta.url)) return;
   try {
     await body(process.argv.slice(2));
   } catch (error) {

@@ -84,6 +84,7 @@ describe("with a camera", () => {
     assert.ok(await page.locator("#picture").isVisible(), "a sample stands where the camera was");
     await choosePicture(page, png(RED));
     await waitForAnswer(page, "red thing");
+    assert.equal(await button("Mirror").getAttribute("aria-pressed"), "false", "a picture is no mirror");
   });
 
   test("a camera that is taken away says so, and can be had again", async () => {
