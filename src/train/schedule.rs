@@ -24,7 +24,8 @@ pub enum Fall {
 pub struct Schedule {
     /// Greatest rate.
     pub peak: f64,
-    /// Epochs over which the rate grows from zero.
+    /// Epochs over which the rate grows from zero; where a cosine follows, half of the run at most, for a run as short as its
+    /// warm-up would never come to it.
     pub warm_up: f64,
     /// Epochs of the whole run.
     pub epochs: f64,
@@ -35,15 +36,17 @@ pub struct Schedule {
 impl Schedule {
     /// The rate at `epoch`, a fraction of an epoch included.
     pub fn rate(&self, epoch: f64) -> f64 {
-        if epoch < self.warm_up {
-            return self.peak * epoch / self.warm_up;
+        let warm_up =
+            if self.fall == Fall::Cosine { self.warm_up.min(self.epochs / 2.0) } else { self.warm_up };
+        if epoch < warm_up {
+            return self.peak * epoch / warm_up;
         }
         match self.fall {
             Fall::Constant => self.peak,
             Fall::Step { factor, epochs } => self.peak * factor.powf((epoch / epochs).floor()),
             Fall::Cosine => {
-                let length = (self.epochs - self.warm_up).max(f64::MIN_POSITIVE);
-                let gone = ((epoch - self.warm_up) / length).clamp(0.0, 1.0);
+                let length = (self.epochs - warm_up).max(f64::MIN_POSITIVE);
+                let gone = ((epoch - warm_up) / length).clamp(0.0, 1.0);
                 self.peak * 0.5 * (1.0 + (std::f64::consts::PI * gone).cos())
             }
         }
@@ -64,6 +67,8 @@ mod tests {
         near(6.0, 0.2);
         near(10.0, 0.0);
         near(11.0, 0.0);
+        let short = Schedule { epochs: 1.0, warm_up: 1.0, ..schedule };
+        assert!(short.rate(0.5) > 0.399 && short.rate(0.25) < 0.201 && short.rate(1.0) < 1e-12);
         let fall = Fall::Step { factor: 0.94, epochs: 2.5 };
         let schedule = Schedule { peak: 0.045, warm_up: 0.0, epochs: 10.0, fall };
         assert!((schedule.rate(5.1) - 0.045 * 0.94 * 0.94).abs() < 1e-12);

@@ -138,7 +138,7 @@ fn train(
         return Ok(false);
     }
     let run = session::run(plan, set, None, None, kept.record()?, stop).with_context(|| row.0.name())?;
-    if (run.lines.len() as u64) < plan.epochs {
+    if !run.is_complete(plan) {
         return Ok(false);
     }
     let score = validate(plan, validation, run.trainer.best())?;
@@ -215,12 +215,7 @@ fn plan(arguments: &Arguments, family: &Family, member: &Member, labels: &[Strin
     Ok(Plan {
         architecture,
         settings,
-        schedule: Schedule {
-            peak: rate,
-            warm_up: 1f64.min(epochs as f64 / 2.0),
-            epochs: epochs as f64,
-            fall: Fall::Cosine,
-        },
+        schedule: Schedule { peak: rate, warm_up: 1.0, epochs: epochs as f64, fall: Fall::Cosine },
         augmentation: AUGMENTATION,
         resolutions: vec![(0, member.resolution)],
         epochs,

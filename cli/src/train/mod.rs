@@ -200,7 +200,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let record = record::Record::open(&arguments.output, arguments.resume)?;
     let teacher = arguments.teacher.as_deref().map(|path| ask(arguments, path, &set, &plan)).transpose()?;
     let run = session::run(&plan, &set, validation.as_ref(), teacher.as_ref(), record, &stop)?;
-    if (run.lines.len() as u64) < plan.epochs {
+    if !run.is_complete(&plan) {
         println!("go on with --resume");
     }
     Ok(())
@@ -257,8 +257,6 @@ fn plan(arguments: &Arguments, labels: Vec<String>) -> anyhow::Result<Plan> {
     let Arguments { rate, warm_up, .. } = *arguments;
     ensure!(rate > 0.0 && rate.is_finite(), "--rate is {rate}, and must be above 0");
     ensure!(warm_up >= 0.0 && warm_up.is_finite(), "--warm-up is {warm_up}, and must be 0 or more");
-    // A run as short as its warm-up would never come to its fall.
-    let warm_up = if fall == Fall::Cosine { warm_up.min(epochs as f64 / 2.0) } else { warm_up };
     let fraction = |name: &str, value: f32| {
         ensure!((0.0..=1.0).contains(&value), "{name} is {value}, and must be 0 to 1");
         Ok(())

@@ -61,6 +61,13 @@ pub struct Run {
     pub trainer: Trainer,
 }
 
+impl Run {
+    /// Whether it came to its end.
+    pub fn is_complete(&self, plan: &Plan) -> bool {
+        self.lines.len() as u64 >= plan.epochs
+    }
+}
+
 /// Trains by the plan until it is done or `stop` is set.
 pub fn run(
     plan: &Plan,
@@ -80,19 +87,25 @@ pub fn run(
         }
     };
     let mut replicas = Vec::new();
+    let keep = |trainer: &Trainer, place: &Place| {
+        record.keep(&checkpoint::write(trainer, &serde_json::to_string(place)?)?)
+    };
     while place.epoch < plan.epochs {
         let finished = epoch(plan, set, teacher, &mut trainer, &mut replicas, &mut place, stop, None)?;
         set.check()?;
         if finished {
+            let number = place.epoch + 1;
+            let due = number.is_multiple_of(plan.validate_every) || number == plan.epochs;
+            let validation = validation.filter(|_| due);
             if validation.is_some() {
                 // Whatever becomes of validation, the epoch must not go with it.
-                record.keep(&checkpoint::write(&trainer, &serde_json::to_string(&place)?)?)?;
+                keep(&trainer, &place)?;
             }
             let line = finish_epoch(plan, validation, &trainer, &mut place)?;
             place.lines.push(line);
             place = Place { epoch: place.epoch + 1, lines: place.lines, ..Place::default() };
         }
-        record.keep(&checkpoint::write(&trainer, &serde_json::to_string(&place)?)?)?;
+        keep(&trainer, &place)?;
         record.lines(&place.lines)?;
         if !finished {
             println!("stopped in epoch {} after step {}, with a checkpoint", place.epoch + 1, place.step);
@@ -145,7 +158,8 @@ fn epoch(
 ) -> anyhow::Result<bool> {
     let side = side(plan, place.epoch);
     // A set smaller than a batch is one batch.
-    let share = plan.batch.min(set.len()).div_ceil(plan.workers);
+    let whole = plan.batch.min(set.len());
+    let share = whole.div_ceil(plan.workers);
     if trainer.layout.architecture.resolution != side || replicas.is_empty() {
         trainer.set_resolution(side)?;
         *replicas =
@@ -162,7 +176,7 @@ fn epoch(
         seed: plan.settings.seed,
     };
     let order = order(set.len(), plan.settings.seed, place.epoch);
-    let batch = if plan.asynchronous { share } else { plan.batch.min(order.len()) };
+    let batch = if plan.asynchronous { share } else { whole };
     let steps = order.len() / batch;
     place.begin(batch, order.len())?;
     let mut meter = Meter::new(plan, place, steps)?;
@@ -274,7 +288,7 @@ fn step(
     Ok(trainer.apply(&shares, rate)?)
 }
 
-/// Validates where it is time to, prints the epoch's line and gives it.
+/// Validates where there is a set for it, prints the epoch's line and gives it.
 fn finish_epoch(
     plan: &Plan,
     validation: Option<&Set>,
@@ -282,9 +296,7 @@ fn finish_epoch(
     place: &mut Place,
 ) -> anyhow::Result<Line> {
     let number = place.epoch + 1;
-    let due = number.is_multiple_of(plan.validate_every) || number == plan.epochs;
-    let score = validation.filter(|_| due).map(|set| validate(plan, set, trainer.best()));
-    let score = score.transpose()?;
+    let score = validation.map(|set| validate(plan, set, trainer.best())).transpose()?;
     let line = Line {
         epoch: number,
         resolution: trainer.layout.architecture.resolution,
