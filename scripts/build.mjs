@@ -195,9 +195,14 @@ export async function build(names = packaged.map(({ name }) => name)) {
   const lane = async () => {
     for (let variant = waiting.shift(); variant; variant = waiting.shift()) {
       const reason = obstacle(variant);
-      if (reason) say(`build: ${variant.name}: skipped: ${reason}`);
-      // What fails ends the build as soon as the other lane's variant is done.
-      else await buildVariant(variant).catch((error) => ((waiting.length = 0), Promise.reject(error)));
+      try {
+        if (reason) say(`build: ${variant.name}: skipped: ${reason}`);
+        else await buildVariant(variant);
+      } catch (error) {
+        // The other lane ends with the variant that it is at.
+        waiting.length = 0;
+        throw error;
+      }
     }
   };
   // Linking and wasm-opt keep one core busy, so two variants are under way at a time where there are two.

@@ -4,6 +4,8 @@
 // is faster than the network never fills a queue. Examples, training and saving wait their turn and are never dropped.
 // A call stands in the line from the moment it is made, though its frame may take a while to be taken.
 
+import { base } from "./load.js";
+
 const latest = ["classify", "embed", "heatmap", "profile"];
 const patient = ["layers", "addExample", "removeExamples", "examples", "train", "save"];
 const takesFrame = new Set([...latest, "addExample"]);
@@ -36,7 +38,7 @@ async function body(response) {
   return response.blob();
 }
 
-const absolute = (url) => (typeof url === "string" || url instanceof URL ? new URL(url, globalThis.document?.baseURI ?? location.href).href : url);
+const absolute = (url) => (typeof url === "string" || url instanceof URL ? new URL(url, base()).href : url);
 
 class Client {
   #worker;
@@ -92,8 +94,8 @@ class Client {
       frame = await call.frame;
       // Aborted or disposed of in the meantime.
       if (this.#current !== call) return;
-      if (frame) args[place] = frame;
-      this.#worker.postMessage({ id, method, args }, frame?.close ? [frame] : ArrayBuffer.isView(frame?.data) ? [frame.data.buffer] : []);
+      const whole = frame ? Object.assign([...args], { [place]: frame }) : args;
+      this.#worker.postMessage({ id, method, args: whole }, frame?.close ? [frame] : ArrayBuffer.isView(frame?.data) ? [frame.data.buffer] : []);
       call.posted = true;
     } catch (error) {
       if (this.#current !== call) return;
@@ -163,9 +165,9 @@ for (const method of [...latest, ...patient]) {
 }
 
 /** Why a call could not be posted: the frame is another origin's, which browsers tell only now, or an argument cannot travel. */
-function unsent({ method, args, place }, frame, { message }) {
+function unsent({ method, args }, frame, { message }) {
   try {
-    if (frame?.close && structuredClone(args.toSpliced(place, 1))) return new Error(tainted);
+    if (frame?.close && structuredClone(args)) return new Error(tainted);
   } catch {
     // It was not the frame.
   }

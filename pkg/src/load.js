@@ -16,6 +16,9 @@ const builds = {
 // What reads TFLite and TF.js; the class asks for it where it meets such a file.
 const readers = [() => import("./readers/mobilenet.js"), () => new URL("./readers/mobilenet_bg.wasm", import.meta.url)];
 
+/** What a page's relative addresses are relative to, `<base>` included; nothing in Node. */
+export const base = () => globalThis.document?.baseURI ?? globalThis.location?.href;
+
 /** The builds that run here, the fastest first. */
 export function supportedVariants() {
   if (!valid(simd)) return [];
@@ -45,8 +48,7 @@ const started = new Map();
 function start(variant, wasmUrl, numThreads = 1) {
   const [code, wasm] = builds[variant] ?? readers;
   const own = typeof wasmUrl === "string" || wasmUrl instanceof URL ? variant !== "readers" && wasmUrl : wasmUrl?.[variant];
-  // Relative to the page, as any address that a page gives.
-  const url = own ? new URL(own, globalThis.document?.baseURI ?? globalThis.location?.href) : wasm();
+  const url = own ? new URL(own, base()) : wasm();
   const key = `${variant} ${url.href}`;
   if (!started.has(key)) {
     const module = instantiate(variant, code, url, wasmUrl, numThreads);
