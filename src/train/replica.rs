@@ -8,6 +8,7 @@
 
 use super::parameters::{LayerRanges, Layout, Parameters};
 use super::random::Random;
+use crate::kernels::aligned::Aligned;
 use crate::kernels::f32::backward::{Here, Previous, Scratch, depthwise, pointwise, pool, window};
 use crate::kernels::f32::batch_norm::{self, Affine, Backward, GradientSums, Moments, Statistics};
 use crate::kernels::f32::loss::softmax_cross_entropy;
@@ -22,7 +23,7 @@ struct Stage {
     shape: ConvShape,
     ranges: LayerRanges,
     /// What the convolution gave, batch norm and ReLU not applied.
-    y: Vec<f32>,
+    y: Aligned<f32>,
     read: Affine,
     statistics: Statistics,
     packed: Packed,
@@ -62,13 +63,13 @@ pub struct Replica {
     stages: Vec<Stage>,
     classifier: LayerRanges,
     classifier_packed: Packed,
-    features: Vec<f32>,
+    features: Aligned<f32>,
     kept: Vec<f32>,
-    logits: Vec<f32>,
-    d_logits: Vec<f32>,
-    d_features: Vec<f32>,
-    d_now: Vec<f32>,
-    d_next: Vec<f32>,
+    logits: Aligned<f32>,
+    d_logits: Aligned<f32>,
+    d_features: Aligned<f32>,
+    d_now: Aligned<f32>,
+    d_next: Aligned<f32>,
     moments: Moments,
     sums: GradientSums,
     next_sums: GradientSums,
@@ -92,7 +93,7 @@ impl Replica {
                 kind: layer.kind,
                 shape: layer.shape,
                 ranges: ranges.clone(),
-                y: vec![0.0; capacity * layer.shape.output.len()],
+                y: Aligned::zeros(capacity * layer.shape.output.len()),
                 read: Affine { low, high, ..Affine::identity(channels) },
                 statistics: Statistics {
                     mean: vec![0.0; channels],
@@ -114,13 +115,13 @@ impl Replica {
             picture: Affine::identity(3),
             classifier: classifier_ranges.clone(),
             classifier_packed: Packed::default(),
-            features: vec![0.0; capacity * features],
+            features: Aligned::zeros(capacity * features),
             kept: Vec::new(),
-            logits: vec![0.0; capacity * classes],
-            d_logits: vec![0.0; capacity * stride(classes)],
-            d_features: vec![0.0; capacity * features],
-            d_now: vec![0.0; largest],
-            d_next: vec![0.0; largest],
+            logits: Aligned::zeros(capacity * classes),
+            d_logits: Aligned::zeros(capacity * stride(classes)),
+            d_features: Aligned::zeros(capacity * features),
+            d_now: Aligned::zeros(largest),
+            d_next: Aligned::zeros(largest),
             moments: Moments::default(),
             sums: GradientSums::default(),
             next_sums: GradientSums::default(),

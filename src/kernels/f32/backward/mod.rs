@@ -11,6 +11,7 @@ pub mod pool;
 pub mod window;
 
 use super::batch_norm::{Affine, Backward, GradientSums};
+use crate::kernels::aligned::Aligned;
 use crate::shape::ConvShape;
 
 /// The layer before: what it gave, how it is read, and where its gradient goes.
@@ -39,21 +40,21 @@ pub struct Here<'a> {
 #[derive(Debug, Default)]
 pub struct Scratch {
     /// A block or a padded map of the layer's input.
-    pub input: Vec<f32>,
+    pub input: Aligned<f32>,
     /// A block or a map of the gradient of its output.
-    pub d_output: Vec<f32>,
+    pub d_output: Aligned<f32>,
     /// A block or a padded map of the gradient of its input.
-    pub d_input: Vec<f32>,
+    pub d_input: Aligned<f32>,
     /// Unrolled windows.
-    pub columns: Vec<f32>,
+    pub columns: Aligned<f32>,
     /// Gradients of unrolled windows.
-    pub d_columns: Vec<f32>,
+    pub d_columns: Aligned<f32>,
 }
 
 /// The first `length` values of `buffer`, which grows if it must. What they are is left open.
-pub(super) fn at_least(buffer: &mut Vec<f32>, length: usize) -> &mut [f32] {
+pub(super) fn at_least(buffer: &mut Aligned<f32>, length: usize) -> &mut [f32] {
     if buffer.len() < length {
-        buffer.resize(length, 0.0);
+        *buffer = Aligned::zeros(length);
     }
     &mut buffer[..length]
 }
