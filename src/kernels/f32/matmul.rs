@@ -114,9 +114,8 @@ fn columns<const FULL: bool>(
 }
 
 /// One tile of `a·b`. Four steps along `k` share their addresses: beside the multiply-adds there is then as little to begin as
-/// can be, which decides on a core that another thread uses too (there it is 1.4 times as fast). A way out after each, never
-/// taken, which is hidden from the compiler, keeps it from loading all four steps' operands first and sums from being
-/// spilled. A row that were too short ends the sums, where an index out of bounds would panic: with a panic in the loop
+/// can be, which decides on a core that another thread uses too (there it is 1.4 times as fast). Ways out between them, never
+/// taken, which is hidden from the compiler, keep it from loading all four steps' operands first and spilling sums. A row that were too short ends the sums, where an index out of bounds would panic: with a panic in the loop
 /// it may write all sums to memory in every round, which is twice the time.
 #[inline(always)]
 fn tile<const M: usize>(a: &[f32], stride: usize, panel: &[f32], k: usize) -> [[f32; COLUMNS]; M] {
@@ -139,15 +138,15 @@ fn tile<const M: usize>(a: &[f32], stride: usize, panel: &[f32], k: usize) -> [[
             *factors = four;
         }
         step(factors.map(|factors| factors[0]), &b[0]);
-        if left < 2 {
+        if left <= 1 {
             break;
         }
         step(factors.map(|factors| factors[1]), &b[1]);
-        if left < 3 {
+        if left <= 2 {
             break;
         }
         step(factors.map(|factors| factors[2]), &b[2]);
-        if left < 4 {
+        if left <= 3 {
             break;
         }
         step(factors.map(|factors| factors[3]), &b[3]);

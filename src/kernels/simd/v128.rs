@@ -258,10 +258,10 @@ impl<const N: usize> Column<N> {
 /// Calls `step` for each of `others`, in order, with the column of the same number of the `N` rows that `values` holds, one
 /// every `stride`. Panics where a row has fewer values than there are others.
 ///
-/// Every row has its own pointer, so that no address is worked out anew, and four columns go by before the pointers do: to
-/// what a processor has to begin they are a quarter, which a core that is narrow, or shared with another thread, has no
-/// room for. There is a way out after each of the four: without it LLVM nests what the four do, all of their operands live
-/// at once, and half of them are spilled. That the ways out are never taken is hidden from it.
+/// Every row has its own pointer, so that no address is worked out anew, and four columns go by before the pointers do: a
+/// core that is narrow, or shared with another thread, has no room to begin more than the multiply-adds and their loads.
+/// Between the four there are ways out: without them LLVM nests what the four do, all of their operands live at once, and
+/// half of them are spilled. That the ways out are never taken is hidden from it.
 #[inline(always)]
 pub fn columns<T, const N: usize>(
     values: &[f32],
@@ -278,7 +278,8 @@ pub fn columns<T, const N: usize>(
         for (at, other) in four.iter().enumerate() {
             column.1 = at;
             step(&column, other);
-            if left <= at {
+            // After the fourth the loop's own end follows.
+            if at < 3 && left < at + 2 {
                 return;
             }
         }
