@@ -1,6 +1,7 @@
 //! `mobilenet`: the native program. One file a command; the only place of the project with disk and image decoding.
 
 mod convert;
+mod disk;
 mod download;
 mod eval;
 mod inspect;

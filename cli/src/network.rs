@@ -1,5 +1,6 @@
 //! Networks on disk: reading them with what the caller knows, saying what was found, writing them.
 
+use crate::disk::replace;
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use mobilenet::formats::{self, Options, Origin, Property, Reading, Source};
@@ -170,15 +171,9 @@ pub fn print(reading: &Reading) {
     }
 }
 
-/// Writes a file whole or not at all: under another name first.
+/// Writes a network's file and says how large it is.
 pub fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let mut unfinished = path.as_os_str().to_owned();
-    unfinished.push(".part");
-    let written = std::fs::write(&unfinished, bytes).and_then(|()| std::fs::rename(&unfinished, path));
-    if let Err(error) = written {
-        let _ = std::fs::remove_file(&unfinished);
-        return Err(error).with_context(|| path.display().to_string());
-    }
+    replace(path, bytes)?;
     println!("{}: {} bytes", path.display(), bytes.len());
     Ok(())
 }

@@ -127,6 +127,62 @@ fn trains_the_papers_other_networks_from_a_teacher() {
 }
 
 #[test]
+fn goes_on_from_a_trained_network_and_from_its_classes() {
+    let folder = Folder::new("train-from");
+    let data = folder.write("data.tar.gz", archive(40, 0));
+    let (base, validation) = (folder.text("base"), folder.write("validation.tgz", archive(8, 500)));
+    prints(&small(&data, &base, &["--epochs", "16", "--workers", "1", "--validation", &validation]));
+    let file = folder.text("base/network.safetensors");
+    // Loss and top-1 on the validation set after the last epoch.
+    let validated = |run: &str| -> [f64; 2] {
+        let log = std::fs::read_to_string(folder.at(run).join("log.csv")).unwrap();
+        let last: Vec<&str> = log.lines().last().unwrap().split(',').collect();
+        [last[5], last[6]].map(|cell| cell.parse().unwrap())
+    };
+    let from = |run: &str, more: &[&str]| {
+        let start = ["train", "--data", &data, "--output", run, "--from", &file, "--validation", &validation];
+        let usual = ["--batch", "24", "--warm-up", "0", "--average", "0", "--moving", "0.999"];
+        prints(&[&start[..], &usual, more].concat())
+    };
+
+    // Hardly moved it answers what the base answers, at the same width and resolution.
+    let known = folder.text("known");
+    let printed = from(&known, &["--epochs", "1", "--rate", "0.000000001"]);
+    assert!(printed.contains("knows 3 of 3 classes by their labels"), "{printed}");
+    let ([loss, right], [now, still]) = (validated("base"), validated("known"));
+    assert!(
+        right > 0.95 && still == right && (now - loss).abs() < 0.02,
+        "{loss} {right}, then {now} {still}"
+    );
+    let architecture = read(&folder.at("known/network.safetensors")).architecture;
+    assert_eq!((architecture.alpha, architecture.resolution), (0.25, 32));
+
+    // Other classes begin anew; interrupted and taken up again it comes to the same.
+    let labels = folder.write("labels.txt", "green\tleaf\nred\tred\nblue\tsky\n");
+    let anew = ["--labels", &labels, "--resolution", "48", "--epochs"];
+    let (whole, parts) = (folder.text("whole"), folder.text("parts"));
+    let printed = from(&whole, &[&anew[..], &["4", "--fall", "constant"]].concat());
+    assert!(printed.contains("knows 1 of 3 classes by their labels"), "{printed}");
+    assert!(validated("whole")[0] > validated("known")[0]);
+    from(&parts, &[&anew[..], &["2", "--fall", "constant"]].concat());
+    from(&parts, &[&anew[..], &["4", "--fall", "constant", "--resume"]].concat());
+    let network = |run: &str| std::fs::read(folder.at(run).join("network.safetensors")).unwrap();
+    assert!(network("whole") == network("parts"));
+
+    let run = folder.text("refused");
+    let refused = |more: &[&str]| {
+        let start = ["train", "--data", &data, "--output", &run];
+        refuses(&[&start[..], more].concat())
+    };
+    assert!(refused(&["--from", &file, "--alpha", "0.5"]).contains("--alpha"));
+    let absent = folder.text("absent.safetensors");
+    assert!(refused(&["--from", &absent]).contains("absent.safetensors"));
+    let short = folder.write("short.safetensors", &std::fs::read(&file).unwrap()[..5000]);
+    assert!(refused(&["--from", &short]).contains("short.safetensors"));
+    assert!(!folder.at("refused").exists());
+}
+
+#[test]
 fn validates_on_the_chosen_classes_of_a_set_that_has_more() {
     let folder = Folder::new("train-chosen");
     for (class, name) in ["blue", "green"].into_iter().enumerate() {
@@ -228,9 +284,12 @@ fn the_last_good_checkpoint_survives_whatever_happens_next() {
     #[cfg(target_os = "linux")]
     {
         // A device that is always full stands where the next checkpoint is written aside.
-        std::os::unix::fs::symlink("/dev/full", folder.at("run/checkpoint.part")).unwrap();
+        std::os::unix::fs::symlink("/dev/full", folder.at("run/checkpoint.safetensors.part")).unwrap();
         let full = refuses(&small(&data, &run, &["--epochs", "2", "--resume"]));
-        assert!(full.contains("the last one is untouched. Make room"), "{full}");
+        assert!(
+            full.contains("the last one is untouched. Make room and start again, with --resume"),
+            "{full}"
+        );
         assert!(good == checkpoint());
     }
     folder.write("run/checkpoint.safetensors", &good[..good.len() / 2]);

@@ -1,8 +1,9 @@
 //! Labelled pictures become weights.
 //!
-//! Goes in: batches of normalised pictures with a target distribution each. Comes out: [`Weights`](crate::Weights), batch norm folded in. On the way: [`parameters`] lays all trainable numbers out in one
-//! list, a [`Replica`] runs its share of a batch forward and backward in memory planned once, the [`Trainer`] joins
-//! the replicas' gradients in a fixed order and takes the [`optimiser`]'s step.
+//! Goes in: batches of normalised pictures with a target distribution each. Comes out: [`Weights`](crate::Weights), batch
+//! norm folded in. On the way: [`parameters`] lays all trainable numbers out in one list (new ones, or a trained network's,
+//! see [`Parameters::from_weights`]), a [`Replica`] runs its share of a batch forward and backward in memory planned
+//! once, the [`Trainer`] joins the replicas' gradients in a fixed order and takes the [`optimiser`]'s step.
 //! [`head`] trains a classifier alone on embeddings. Threads, files and progress bars are the caller's.
 
 pub mod augment;
@@ -14,6 +15,7 @@ pub mod random;
 pub mod replica;
 pub mod schedule;
 pub mod shared;
+mod start;
 pub mod trainer;
 
 pub use augment::Augmentation;

@@ -1,13 +1,13 @@
 //! All numbers of a network in training, in two lists: what the optimiser moves, and batch norm's moving averages.
 //!
 //! Goes in: the architecture. Comes out: a [`Layout`] that says which range is which tensor (Keras' names), initial
-//! [`Parameters`], and at the end [`Weights`] with batch norm folded in. One flat list makes the optimiser, the
+//! [`Parameters`] (or, in `start`, a trained network's), and at the end [`Weights`] with batch norm folded in. One flat list makes the optimiser, the
 //! averages, the checkpoint and asynchronous training one loop each.
 
 use super::random::Random;
+use crate::Result;
 use crate::model::architecture::{Architecture, Layer, LayerKind};
 use crate::model::weights::{BatchNorm, Kernel, LayerWeights, Weights, fold};
-use crate::{Error, Result};
 use std::ops::Range;
 
 /// Standard deviation of a new kernel (the authors' released code: a normal cut at two deviations).
@@ -174,29 +174,6 @@ impl Parameters {
             LayerWeights { name: layer.name.clone(), kernel: Kernel::F32(kernel), bias, range: None }
         };
         Weights::new(layout.architecture.clone(), layout.layers.iter().map(layer).collect())
-    }
-
-    /// Starts from a network with batch norm folded in (a teacher, or a network to tune further): scale and shift
-    /// take the bias over, and moving averages are such that inference gives what the folded network gives.
-    pub fn from_weights(layout: &Layout, weights: &Weights) -> Result<Self> {
-        if weights.layers.len() != layout.layers.len() {
-            return Err(Error::training("the weights belong to another architecture"));
-        }
-        let mut parameters = Self::initial(layout, 0);
-        let moving = (1.0 - layout.architecture.epsilon) as f32;
-        for slot in layout.moving.iter().filter(|slot| slot.role == Role::MovingVariance) {
-            parameters.moving[slot.range.clone()].fill(moving);
-        }
-        for ((layer, ranges), given) in layout.layers.iter().zip(&weights.layers) {
-            let kernel = given.kernel.to_f32();
-            if kernel.len() != ranges.kernel.len() || given.bias.len() != ranges.beta.len() {
-                let name = format!("{}/kernel", layer.name);
-                return Err(Error::shape(&name, &layer.kernel_shape().unwrap_or_default(), &[kernel.len()]));
-            }
-            parameters.trained[ranges.kernel.clone()].copy_from_slice(&kernel);
-            parameters.trained[ranges.beta.clone()].copy_from_slice(&given.bias);
-        }
-        Ok(parameters)
     }
 }
 

@@ -143,7 +143,7 @@ impl Replica {
         &self.gradient
     }
 
-    /// Batch statistics of the last share: mean and variance of every layer with batch norm, in order.
+    /// Statistics of the last share that it saw: mean and variance of every layer with batch norm, in order.
     pub fn statistics(&self) -> impl Iterator<Item = (&LayerRanges, &Statistics)> {
         self.stages.iter().map(|stage| (&stage.ranges, &stage.statistics))
     }
@@ -235,17 +235,13 @@ impl Replica {
                 }
             }
             let (gamma, beta) = (&trained[stage.ranges.gamma.clone()], &trained[stage.ranges.beta.clone()]);
-            match norm {
-                Norm::Batch => {
-                    let Stage { statistics, read, .. } = stage;
-                    batch_norm::forward(moments, gamma, beta, epsilon, statistics, read);
-                }
-                Norm::Moving(moving) => {
-                    let (mean, variance) =
-                        (&moving[stage.ranges.mean.clone()], &moving[stage.ranges.variance.clone()]);
-                    batch_norm::inference(mean, variance, gamma, beta, epsilon, &mut stage.read);
-                }
-            }
+            let Stage { statistics, read, ranges, .. } = stage;
+            statistics.take(moments);
+            let (mean, variance) = match norm {
+                Norm::Batch => (&statistics.mean[..], &statistics.variance[..]),
+                Norm::Moving(moving) => (&moving[ranges.mean.clone()], &moving[ranges.variance.clone()]),
+            };
+            batch_norm::forward(mean, variance, gamma, beta, epsilon, read);
         }
         if let Some(last) = self.stages.last() {
             let map = last.shape.output;

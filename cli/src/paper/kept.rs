@@ -2,9 +2,10 @@
 //! all that its result hangs on, so that a result is never taken for another's and never trained twice.
 
 use super::family::Member;
+use crate::disk::replace;
 use crate::train::Plan;
 use crate::train::data::Set;
-use crate::train::record::{Line, Record, replace};
+use crate::train::record::{Line, Record};
 use crate::train::validation::Score;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};

@@ -10,8 +10,8 @@ mod kept;
 mod networks;
 mod report;
 
+use crate::disk::replace;
 use crate::train::data::Set;
-use crate::train::record::replace;
 use crate::train::source::Source;
 use crate::train::validation::validate;
 use crate::train::{Plan, interruption, session};
@@ -214,6 +214,7 @@ fn plan(arguments: &Arguments, family: &Family, member: &Member, labels: &[Strin
     let settings = Settings { average_decay: 0.0, seed, ..Settings::default() };
     Ok(Plan {
         architecture,
+        start: None,
         settings,
         schedule: Schedule { peak: rate, warm_up: 1.0, epochs: epochs as f64, fall: Fall::Cosine },
         augmentation: AUGMENTATION,

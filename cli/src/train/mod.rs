@@ -18,10 +18,10 @@ use crate::network::Known;
 use anyhow::{Context, bail, ensure};
 use clap::ValueEnum;
 use data::Set;
-use mobilenet::Architecture;
 use mobilenet::model::architecture::Convolution;
 use mobilenet::train::schedule::{Fall, Schedule};
 use mobilenet::train::{Augmentation, Optimiser, Settings};
+use mobilenet::{Architecture, Weights};
 use source::Source;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -46,6 +46,9 @@ enum FallName {
     Constant,
 }
 
+/// Side of the input where nobody says one.
+const RESOLUTION: usize = 96;
+
 #[derive(clap::Args)]
 #[command(mut_arg("data", |data| data.required(true)))]
 pub struct Arguments {
@@ -54,12 +57,16 @@ pub struct Arguments {
     /// Where checkpoint, log, curves and the network go.
     #[arg(long, default_value = "run")]
     output: PathBuf,
+    /// Start from this network, in any form that `convert` reads, and not from nothing: width, padding, activation and
+    /// normalisation are its own, and of its classes those that the set has too, by their labels; others start anew.
+    #[arg(long, conflicts_with_all = ["alpha", "convolution", "shallow"])]
+    from: Option<PathBuf>,
     /// Width multiplier.
     #[arg(long, default_value_t = 0.5)]
     alpha: f64,
-    /// Side of the finished network's input in pixels; validation uses it too.
-    #[arg(long, default_value_t = 96)]
-    resolution: usize,
+    /// Side of the finished network's input in pixels; validation uses it too. 96, or what --from has.
+    #[arg(long)]
+    resolution: Option<usize>,
     /// Train at other resolutions, SIDE@EPOCH from that epoch on: 64@0,96@20.
     #[arg(long)]
     resolution_schedule: Option<String>,
@@ -158,10 +165,20 @@ pub struct Arguments {
     benchmark: bool,
 }
 
+/// A network to start from.
+#[derive(Debug)]
+pub struct Start {
+    pub weights: Weights,
+    /// For each class of the set which of the network's it is, if any.
+    pub classes: Vec<Option<usize>>,
+}
+
 /// What a run is, checked.
 #[derive(Debug)]
 pub struct Plan {
     pub architecture: Architecture,
+    /// What is known before the first step; nothing where absent.
+    pub start: Option<Start>,
     pub settings: Settings,
     pub schedule: Schedule,
     pub augmentation: Augmentation,
@@ -219,19 +236,35 @@ pub fn interruption() -> anyhow::Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-fn plan(arguments: &Arguments, labels: Vec<String>) -> anyhow::Result<Plan> {
-    let architecture = Architecture {
-        alpha: arguments.alpha,
-        resolution: arguments.resolution,
-        classes: labels.len(),
-        convolution: match arguments.convolution {
-            ConvolutionName::Separable => Convolution::Separable,
-            ConvolutionName::Standard => Convolution::Standard,
-        },
-        shallow: arguments.shallow,
-        labels,
-        ..Architecture::default()
+/// The network to train, and the one it starts from.
+fn network(arguments: &Arguments, labels: Vec<String>) -> anyhow::Result<(Architecture, Option<Start>)> {
+    let Some(path) = &arguments.from else {
+        let architecture = Architecture {
+            alpha: arguments.alpha,
+            resolution: arguments.resolution.unwrap_or(RESOLUTION),
+            classes: labels.len(),
+            convolution: match arguments.convolution {
+                ConvolutionName::Separable => Convolution::Separable,
+                ConvolutionName::Standard => Convolution::Standard,
+            },
+            shallow: arguments.shallow,
+            labels,
+            ..Architecture::default()
+        };
+        return Ok((architecture, None));
     };
+    let weights = crate::network::read(path, &Known::at(arguments.resolution))?.weights;
+    let classes = teacher::namesakes(&labels, &weights.architecture.labels);
+    let known = classes.iter().flatten().count();
+    let rest = if known < labels.len() { "; the others start anew" } else { "" };
+    println!("{} knows {known} of {} classes by their labels{rest}", path.display(), labels.len());
+    let architecture =
+        Architecture { classes: labels.len(), background: false, labels, ..weights.architecture.clone() };
+    Ok((architecture, Some(Start { weights, classes })))
+}
+
+fn plan(arguments: &Arguments, labels: Vec<String>) -> anyhow::Result<Plan> {
+    let (architecture, start) = network(arguments, labels)?;
     architecture.validate()?;
     let settings = Settings {
         optimiser: match arguments.rule {
@@ -277,10 +310,11 @@ fn plan(arguments: &Arguments, labels: Vec<String>) -> anyhow::Result<Plan> {
     augmentation.validate()?;
     let resolutions = match &arguments.resolution_schedule {
         Some(text) => resolutions(text, &architecture)?,
-        None => vec![(0, arguments.resolution)],
+        None => vec![(0, architecture.resolution)],
     };
     Ok(Plan {
         architecture,
+        start,
         settings,
         schedule: Schedule { peak: rate, warm_up, epochs: epochs as f64, fall },
         augmentation,

@@ -1,6 +1,7 @@
 //! What a run leaves on disk: the checkpoint (written aside, then renamed), the log as CSV, the curves as SVG, and the
 //! network. All in one folder.
 
+use crate::disk::replace;
 use anyhow::{Context, bail};
 use mobilenet::Weights;
 use mobilenet::formats::safetensors::{Storage, write};
@@ -72,7 +73,11 @@ impl Record {
 
     /// Replaces the checkpoint.
     pub fn keep(&self, checkpoint: &[u8]) -> anyhow::Result<()> {
-        replace(&self.path("checkpoint"), checkpoint)
+        let path = self.path("checkpoint");
+        replace(&path, checkpoint).map_err(|error| match path.exists() {
+            true => anyhow::anyhow!("{error}, with --resume"),
+            false => error,
+        })
     }
 
     /// Writes the network for `convert`, `eval` and the class.
@@ -97,26 +102,6 @@ impl Record {
         let curve = curve(lines).map_err(|error| anyhow::anyhow!("the curve cannot be drawn: {error}"))?;
         replace(&self.path("curve"), curve.as_bytes())
     }
-}
-
-/// Writes aside, then renames: whatever happens, the old file or the new one is there, whole.
-pub fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let aside = path.with_extension("part");
-    let written = std::fs::File::create(&aside).and_then(|mut file| {
-        std::io::Write::write_all(&mut file, bytes)?;
-        file.sync_all()
-    });
-    if let Err(error) = written {
-        let _ = std::fs::remove_file(&aside);
-        let kept = if path.exists() { "; the last one is untouched" } else { "" };
-        bail!(
-            "{} cannot be written ({error}){kept}. Make room and start again; `train` goes on with --resume",
-            path.display()
-        );
-    }
-    std::fs::rename(&aside, path)
-        .inspect_err(|_| drop(std::fs::remove_file(&aside)))
-        .with_context(|| path.display().to_string())
 }
 
 /// Loss on the left, accuracy on the right, over the epochs.

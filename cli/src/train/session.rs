@@ -11,7 +11,7 @@ use anyhow::{Context, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use mobilenet::train::random::Random;
 use mobilenet::train::replica::Outcome;
-use mobilenet::train::{Replica, Settings, Trainer, checkpoint};
+use mobilenet::train::{Layout, Parameters, Replica, Settings, Trainer, checkpoint};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
@@ -78,7 +78,7 @@ pub fn run(
     stop: &AtomicBool,
 ) -> anyhow::Result<Run> {
     let (mut trainer, mut place) = match record.checkpoint()? {
-        None => (Trainer::new(&plan.architecture, plan.settings)?, Place::default()),
+        None => (begin(plan)?, Place::default()),
         Some((path, bytes)) => {
             let named = || path.display().to_string();
             let (trainer, note) =
@@ -119,7 +119,7 @@ pub fn run(
 
 /// Trains for half a minute and prints how fast.
 pub fn benchmark(plan: &Plan, set: &Set, teacher: Option<&Answers>) -> anyhow::Result<()> {
-    let mut trainer = Trainer::new(&plan.architecture, plan.settings)?;
+    let mut trainer = begin(plan)?;
     let (mut replicas, mut place) = (Vec::new(), Place::default());
     let stop = AtomicBool::new(false);
     let end = Some(Instant::now() + Duration::from_secs(30));
@@ -131,6 +131,16 @@ pub fn benchmark(plan: &Plan, set: &Set, teacher: Option<&Answers>) -> anyhow::R
         place.seconds
     );
     Ok(())
+}
+
+/// A trainer before its first step.
+fn begin(plan: &Plan) -> anyhow::Result<Trainer> {
+    let layout = Layout::new(&plan.architecture)?;
+    let parameters = match &plan.start {
+        Some(start) => Parameters::from_weights(&layout, &start.weights, &start.classes, plan.settings.seed)?,
+        None => Parameters::initial(&layout, plan.settings.seed),
+    };
+    Ok(Trainer::from_parameters(layout, plan.settings, parameters)?)
 }
 
 fn side(plan: &Plan, epoch: u64) -> usize {
@@ -179,6 +189,12 @@ fn epoch(
     let batch = if plan.asynchronous { share } else { whole };
     let steps = order.len() / batch;
     place.begin(batch, order.len())?;
+    if plan.start.is_some() && trainer.steps == 0 {
+        // As many as one worker learns from, so that what it learns from first is normalised as they are.
+        let first = recipe.batch(&order[..share], place.epoch)?;
+        set.check()?;
+        trainer.settle(&mut replicas[0], &first.images)?;
+    }
     let mut meter = Meter::new(plan, place, steps)?;
     let (sender, receiver) = sync_channel(AHEAD);
     let (first, number) = (place.step, place.epoch);

@@ -5,7 +5,7 @@
 //! them into the targets (Hinton, Vinyals and Dean, arXiv 1503.02531).
 
 use super::data::Set;
-use super::record::replace;
+use crate::disk::replace;
 use anyhow::{Context, ensure};
 use mobilenet::Weights;
 use mobilenet::image::{Options, Resizer, Target};
@@ -85,7 +85,8 @@ fn ask(set: &Set, weights: &Weights, columns: &[usize], temperature: f32) -> any
     ensure!(columns.iter().all(|&column| column < architecture.classes), "the teacher has too few classes");
     // A replica takes many pictures at once, which is twice as fast as a network that answers one by one.
     let layout = Layout::new(architecture)?;
-    let parameters = Parameters::from_weights(&layout, weights)?;
+    let own: Vec<Option<usize>> = (0..architecture.classes).map(Some).collect();
+    let parameters = Parameters::from_weights(&layout, weights, &own, 0)?;
     let (side, normalisation) = (architecture.resolution, &architecture.normalisation);
     let mut parts = vec![0u16; set.len() * classes];
     let bar = indicatif::ProgressBar::new(set.len() as u64).with_message("pictures seen by the teacher");
@@ -122,10 +123,15 @@ fn ask(set: &Set, weights: &Weights, columns: &[usize], temperature: f32) -> any
 
 /// For each of our labels the teacher's class of the same name.
 pub fn columns(ours: &[String], theirs: &[String]) -> anyhow::Result<Vec<usize>> {
-    let find = |label: &String| {
-        let found = theirs.iter().position(|their| their == label);
+    let found = namesakes(ours, theirs).into_iter().zip(ours);
+    let all = found.map(|(found, label)| {
         found
             .with_context(|| format!("the teacher has no class `{label}`; its labels must contain the set's"))
-    };
-    ours.iter().map(find).collect()
+    });
+    all.collect()
+}
+
+/// For each of our labels the class of the same name among theirs, if there is one.
+pub fn namesakes(ours: &[String], theirs: &[String]) -> Vec<Option<usize>> {
+    ours.iter().map(|label| theirs.iter().position(|their| their == label)).collect()
 }

@@ -233,6 +233,15 @@ pub struct Statistics {
 }
 
 impl Statistics {
+    /// What the moments of a batch come to.
+    pub fn take(&mut self, moments: &Moments) {
+        self.count = moments.count();
+        for (channel, (mean, variance)) in self.mean.iter_mut().zip(&mut self.variance).enumerate() {
+            *mean = moments.mean(channel) as f32;
+            *variance = moments.variance(channel) as f32;
+        }
+    }
+
     /// What a variance is multiplied with to be an unbiased estimate (TensorFlow's fused batch norm keeps moving
     /// averages of those).
     pub fn unbiased(&self) -> f32 {
@@ -240,26 +249,8 @@ impl Statistics {
     }
 }
 
-/// From the moments of a batch to what the next layer applies.
+/// From a batch's statistics, or moving averages of them, to what the next layer applies.
 pub fn forward(
-    moments: &Moments,
-    gamma: &[f32],
-    beta: &[f32],
-    epsilon: f64,
-    statistics: &mut Statistics,
-    affine: &mut Affine,
-) {
-    statistics.count = moments.count();
-    for channel in 0..gamma.len() {
-        statistics.mean[channel] = moments.mean(channel) as f32;
-        statistics.variance[channel] = moments.variance(channel) as f32;
-    }
-    let Statistics { mean, variance, .. } = &*statistics;
-    inference(mean, variance, gamma, beta, epsilon, affine);
-}
-
-/// The same from moving averages.
-pub fn inference(
     mean: &[f32],
     variance: &[f32],
     gamma: &[f32],
