@@ -5,8 +5,9 @@
 //! same sides of ReLU6's bounds): the third is 2.513 where TensorFlow has 2.474. That is the run's nature, not the
 //! kernels': the same ten steps in doubles, by naive loops, give 2.582 there, and doubles that start one part in ten
 //! million away 2.531 (batch norm over as few as 32 values, eight pictures, a loss that has not settled). Starts that
-//! differ by a float's last bit end half a unit apart and more, and TensorFlow's losses lie among theirs. So the later
-//! steps are held against doubles, gradient by gradient.
+//! differ by a float's last bit end half a unit apart and more, and TensorFlow's losses lie among theirs. TensorFlow 2.21
+//! does not repeat them on another machine (three with two threads, with one only the first), and in doubles its third
+//! is 2.582 as well. So the later steps are held against doubles, gradient by gradient.
 
 #![cfg(not(target_arch = "wasm32"))] // reads files
 
