@@ -221,7 +221,9 @@ export class Chooser {
     const { alpha, resolution, classes, padding, activation, normalisation } = net.architecture;
     const title = `${width(alpha)} MobileNet-${resolution}`;
     const threads = net.numThreads ?? 1;
-    const running = `${net.precision ?? "f32"}, ${BUILD_NAMES[net.variant] ?? net.variant ?? "SIMD"}, ${threads} thread${threads > 1 ? "s" : ""}`;
+    // The page's threads are started once, as many as the first network wanted.
+    const more = net.variant === "threads" && choice.threads > threads ? " (more after a reload)" : "";
+    const running = `${net.precision ?? "f32"}, ${BUILD_NAMES[net.variant] ?? net.variant ?? "SIMD"}, ${threads} thread${threads > 1 ? "s" : ""}${more}`;
     const facts = [
       ["Network", title],
       ["From", choice.title],

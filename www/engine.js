@@ -85,7 +85,7 @@ export class Engine {
 
   /** Gives the classes other names; null returns to the file's own. Throws where their number does not fit. */
   rename(names) {
-    const fitted = names && fitLabels(names, this.classes);
+    const fitted = names && fitLabels(names, this.net.architecture);
     if (names && !fitted) {
       throw new Error(`The list holds ${names.length} names, and the network has ${this.classes} classes.`);
     }

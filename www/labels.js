@@ -33,13 +33,13 @@ function fromJson(text, fileName) {
 }
 
 /**
- * Fits names to a network of `classes`: lists of ImageNet come with a background line in front or without.
- * Returns null where they do not fit.
+ * Fits names to a network of `classes`, the first of which is nothing where it has a `background`: lists of ImageNet come
+ * with a line for that in front or without. Returns null where they do not fit.
  */
-export function fitLabels(names, classes) {
+export function fitLabels(names, { classes, background }) {
   if (names.length === classes) return names;
   if (names.length === classes + 1 && /^(background|dummy|unused|none)/i.test(names[0])) return names.slice(1);
-  if (names.length + 1 === classes) return ["background", ...names];
+  if (background && names.length + 1 === classes) return ["background", ...names];
   return null;
 }
 

@@ -26,11 +26,13 @@ test("names: what is none is a sentence with the file's name", () => {
 
 test("names fit with and without a background line, and otherwise not", () => {
   const names = ["tench", "goldfish"];
-  assert.equal(fitLabels(names, 2), names);
-  assert.deepEqual(fitLabels(["background", ...names], 2), names);
-  assert.deepEqual(fitLabels(names, 3), ["background", ...names]);
-  assert.equal(fitLabels(["other", ...names], 2), null, "an extra line that is no background fits nothing");
-  assert.equal(fitLabels(names, 5), null);
+  const network = (classes, background = false) => ({ classes, background });
+  assert.equal(fitLabels(names, network(2)), names);
+  assert.deepEqual(fitLabels(["background", ...names], network(2)), names);
+  assert.deepEqual(fitLabels(names, network(3, true)), ["background", ...names]);
+  assert.equal(fitLabels(names, network(3)), null, "a list one short names every class wrongly");
+  assert.equal(fitLabels(["other", ...names], network(2)), null, "an extra line that is no background fits nothing");
+  assert.equal(fitLabels(names, network(5)), null);
 });
 
 test("the usual name and the others", () => {

@@ -1,8 +1,9 @@
 // The network chooser: file, address, labels, options, what goes wrong; the Inside tab on the network in use.
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { root } from "../../scripts/lib/shell.mjs";
 import { chooseNetwork, choosePicture, colourNetwork, notice, openPage, png, RED, scratch, waitForAnswer } from "./helpers.mjs";
 
 let opened, page;
@@ -99,6 +100,19 @@ test("the build and a worker can be chosen, and are shown", async () => {
   await page.getByLabel("In a worker").uncheck();
   await page.getByLabel("Build").selectOption("");
   await shown(/1 thread(?!, in a worker)/);
+});
+
+test("threads beyond those that the page started want a reload, and the page says so", async (context) => {
+  const offered = await page.locator("#threads option").count();
+  if (offered < 2 || !existsSync(join(root, "pkg/threads"))) return context.skip("one core, or no threads build");
+  await page.getByLabel("Build").selectOption("threads");
+  await shown(/threads, 1 thread(?! \()/);
+  await page.locator("#threads").selectOption("2");
+  await shown(/threads, 1 thread \(more after a reload\)/);
+  await waitForAnswer(page, "rosso");
+  await page.locator("#threads").selectOption("1");
+  await page.getByLabel("Build").selectOption("");
+  await shown(/relaxed SIMD, 1 thread(?! \()/);
 });
 
 test("int8 can be chosen, and is shown", async (context) => {
