@@ -244,6 +244,8 @@ fn refuses_what_cannot_be_trained_with_a_sentence() {
     let cut = folder.write("cut.tar.gz", &archive(4, 0)[..300]);
     assert!(refuses(&small(&cut, &run, &[])).contains("cut off"));
     assert!(refuses(&small(&folder.text("absent.tar"), &run, &[])).contains("absent.tar"));
+    let text = folder.write("text.tar", "no archive at all");
+    assert!(refuses(&small(&text, &run, &[])).contains("text.tar is neither a folder nor a tar archive"));
     assert!(refused(&["--resume"]).contains("no checkpoint to resume from"));
     assert!(refused(&["--classes", "1"]).contains("--classes is 1, and the set has 3"));
     assert!(refused(&["--epochs", "0"]).contains("--epochs is 0"));

@@ -7,12 +7,11 @@ mod classes;
 mod source;
 
 pub use classes::Classes;
-pub use source::is_picture;
+pub use source::{Source, is_picture};
 
 use anyhow::{Context, Result, bail};
 use image::{DynamicImage, ImageDecoder, ImageReader, RgbaImage};
 use mobilenet::Architecture;
-use source::Source;
 use std::io::Cursor;
 use std::path::Path;
 

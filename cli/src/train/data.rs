@@ -5,18 +5,14 @@
 //! was decoded is kept while there is room, so that a small set is decoded once and a large one again every epoch.
 //! Pictures that cannot be decoded are named, counted and left out. Next: `feed` makes batches of them.
 
-use crate::pictures::{is_picture, upright};
+use crate::pictures::{self, Source, is_picture, upright};
 use anyhow::{Context, bail, ensure};
 use mobilenet::image::Frame;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-
-/// No picture's file is larger.
-const MAX_FILE: u64 = 64 << 20;
 
 /// Decoded pixels, four bytes each.
 pub struct Pixels {
@@ -66,11 +62,10 @@ impl Set {
         let mut found: BTreeMap<String, Vec<(String, Vec<u8>)>> = BTreeMap::new();
         for path in paths {
             let path = path.as_ref();
-            let named = || path.display().to_string();
             if path.is_dir() {
-                folder(path, &mut found).with_context(named)?;
+                folder(path, &mut found).with_context(|| path.display().to_string())?;
             } else {
-                archive(path, &mut found).with_context(named)?;
+                archive(path, &mut found)?;
             }
         }
         let all = paths.iter().map(|path| path.as_ref().display().to_string()).collect::<Vec<_>>().join(", ");
@@ -209,27 +204,12 @@ fn folder(path: &Path, found: &mut BTreeMap<String, Vec<(String, Vec<u8>)>>) -> 
 }
 
 fn archive(path: &Path, found: &mut BTreeMap<String, Vec<(String, Vec<u8>)>>) -> anyhow::Result<()> {
-    let mut file = BufReader::new(std::fs::File::open(path)?);
-    let packed = file.fill_buf()?.starts_with(&[0x1f, 0x8b]);
-    let reader: Box<dyn Read> =
-        if packed { Box::new(flate2::read::MultiGzDecoder::new(file)) } else { Box::new(file) };
-    let broken = "it is no tar file (or tar.gz), or it is cut off";
-    for entry in tar::Archive::new(reader).entries().context(broken)? {
-        let mut entry = entry.context(broken)?;
-        let inside = entry.path().context(broken)?.into_owned();
-        let Some(class) = inside.parent().and_then(Path::file_name) else { continue };
-        let class = class.to_string_lossy().into_owned();
-        if class.starts_with('.') {
-            continue;
+    Source::open(path)?.each(&mut |_| true, &mut |pictures::Picture { name, bytes }| {
+        let class = Path::new(&name).parent().and_then(Path::file_name);
+        let class = class.map(|class| class.to_string_lossy().into_owned());
+        if let Some(class) = class.filter(|class| !class.starts_with('.')) {
+            found.entry(class).or_default().push((format!("{}:{name}", path.display()), bytes));
         }
-        if !entry.header().entry_type().is_file() || !is_picture(&inside) {
-            continue;
-        }
-        let size = entry.size();
-        ensure!(size <= MAX_FILE, "{} has {size} bytes, a picture at most {MAX_FILE}", inside.display());
-        let mut bytes = Vec::with_capacity(size as usize);
-        entry.read_to_end(&mut bytes).context(broken)?;
-        found.entry(class).or_default().push((format!("{}:{}", path.display(), inside.display()), bytes));
-    }
-    Ok(())
+        Ok(())
+    })
 }
