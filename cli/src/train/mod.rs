@@ -49,6 +49,12 @@ enum FallName {
 /// Side of the input where nobody says one.
 const RESOLUTION: usize = 96;
 
+/// Greatest learning rate of a network that starts from nothing (the authors', section 3.2's recipe).
+const RATE: f64 = 0.045;
+
+/// The same of one that knows something: its features are large, and at more a new classifier on them runs away.
+const TUNING_RATE: f64 = 0.002;
+
 #[derive(clap::Args)]
 #[command(mut_arg("data", |data| data.required(true)))]
 pub struct Arguments {
@@ -58,7 +64,8 @@ pub struct Arguments {
     #[arg(long, default_value = "run")]
     output: PathBuf,
     /// Start from this network, in any form that `convert` reads, and not from nothing: width, padding, activation and
-    /// normalisation are its own, and of its classes those that the set has too, by their labels; others start anew.
+    /// normalisation are its own, and of its classes those that the set has too, by their labels; others start anew. Best a
+    /// native file, which leaves nothing open.
     #[arg(long, conflicts_with_all = ["alpha", "convolution", "shallow"])]
     from: Option<PathBuf>,
     /// Width multiplier.
@@ -98,9 +105,9 @@ pub struct Arguments {
     /// What RMSprop adds to the mean square under the root; the authors' 1 makes it almost plain descent.
     #[arg(long, default_value_t = 1.0)]
     epsilon: f32,
-    /// Greatest learning rate.
-    #[arg(long, default_value_t = 0.045)]
-    rate: f64,
+    /// Greatest learning rate. 0.045, or 0.002 with --from.
+    #[arg(long)]
+    rate: Option<f64>,
     /// How the rate falls; step is the authors' 0.94 every 2.5 epochs.
     #[arg(long, value_enum, default_value = "cosine")]
     fall: FallName,
@@ -287,7 +294,8 @@ fn plan(arguments: &Arguments, labels: Vec<String>) -> anyhow::Result<Plan> {
     };
     let epochs = arguments.epochs;
     ensure!(epochs > 0, "--epochs is 0, and a run needs one");
-    let Arguments { rate, warm_up, .. } = *arguments;
+    let rate = arguments.rate.unwrap_or(if start.is_some() { TUNING_RATE } else { RATE });
+    let warm_up = arguments.warm_up;
     ensure!(rate > 0.0 && rate.is_finite(), "--rate is {rate}, and must be above 0");
     ensure!(warm_up >= 0.0 && warm_up.is_finite(), "--warm-up is {warm_up}, and must be 0 or more");
     let fraction = |name: &str, value: f32| {

@@ -137,7 +137,7 @@ pub fn benchmark(plan: &Plan, set: &Set, teacher: Option<&Answers>) -> anyhow::R
 fn begin(plan: &Plan) -> anyhow::Result<Trainer> {
     let layout = Layout::new(&plan.architecture)?;
     let parameters = match &plan.start {
-        Some(start) => Parameters::from_weights(&layout, &start.weights, &start.classes, plan.settings.seed)?,
+        Some(start) => Parameters::from_weights(&layout, &start.weights, &start.classes)?,
         None => Parameters::initial(&layout, plan.settings.seed),
     };
     Ok(Trainer::from_parameters(layout, plan.settings, parameters)?)

@@ -86,7 +86,7 @@ fn ask(set: &Set, weights: &Weights, columns: &[usize], temperature: f32) -> any
     // A replica takes many pictures at once, which is twice as fast as a network that answers one by one.
     let layout = Layout::new(architecture)?;
     let own: Vec<Option<usize>> = (0..architecture.classes).map(Some).collect();
-    let parameters = Parameters::from_weights(&layout, weights, &own, 0)?;
+    let parameters = Parameters::from_weights(&layout, weights, &own)?;
     let (side, normalisation) = (architecture.resolution, &architecture.normalisation);
     let mut parts = vec![0u16; set.len() * classes];
     let bar = indicatif::ProgressBar::new(set.len() as u64).with_message("pictures seen by the teacher");
