@@ -137,7 +137,8 @@ fn train(
     if stop.load(Ordering::Relaxed) {
         return Ok(false);
     }
-    let run = session::run(plan, set, None, None, kept.record()?, stop).with_context(|| row.0.name())?;
+    let run =
+        session::run(plan, None, set, None, None, kept.record()?, stop).with_context(|| row.0.name())?;
     if !run.is_complete(plan) {
         return Ok(false);
     }
@@ -214,7 +215,6 @@ fn plan(arguments: &Arguments, family: &Family, member: &Member, labels: &[Strin
     let settings = Settings { average_decay: 0.0, seed, ..Settings::default() };
     Ok(Plan {
         architecture,
-        start: None,
         settings,
         schedule: Schedule { peak: rate, warm_up: 1.0, epochs: epochs as f64, fall: Fall::Cosine },
         augmentation: AUGMENTATION,

@@ -49,7 +49,7 @@ enum FallName {
 /// Side of the input where nobody says one.
 const RESOLUTION: usize = 96;
 
-/// Greatest learning rate of a network that starts from nothing (the authors', section 3.2's recipe).
+/// Greatest learning rate of a network that starts from nothing (the authors' released code).
 const RATE: f64 = 0.045;
 
 /// The same of one that knows something: its features are large, and at more a new classifier on them runs away.
@@ -173,7 +173,6 @@ pub struct Arguments {
 }
 
 /// A network to start from.
-#[derive(Debug)]
 pub struct Start {
     pub weights: Weights,
     /// For each class of the set which of the network's it is, if any.
@@ -184,8 +183,6 @@ pub struct Start {
 #[derive(Debug)]
 pub struct Plan {
     pub architecture: Architecture,
-    /// What is known before the first step; nothing where absent.
-    pub start: Option<Start>,
     pub settings: Settings,
     pub schedule: Schedule,
     pub augmentation: Augmentation,
@@ -214,16 +211,17 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         arguments.workers
     );
     let (set, validation) = arguments.source.read(false)?;
-    let plan = plan(arguments, arguments.source.labels(&set.classes)?)?;
+    let (plan, start) = plan(arguments, arguments.source.labels(&set.classes)?)?;
     if arguments.benchmark {
         let teacher =
             arguments.teacher.as_deref().map(|path| ask(arguments, path, &set, &plan)).transpose()?;
-        return session::benchmark(&plan, &set, teacher.as_ref());
+        return session::benchmark(&plan, start.as_ref(), &set, teacher.as_ref());
     }
     let stop = interruption()?;
     let record = record::Record::open(&arguments.output, arguments.resume)?;
     let teacher = arguments.teacher.as_deref().map(|path| ask(arguments, path, &set, &plan)).transpose()?;
-    let run = session::run(&plan, &set, validation.as_ref(), teacher.as_ref(), record, &stop)?;
+    let run =
+        session::run(&plan, start.as_ref(), &set, validation.as_ref(), teacher.as_ref(), record, &stop)?;
     if !run.is_complete(&plan) {
         println!("go on with --resume");
     }
@@ -270,7 +268,7 @@ fn network(arguments: &Arguments, labels: Vec<String>) -> anyhow::Result<(Archit
     Ok((architecture, Some(Start { weights, classes })))
 }
 
-fn plan(arguments: &Arguments, labels: Vec<String>) -> anyhow::Result<Plan> {
+fn plan(arguments: &Arguments, labels: Vec<String>) -> anyhow::Result<(Plan, Option<Start>)> {
     let (architecture, start) = network(arguments, labels)?;
     architecture.validate()?;
     let settings = Settings {
@@ -320,9 +318,8 @@ fn plan(arguments: &Arguments, labels: Vec<String>) -> anyhow::Result<Plan> {
         Some(text) => resolutions(text, &architecture)?,
         None => vec![(0, architecture.resolution)],
     };
-    Ok(Plan {
+    let plan = Plan {
         architecture,
-        start,
         settings,
         schedule: Schedule { peak: rate, warm_up, epochs: epochs as f64, fall },
         augmentation,
@@ -334,7 +331,8 @@ fn plan(arguments: &Arguments, labels: Vec<String>) -> anyhow::Result<Plan> {
         smoothing: arguments.smoothing,
         teacher_weight: arguments.teacher_weight,
         validate_every: arguments.validate_every.max(1),
-    })
+    };
+    Ok((plan, start))
 }
 
 /// `64@0,96@20` as (epoch, side), in order of epochs.

@@ -1,14 +1,15 @@
 //! The run itself: epochs of steps, validation, and what is put away between them.
 
-use super::Plan;
 use super::asynchronous;
 use super::data::Set;
 use super::feed::{AHEAD, Batch, DROPOUT, Recipe, order};
 use super::record::{Line, Record};
 use super::teacher::Answers;
 use super::validation::validate;
+use super::{Plan, Start};
 use anyhow::{Context, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
+use mobilenet::Architecture;
 use mobilenet::train::random::Random;
 use mobilenet::train::replica::Outcome;
 use mobilenet::train::{Layout, Parameters, Replica, Settings, Trainer, checkpoint};
@@ -71,6 +72,7 @@ impl Run {
 /// Trains by the plan until it is done or `stop` is set.
 pub fn run(
     plan: &Plan,
+    start: Option<&Start>,
     set: &Set,
     validation: Option<&Set>,
     teacher: Option<&Answers>,
@@ -78,7 +80,7 @@ pub fn run(
     stop: &AtomicBool,
 ) -> anyhow::Result<Run> {
     let (mut trainer, mut place) = match record.checkpoint()? {
-        None => (begin(plan)?, Place::default()),
+        None => (begin(plan, start, set)?, Place::default()),
         Some((path, bytes)) => {
             let named = || path.display().to_string();
             let (trainer, note) =
@@ -118,8 +120,13 @@ pub fn run(
 }
 
 /// Trains for half a minute and prints how fast.
-pub fn benchmark(plan: &Plan, set: &Set, teacher: Option<&Answers>) -> anyhow::Result<()> {
-    let mut trainer = begin(plan)?;
+pub fn benchmark(
+    plan: &Plan,
+    start: Option<&Start>,
+    set: &Set,
+    teacher: Option<&Answers>,
+) -> anyhow::Result<()> {
+    let mut trainer = begin(plan, start, set)?;
     let (mut replicas, mut place) = (Vec::new(), Place::default());
     let stop = AtomicBool::new(false);
     let end = Some(Instant::now() + Duration::from_secs(30));
@@ -134,13 +141,37 @@ pub fn benchmark(plan: &Plan, set: &Set, teacher: Option<&Answers>) -> anyhow::R
 }
 
 /// A trainer before its first step.
-fn begin(plan: &Plan) -> anyhow::Result<Trainer> {
-    let layout = Layout::new(&plan.architecture)?;
-    let parameters = match &plan.start {
-        Some(start) => Parameters::from_weights(&layout, &start.weights, &start.classes)?,
-        None => Parameters::initial(&layout, plan.settings.seed),
-    };
-    Ok(Trainer::from_parameters(layout, plan.settings, parameters)?)
+fn begin(plan: &Plan, start: Option<&Start>, set: &Set) -> anyhow::Result<Trainer> {
+    let Some(start) = start else { return Ok(Trainer::new(&plan.architecture, plan.settings)?) };
+    let side = side(plan, 0);
+    let layout = Layout::new(&Architecture { resolution: side, ..plan.architecture.clone() })?;
+    let parameters = Parameters::from_weights(&layout, &start.weights, &start.classes)?;
+    let mut trainer = Trainer::from_parameters(layout, plan.settings, parameters)?;
+    // As many as a worker learns from first, so that they are normalised as they will be.
+    let share = share(plan, set);
+    let order = order(set.len(), plan.settings.seed, 0);
+    let first = recipe(plan, set, None, side).batch(&order[..share], 0)?;
+    set.check()?;
+    trainer.settle(&mut Replica::new(&trainer.layout, share)?, &first.images)?;
+    Ok(trainer)
+}
+
+/// Pictures that a worker learns from at a step. A set smaller than a batch is one batch.
+fn share(plan: &Plan, set: &Set) -> usize {
+    plan.batch.min(set.len()).div_ceil(plan.workers)
+}
+
+fn recipe<'a>(plan: &Plan, set: &'a Set, teacher: Option<&'a Answers>, side: usize) -> Recipe<'a> {
+    Recipe {
+        set,
+        side,
+        classes: plan.architecture.classes,
+        normalisation: plan.architecture.normalisation,
+        augmentation: plan.augmentation,
+        smoothing: plan.smoothing,
+        teacher: teacher.map(|answers| (answers, plan.teacher_weight)),
+        seed: plan.settings.seed,
+    }
 }
 
 fn side(plan: &Plan, epoch: u64) -> usize {
@@ -167,34 +198,17 @@ fn epoch(
     end: Option<Instant>,
 ) -> anyhow::Result<bool> {
     let side = side(plan, place.epoch);
-    // A set smaller than a batch is one batch.
-    let whole = plan.batch.min(set.len());
-    let share = whole.div_ceil(plan.workers);
+    let (whole, share) = (plan.batch.min(set.len()), share(plan, set));
     if trainer.layout.architecture.resolution != side || replicas.is_empty() {
         trainer.set_resolution(side)?;
         *replicas =
             (0..plan.workers).map(|_| Replica::new(&trainer.layout, share)).collect::<Result<_, _>>()?;
     }
-    let recipe = Recipe {
-        set,
-        side,
-        classes: plan.architecture.classes,
-        normalisation: plan.architecture.normalisation,
-        augmentation: plan.augmentation,
-        smoothing: plan.smoothing,
-        teacher: teacher.map(|answers| (answers, plan.teacher_weight)),
-        seed: plan.settings.seed,
-    };
+    let recipe = recipe(plan, set, teacher, side);
     let order = order(set.len(), plan.settings.seed, place.epoch);
     let batch = if plan.asynchronous { share } else { whole };
     let steps = order.len() / batch;
     place.begin(batch, order.len())?;
-    if plan.start.is_some() && trainer.steps == 0 {
-        // As many as one worker learns from, so that what it learns from first is normalised as they are.
-        let first = recipe.batch(&order[..share], place.epoch)?;
-        set.check()?;
-        trainer.settle(&mut replicas[0], &first.images)?;
-    }
     let mut meter = Meter::new(plan, place, steps)?;
     let (sender, receiver) = sync_channel(AHEAD);
     let (first, number) = (place.step, place.epoch);
