@@ -71,18 +71,22 @@ impl Record {
         Ok(Some((path, bytes)))
     }
 
-    /// Replaces the checkpoint.
-    pub fn keep(&self, checkpoint: &[u8]) -> anyhow::Result<()> {
-        let path = self.path("checkpoint");
-        replace(&path, checkpoint).map_err(|error| match path.exists() {
-            true => anyhow::anyhow!("{error}, with --resume"),
+    /// Replaces a file of the run; where that fails, the last checkpoint is what to go on from.
+    fn replace(&self, what: &str, bytes: &[u8]) -> anyhow::Result<()> {
+        replace(&self.path(what), bytes).map_err(|error| match self.path("checkpoint").exists() {
+            true => anyhow::anyhow!("{error:#}, with --resume"),
             false => error,
         })
     }
 
+    /// Replaces the checkpoint.
+    pub fn keep(&self, checkpoint: &[u8]) -> anyhow::Result<()> {
+        self.replace("checkpoint", checkpoint)
+    }
+
     /// Writes the network for `convert`, `eval` and the class.
     pub fn network(&self, weights: &Weights) -> anyhow::Result<()> {
-        replace(&self.path("network"), &write(weights, Storage::F32)?)
+        self.replace("network", &write(weights, Storage::F32)?)
     }
 
     /// Writes log and curves anew.
@@ -98,9 +102,9 @@ impl Record {
                 "{epoch},{resolution},{rate:.6},{loss:.4},{accuracy:.4},{validation},{images_per_second:.0},{seconds:.1}\n"
             );
         }
-        replace(&self.path("log"), text.as_bytes())?;
+        self.replace("log", text.as_bytes())?;
         let curve = curve(lines).map_err(|error| anyhow::anyhow!("the curve cannot be drawn: {error}"))?;
-        replace(&self.path("curve"), curve.as_bytes())
+        self.replace("curve", curve.as_bytes())
     }
 }
 
