@@ -14,6 +14,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+/// No picture's file in an archive is larger: a set is held in memory whole.
+const MAX_FILE: usize = 64 << 20;
+
 /// Decoded pixels, four bytes each.
 pub struct Pixels {
     bytes: Vec<u8>,
@@ -208,6 +211,12 @@ fn archive(path: &Path, found: &mut BTreeMap<String, Vec<(String, Vec<u8>)>>) ->
         let class = Path::new(&name).parent().and_then(Path::file_name);
         let class = class.map(|class| class.to_string_lossy().into_owned());
         if let Some(class) = class.filter(|class| !class.starts_with('.')) {
+            let size = bytes.len();
+            ensure!(
+                size <= MAX_FILE,
+                "{}: {name} has {size} bytes, a picture at most {MAX_FILE}",
+                path.display()
+            );
             found.entry(class).or_default().push((format!("{}:{name}", path.display()), bytes));
         }
         Ok(())
