@@ -1,8 +1,8 @@
 //! All numbers of a network in training, in two lists: what the optimiser moves, and batch norm's moving averages.
 //!
 //! Goes in: the architecture. Comes out: a [`Layout`] that says which range is which tensor (Keras' names), initial
-//! [`Parameters`] (or, in `start`, a trained network's), and at the end [`Weights`] with batch norm folded in. One flat list makes the optimiser, the
-//! averages, the checkpoint and asynchronous training one loop each.
+//! [`Parameters`] (or, in `start`, a trained network's), and at the end [`Weights`] with batch norm folded in. One flat
+//! list makes the optimiser, the averages, the checkpoint and asynchronous training one loop each.
 
 use super::random::Random;
 use crate::Result;

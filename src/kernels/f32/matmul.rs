@@ -115,8 +115,9 @@ fn columns<const FULL: bool>(
 
 /// One tile of `a·b`. Four steps along `k` share their addresses: beside the multiply-adds there is then as little to begin as
 /// can be, which decides on a core that another thread uses too (there it is 1.4 times as fast). Ways out between them, never
-/// taken, which is hidden from the compiler, keep it from loading all four steps' operands first and spilling sums. A row that were too short ends the sums, where an index out of bounds would panic: with a panic in the loop
-/// it may write all sums to memory in every round, which is twice the time.
+/// taken, which is hidden from the compiler, keep it from loading all four steps' operands first and spilling sums. A row
+/// that were too short ends the sums, where an index out of bounds would panic: with a panic in the loop it may write all
+/// sums to memory in every round, which is twice the time.
 #[inline(always)]
 fn tile<const M: usize>(a: &[f32], stride: usize, panel: &[f32], k: usize) -> [[f32; COLUMNS]; M] {
     let mut sums = [[0.0; COLUMNS]; M];
