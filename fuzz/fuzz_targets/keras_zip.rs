@@ -5,7 +5,7 @@
 mod limit;
 
 use libfuzzer_sys::fuzz_target;
-use mobilenet::formats::{Options, Source, keras};
+use mobilenet_formats::{Options, Source, keras};
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = limit::within("keras_zip", bytes.len(), || {

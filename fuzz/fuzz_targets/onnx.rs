@@ -5,7 +5,7 @@
 mod limit;
 
 use libfuzzer_sys::fuzz_target;
-use mobilenet::formats::{Options, Source, onnx};
+use mobilenet_formats::{Options, Source, onnx};
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = limit::within("onnx", bytes.len(), || onnx::read(&Source::alone(bytes), &Options::default()));

@@ -5,7 +5,7 @@
 mod limit;
 
 use libfuzzer_sys::fuzz_target;
-use mobilenet::formats::{Options, Source, safetensors};
+use mobilenet_formats::{Options, Source, safetensors};
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = limit::within("safetensors", bytes.len(), || {

@@ -5,7 +5,7 @@
 mod limit;
 
 use libfuzzer_sys::fuzz_target;
-use mobilenet::formats::{Options, Source, tfjs};
+use mobilenet_formats::{Options, Source, tfjs};
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((length, rest)) = bytes.split_first_chunk() else { return };

@@ -5,7 +5,7 @@
 mod limit;
 
 use libfuzzer_sys::fuzz_target;
-use mobilenet::formats::{Options, Source, tflite};
+use mobilenet_formats::{Options, Source, tflite};
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = limit::within("tflite", bytes.len(), || tflite::read(&Source::alone(bytes), &Options::default()));

@@ -1,0 +1,189 @@
+//! Weighted sums of pixels, the two directions of a resize.
+//!
+//! Goes in: RGBA bytes row by row, then the sums of columns; weights of both, and where a row of the result lies in the
+//! target. Comes out: that row, normalised floats or bytes. Rows are summed in integers, two of them by one instruction,
+//! which is exact but for the rounding of the weights; columns in plain `f32` in a fixed order. So all builds give the same
+//! bits. Next: the network's input.
+
+use crate::simd::{F32x4, I16x8, I32x4, U8x16};
+
+/// What the weights of rows sum to.
+pub const ONE: i16 = 1 << 14;
+
+/// A normalisation, laid out as a pixel is: the first and the third colour change places where `swapped`.
+#[derive(Clone, Copy, Debug)]
+pub struct Colours {
+    /// Subtracted from each.
+    pub mean: [f32; 4],
+    /// Divides the difference.
+    pub deviation: [f32; 4],
+    /// Whether the target has blue first.
+    pub swapped: bool,
+}
+
+/// `sums[x] = Σ weights[t] · row t of data`, [`ONE`] times what it means, all four bytes of a pixel alike; a row has
+/// `stride` bytes, and there are `rows` of them, of which weights come in pairs.
+pub fn sum_rows(data: &[u8], stride: usize, rows: usize, weights: &[[i16; 2]], sums: &mut [[i32; 4]]) {
+    for (pair, &weights) in weights.iter().enumerate() {
+        let first = &data[2 * pair * stride..][..4 * sums.len()];
+        // Of an odd number of rows the last stands in for the one after it, whose weight is zero.
+        let second = if 2 * pair + 1 < rows { &data[(2 * pair + 1) * stride..] } else { first };
+        if pair == 0 {
+            add_rows::<true>(first, second, weights, sums);
+        } else if weights != [0; 2] {
+            // The widest result decides how many pairs there are; most others have one less.
+            add_rows::<false>(first, second, weights, sums);
+        }
+    }
+}
+
+/// Adds two rows, each by its weight; to nothing if they are the `FIRST`.
+fn add_rows<const FIRST: bool>(first: &[u8], second: &[u8], weights: [i16; 2], sums: &mut [[i32; 4]]) {
+    let (fours, tail) = sums.as_chunks_mut::<4>();
+    let (blocks, rest) = first.as_chunks::<16>();
+    let (other_blocks, other_rest) = second[..first.len()].as_chunks::<16>();
+    let factors = I16x8::splat_pair(weights);
+    for ((a, b), sums) in blocks.iter().zip(other_blocks).zip(fours) {
+        let (a, b) = (U8x16::load(a), U8x16::load(b));
+        let (low, high) = (a.interleave_low(b), a.interleave_high(b));
+        let pixels = [low.widen_low(), low.widen_high(), high.widen_low(), high.widen_high()];
+        for (sum, pixel) in sums.iter_mut().zip(pixels) {
+            let before = if FIRST { I32x4::splat(0) } else { I32x4::load(sum) };
+            before.dot_i16(pixel, factors).store(sum);
+        }
+    }
+    for ((sum, &a), &b) in tail.as_flattened_mut().iter_mut().zip(rest).zip(other_rest) {
+        let before = if FIRST { 0 } else { *sum };
+        *sum = before + i32::from(weights[0]) * i32::from(a) + i32::from(weights[1]) * i32::from(b);
+    }
+}
+
+/// One row of the result, `Σ weights[i · taps + t] · sums[first[i] + t]`, normalised: three values at `place.0`, the next
+/// three `place.1` values (wrapping, for it may go backwards) further on.
+pub fn sum_columns_f32(
+    sums: &[[i32; 4]],
+    weights: &[f32],
+    first: &[u32],
+    colours: &Colours,
+    place: (usize, usize),
+    target: &mut [f32],
+) {
+    let (mean, deviation) = (F32x4::load(&colours.mean), F32x4::load(&colours.deviation));
+    let forwards = place.1 == 3 && !colours.swapped;
+    sum_columns(sums, weights, first, place, |colour, at, last| {
+        let colour = colour.sub(mean).div(deviation);
+        // The fourth value is overwritten by the next pixel.
+        if forwards && !last {
+            colour.store(&mut target[at..at + 4]);
+            return;
+        }
+        let [red, green, blue, _] = colour.to_array();
+        let normal = if colours.swapped { [blue, green, red] } else { [red, green, blue] };
+        target[at..at + 3].copy_from_slice(&normal);
+    });
+}
+
+/// The same as bytes, rounded half up.
+pub fn sum_columns_u8(
+    sums: &[[i32; 4]],
+    weights: &[f32],
+    first: &[u32],
+    place: (usize, usize),
+    target: &mut [u8],
+) {
+    // Hidden from the compiler, or V8 builds the constant anew for each pixel.
+    let half = F32x4::splat(std::hint::black_box(0.5));
+    sum_columns(sums, weights, first, place, |colour, at, last| {
+        let bytes = to_bytes(colour.add(half));
+        if place.1 == 3 && !last {
+            bytes.store_four(&mut target[at..at + 4]);
+        } else {
+            store_three(bytes, &mut target[at..at + 3]);
+        }
+    });
+}
+
+/// A row that is as large as its result, whole fours of pixels, normalised from front to back. One value more is overwritten.
+pub fn copy_row_f32(row: &[u8], colours: &Colours, target: &mut [f32]) {
+    let (mean, deviation) = (F32x4::load(&colours.mean), F32x4::load(&colours.deviation));
+    for (block, bytes) in row.as_chunks::<16>().0.iter().enumerate() {
+        let bytes = U8x16::load(bytes);
+        let (low, high) = (bytes.widen_low(), bytes.widen_high());
+        let target = &mut target[12 * block..][..13];
+        for (index, pixel) in
+            [low.widen_low(), low.widen_high(), high.widen_low(), high.widen_high()].into_iter().enumerate()
+        {
+            pixel.to_f32().sub(mean).div(deviation).store(&mut target[3 * index..]);
+        }
+    }
+}
+
+/// The same as bytes.
+pub fn copy_row_u8(row: &[u8], target: &mut [u8]) {
+    for (index, pixel) in row.as_chunks::<4>().0.iter().enumerate() {
+        target[3 * index..][..4].copy_from_slice(pixel);
+    }
+}
+
+/// Calls `store` with each pixel, its place, and whether it is the row's last.
+#[inline(always)]
+fn sum_columns(
+    sums: &[[i32; 4]],
+    weights: &[f32],
+    first: &[u32],
+    place: (usize, usize),
+    store: impl FnMut(F32x4, usize, bool),
+) {
+    // As many taps as a picture takes that is shrunk to a third, or less, are written out, which saves a fifth of a resize.
+    match weights.len() / first.len().max(1) {
+        2 => sum_taps(2, sums, weights, first, place, store),
+        3 => sum_taps(3, sums, weights, first, place, store),
+        4 => sum_taps(4, sums, weights, first, place, store),
+        5 => sum_taps(5, sums, weights, first, place, store),
+        6 => sum_taps(6, sums, weights, first, place, store),
+        taps => sum_taps(taps.max(1), sums, weights, first, place, store),
+    }
+}
+
+/// The same for a number of taps, which the compiler writes out where it knows it.
+#[inline(always)]
+fn sum_taps(
+    taps: usize,
+    sums: &[[i32; 4]],
+    weights: &[f32],
+    first: &[u32],
+    (start, step): (usize, usize),
+    mut store: impl FnMut(F32x4, usize, bool),
+) {
+    let (mut at, mut left) = (start, first.len());
+    for (weights, &first) in weights.chunks_exact(taps).zip(first) {
+        let mut total = F32x4::splat(0.0);
+        for (&weight, sum) in weights.iter().zip(&sums[first as usize..][..taps]) {
+            total = total.add(F32x4::splat(weight).mul(I32x4::load(sum).to_f32()));
+        }
+        left -= 1;
+        store(total, at, left == 0);
+        at = at.wrapping_add(step);
+    }
+}
+
+/// The colour in bytes, rounded half up.
+pub fn store_bytes(colour: F32x4, target: &mut [u8]) {
+    store_three(to_bytes(colour.add(F32x4::splat(0.5))), target);
+}
+
+/// The largest integers that are not above `raised`. No colour is below 0 or, but for rounding errors, above 255, for
+/// weights are not negative and sum to 1.
+#[inline(always)]
+fn to_bytes(raised: F32x4) -> U8x16 {
+    let short = raised.truncate_to_i32();
+    let short = short.narrow(short);
+    short.narrow_u8(short)
+}
+
+#[inline(always)]
+fn store_three(bytes: U8x16, target: &mut [u8]) {
+    let mut four = [0; 4];
+    bytes.store_four(&mut four);
+    target.copy_from_slice(&four[..3]);
+}

@@ -1,0 +1,184 @@
+//! Every fast kernel against the reference, over awkward sizes: equal to the bit where multiply-adds are not fused,
+//! within a few roundings of the sum of the terms' sizes where they are.
+
+use super::*;
+#[cfg(target_arch = "wasm32")]
+use crate::browser_test as test;
+use crate::layout::transpose;
+use crate::shape::{ConvShape, Map, Padding};
+use crate::{reference, simd::FUSED};
+
+const ACTIVATIONS: [Activation; 3] = [Activation::None, Activation::Relu, Activation::Relu6];
+const PADDINGS: [Padding; 2] = [Padding::Same, Padding::Symmetric];
+
+/// Numbers in ±1, the same for the same seed (xorshift).
+fn random(len: usize, seed: u32) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(2_654_435_761) | 1;
+    let next = |_| {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state as f32 / u32::MAX as f32 * 2.0 - 1.0
+    };
+    (0..len).map(next).collect()
+}
+
+/// The numbers of a map, and behind them what another map has left in the same memory.
+fn random_map(map: Map) -> Vec<f32> {
+    let mut values = random(map.len(), 1);
+    values.extend(std::iter::repeat_n(f32::NAN, 3 * map.width * map.channels));
+    values
+}
+
+/// `terms` products of numbers in ±1 were summed: fused and not they differ by at most a rounding each.
+fn compare(got: &[f32], wanted: &[f32], terms: usize, what: &str) {
+    assert_eq!(got.len(), wanted.len(), "{what}");
+    let tolerance = if FUSED { terms as f32 * (terms as f32).sqrt() * f32::EPSILON } else { 0.0 };
+    for (index, (got, wanted)) in got.iter().zip(wanted).enumerate() {
+        assert!((got - wanted).abs() <= tolerance, "{what}: value {index} is {got}, not {wanted}");
+    }
+}
+
+#[test]
+fn kernels_come_out_as_they_were_packed() {
+    for inputs in [1, 3, 8, 27] {
+        for outputs in 1..50 {
+            let (kernel, bias) = (random(inputs * outputs, 1), random(outputs, 2));
+            let packed = pointwise::pack(kernel.clone(), &bias);
+            assert_eq!(pointwise::unpack(&packed), kernel);
+            let rows = transpose(&kernel, inputs, outputs);
+            let from_rows = pointwise::pack_rows_of_inputs(rows, &bias);
+            assert_eq!(pointwise::unpack(&from_rows), kernel);
+            // What a last panel is filled up with, too.
+            assert_eq!(from_rows.bytes(), packed.bytes());
+            let (input, mut got, mut wanted) = (random(inputs, 5), vec![0.0; outputs], vec![0.0; outputs]);
+            pointwise::forward(&from_rows, Activation::Relu, &input, &mut got);
+            pointwise::forward(&packed, Activation::Relu, &input, &mut wanted);
+            assert_eq!(got, wanted);
+            let channels = outputs + 3; // four or more
+            let (kernel, bias) = (random(9 * channels, 3), random(channels, 4));
+            assert_eq!(depthwise::unpack(&depthwise::pack(&kernel, &bias)), kernel);
+        }
+    }
+}
+
+#[test]
+fn pointwise_equals_the_reference() {
+    for pixels in (1..8).chain([13, 19, 49]) {
+        for inputs in [1, 2, 3, 8, 27, 33] {
+            for outputs in (1..=20).chain([31, 32, 33, 48]) {
+                let shape = ConvShape::pointwise(Map::new(1, pixels, inputs), outputs);
+                let activation = ACTIVATIONS[(pixels + inputs + outputs) % 3];
+                let (input, kernel) = (random(pixels * inputs, 1), random(inputs * outputs, 2));
+                let bias = random(outputs, 3);
+                let (mut got, mut wanted) = (vec![f32::NAN; pixels * outputs], vec![0.0; pixels * outputs]);
+                pointwise::forward(&pointwise::pack(kernel.clone(), &bias), activation, &input, &mut got);
+                reference::convolution(&shape, activation, &input, &kernel, &bias, &mut wanted);
+                compare(&got, &wanted, inputs, &format!("{pixels} pixels, {inputs} to {outputs}"));
+            }
+        }
+    }
+}
+
+/// Every width and height that matters, both strides, both paddings.
+fn windows(channels: &[usize], mut check: impl FnMut(Map, usize, Padding, usize)) {
+    for width in 1..=20 {
+        for height in [1, 2, 3, 6, 7] {
+            for stride in [1, 2] {
+                for padding in PADDINGS {
+                    for &channels in channels {
+                        check(Map::new(height, width, channels), stride, padding, width + height + channels);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn check_depthwise(map: Map, stride: usize, padding: Padding, seed: usize) {
+    let shape = ConvShape::window(map, map.channels, stride, padding);
+    let activation = ACTIVATIONS[seed % 3];
+    let (input, kernel) = (random_map(map), random(9 * map.channels, 2));
+    let bias = random(map.channels, 3);
+    let (mut got, mut wanted) = (vec![f32::NAN; shape.output.len()], vec![0.0; shape.output.len()]);
+    let packed = depthwise::pack(&kernel, &bias);
+    // In two ranges of rows, as bands and threads ask for them.
+    let (rows, line) = (shape.output.height, shape.output.width * map.channels);
+    let (top, bottom) = got.split_at_mut(rows / 2 * line);
+    depthwise::forward(&shape, &packed, activation, 0..rows / 2, &input, top);
+    depthwise::forward(&shape, &packed, activation, rows / 2..rows, &input, bottom);
+    reference::depthwise(&shape, activation, &input, &kernel, &bias, &mut wanted);
+    compare(&got, &wanted, 9, &format!("{map:?} at stride {stride}, {padding:?}"));
+}
+
+#[test]
+fn depthwise_equals_the_reference() {
+    // At 128 channels the wider rows are taken in parts, at 260 in patches.
+    windows(&[4, 5, 7, 8, 9, 16, 19, 32, 37, 128, 260], check_depthwise);
+}
+
+#[test]
+fn depthwise_patches_of_a_few_rows_equal_the_reference() {
+    // Of the first a patch holds two rows of outputs or one, of the second no row, which is then taken in parts.
+    for map in [Map::new(11, 70, 261), Map::new(5, 171, 256), Map::new(14, 14, 512), Map::new(7, 7, 1024)] {
+        for stride in [1, 2] {
+            for padding in PADDINGS {
+                check_depthwise(map, stride, padding, stride + map.width);
+            }
+        }
+    }
+}
+
+#[test]
+fn window_equals_the_reference() {
+    windows(&[1, 3, 8], |map, stride, padding, seed| {
+        let outputs = [5, 16, 32][seed % 3];
+        let shape = ConvShape::window(map, outputs, stride, padding);
+        let activation = ACTIVATIONS[seed % 3];
+        let (input, kernel) = (random_map(map), random(9 * map.channels * outputs, 2));
+        let bias = random(outputs, 3);
+        let (mut got, mut wanted) = (vec![f32::NAN; shape.output.len()], vec![0.0; shape.output.len()]);
+        let packed = window::pack(kernel.clone(), &bias);
+        let mut gathered = vec![f32::NAN; window::gathered_len(&shape)];
+        let (rows, line) = (shape.output.height, shape.output.width * outputs);
+        let (top, bottom) = got.split_at_mut(rows / 2 * line);
+        window::forward(&shape, &packed, activation, 0..rows / 2, &input, &mut gathered, top);
+        window::forward(&shape, &packed, activation, rows / 2..rows, &input, &mut gathered, bottom);
+        reference::convolution(&shape, activation, &input, &kernel, &bias, &mut wanted);
+        compare(&got, &wanted, 9 * map.channels, &format!("{map:?} at stride {stride}, {padding:?}"));
+    });
+}
+
+#[test]
+fn pool_equals_the_reference() {
+    for pixels in 1..=20 {
+        for channels in 1..=20 {
+            let map = Map::new(1, pixels, channels);
+            let input = random(map.len(), 4);
+            let (mut got, mut wanted) = (vec![f32::NAN; channels], vec![0.0; channels]);
+            pool::forward(&input, &mut got);
+            reference::pool(map, &input, &mut wanted);
+            assert_eq!(got, wanted, "{map:?}");
+        }
+    }
+}
+
+#[test]
+fn softmax_is_right_to_a_few_units_in_the_last_place() {
+    for classes in (1..=20).chain([1000, 1001]) {
+        for scale in [0.1, 1.0, 10.0, 60.0] {
+            let logits: Vec<f32> = random(classes, 5).iter().map(|logit| logit * scale).collect();
+            let (mut got, mut wanted) = (vec![f32::NAN; classes], vec![0.0; classes]);
+            softmax::forward(&logits, &mut got);
+            reference::softmax(&logits, &mut wanted);
+            for (got, wanted) in got.iter().zip(&wanted) {
+                // Below 1e-37 of the largest both may be zero.
+                let tolerance = 4.0 * f32::EPSILON * wanted + 1e-37;
+                assert!((got - wanted).abs() <= tolerance, "{classes} classes: {got}, not {wanted}");
+            }
+        }
+    }
+    let mut certain = [0.0; 3];
+    softmax::forward(&[-1e30, 1e30, 0.0], &mut certain);
+    assert_eq!(certain, [0.0, 1.0, 0.0]);
+}

@@ -1,0 +1,183 @@
+//! From probabilities to the few classes worth naming.
+//!
+//! Goes in: the network's probabilities and a [`Selection`]. Comes out: [`Prediction`]s, the most probable first.
+//! Next: `js` and `cli` add the labels.
+
+use crate::Architecture;
+use crate::error::Decimal;
+use crate::{Error, Result};
+
+/// One class and how probable it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Prediction {
+    /// Position among the network's classes.
+    pub index: usize,
+    /// 0 to 1.
+    pub probability: f32,
+}
+
+/// Which classes count.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Filter {
+    /// All of them.
+    #[default]
+    All,
+    /// Only these.
+    Allow(Vec<usize>),
+    /// All but these.
+    Deny(Vec<usize>),
+}
+
+/// What to pick.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Selection {
+    /// At most so many, 1 to the number of classes.
+    pub topk: usize,
+    /// Only those at least this probable, 0 to 1.
+    pub threshold: f32,
+    /// Which count at all.
+    pub filter: Filter,
+}
+
+impl Selection {
+    /// The `topk` most probable.
+    pub fn top(topk: usize) -> Self {
+        Self { topk, threshold: 0.0, filter: Filter::All }
+    }
+
+    /// Refuses what cannot be picked from `classes` classes.
+    ///
+    /// # Errors
+    /// [`Error::argument`] that names the option, its value and its range.
+    pub fn validate(&self, classes: usize) -> Result<()> {
+        let refuse = |sentence: String| Err(Error::argument(sentence));
+        if !(1..=classes).contains(&self.topk) {
+            return refuse(format!(
+                "topk is {}, and this network has 1 to {classes} classes to give",
+                self.topk
+            ));
+        }
+        if !(0.0..=1.0).contains(&self.threshold) {
+            return refuse(format!(
+                "scoreThreshold is {}, and must be from 0 to 1",
+                Decimal(self.threshold.into())
+            ));
+        }
+        let (Filter::Allow(indices) | Filter::Deny(indices)) = &self.filter else { return Ok(()) };
+        match indices.iter().find(|&&index| index >= classes) {
+            Some(index) => {
+                refuse(format!("class {index} does not exist; this network has 0 to {}", classes - 1))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn counts(&self, index: usize) -> bool {
+        match &self.filter {
+            Filter::All => true,
+            Filter::Allow(indices) => indices.contains(&index),
+            Filter::Deny(indices) => !indices.contains(&index),
+        }
+    }
+
+    /// Picks from `probabilities`, one a class: the most probable first, of equals the lower index.
+    ///
+    /// # Errors
+    /// As [`Selection::validate`].
+    pub fn pick(&self, probabilities: &[f32]) -> Result<Vec<Prediction>> {
+        self.validate(probabilities.len())?;
+        let mut best: Vec<Prediction> = Vec::with_capacity(self.topk.min(16));
+        for (index, &probability) in probabilities.iter().enumerate() {
+            let worst = best.last().map_or(f32::NEG_INFINITY, |last| last.probability);
+            let full = best.len() == self.topk;
+            // Written so that NaN, which no network gives, would be left out.
+            let worthy = probability >= self.threshold && (!full || probability > worst);
+            if !worthy || !self.counts(index) {
+                continue;
+            }
+            if full {
+                best.pop();
+            }
+            let place = best.partition_point(|other| other.probability >= probability);
+            best.insert(place, Prediction { index, probability });
+        }
+        Ok(best)
+    }
+}
+
+/// Name of a class: its label, or `class 17` where the network has none.
+pub fn class_name(architecture: &Architecture, index: usize) -> String {
+    match architecture.labels.get(index) {
+        Some(label) => label.clone(),
+        None => format!("class {index}"),
+    }
+}
+
+/// Cosine of the angle between two embeddings: 1 alike, 0 unrelated or where one is all zeros.
+///
+/// # Errors
+/// [`Error::argument`] if their lengths differ or a value is not finite.
+pub fn cosine_similarity(a: &[f32], b: &[f32]) -> Result<f64> {
+    if a.len() != b.len() {
+        let lengths = format!("the embeddings have {} and {} values", a.len(), b.len());
+        return Err(Error::argument(format!("{lengths}; only embeddings of one network can be compared")));
+    }
+    if !a.iter().chain(b).all(|value| value.is_finite()) {
+        return Err(Error::argument("an embedding has a value that is not a finite number"));
+    }
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>();
+    let lengths = (dot(a, a) * dot(b, b)).sqrt();
+    Ok(if lengths > 0.0 { (dot(a, b) / lengths).clamp(-1.0, 1.0) } else { 0.0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROBABILITIES: [f32; 6] = [0.1, 0.3, 0.05, 0.3, 0.2, 0.05];
+
+    fn indices(selection: &Selection) -> Vec<usize> {
+        selection.pick(&PROBABILITIES).unwrap().iter().map(|prediction| prediction.index).collect()
+    }
+
+    /// Sorting everything, stably, is the definition.
+    #[test]
+    fn picks_what_a_full_sort_picks() {
+        let mut order: Vec<usize> = (0..6).collect();
+        order.sort_by(|&a, &b| PROBABILITIES[b].total_cmp(&PROBABILITIES[a]));
+        for topk in 1..=6 {
+            assert_eq!(indices(&Selection::top(topk)), order[..topk]);
+        }
+    }
+
+    #[test]
+    fn threshold_and_lists_leave_out() {
+        let all = Selection::top(6);
+        assert_eq!(indices(&Selection { threshold: 0.2, ..all.clone() }), [1, 3, 4]);
+        assert_eq!(indices(&Selection { filter: Filter::Allow(vec![2, 0]), ..all.clone() }), [0, 2]);
+        assert_eq!(indices(&Selection { filter: Filter::Deny(vec![1, 3]), ..all.clone() }), [4, 0, 2, 5]);
+        assert!(indices(&Selection { threshold: 1.0, ..all }).is_empty());
+    }
+
+    #[test]
+    fn bad_selections_are_sentences() {
+        let refusal = |selection: Selection| selection.pick(&PROBABILITIES).unwrap_err().to_string();
+        assert!(refusal(Selection::top(0)).contains("topk is 0"));
+        assert!(refusal(Selection::top(7)).contains("1 to 6 classes"));
+        assert!(
+            refusal(Selection { threshold: f32::NAN, ..Selection::top(1) }).contains("scoreThreshold is NaN")
+        );
+        let filter = Filter::Allow(vec![6]);
+        assert!(refusal(Selection { filter, ..Selection::top(1) }).contains("class 6 does not exist"));
+    }
+
+    #[test]
+    fn similarity_is_the_cosine() {
+        assert_eq!(cosine_similarity(&[1.0, 0.0], &[2.0, 0.0]).unwrap(), 1.0);
+        assert_eq!(cosine_similarity(&[1.0, 0.0], &[0.0, 3.0]).unwrap(), 0.0);
+        assert_eq!(cosine_similarity(&[1.0, 2.0], &[-1.0, -2.0]).unwrap(), -1.0);
+        assert_eq!(cosine_similarity(&[0.0, 0.0], &[1.0, 2.0]).unwrap(), 0.0);
+        assert!(cosine_similarity(&[1.0], &[1.0, 2.0]).unwrap_err().to_string().contains("1 and 2 values"));
+        assert!(cosine_similarity(&[f32::NAN], &[1.0]).is_err());
+    }
+}
