@@ -5,9 +5,9 @@
 mod limit;
 
 use libfuzzer_sys::fuzz_target;
-use mobilenet_formats::{Options, Source, keras};
+use mobilenet_formats::{ModelOptions, ModelSource, keras};
 
 fuzz_target!(|bytes: &[u8]| {
     let _ =
-        limit::within("keras_h5", bytes.len(), || keras::read_h5(&Source::alone(bytes), &Options::default()));
+        limit::within("keras_h5", bytes.len(), || keras::read_h5(&ModelSource::alone(bytes), &ModelOptions::default()));
 });

@@ -5,10 +5,10 @@
 mod limit;
 
 use libfuzzer_sys::fuzz_target;
-use mobilenet_formats::{Options, Source, keras};
+use mobilenet_formats::{ModelOptions, ModelSource, keras};
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = limit::within("keras_zip", bytes.len(), || {
-        keras::read_zip(&Source::alone(bytes), &Options::default())
+        keras::read_zip(&ModelSource::alone(bytes), &ModelOptions::default())
     });
 });

@@ -5,8 +5,8 @@
 mod limit;
 
 use libfuzzer_sys::fuzz_target;
-use mobilenet_formats::{Options, Source, onnx};
+use mobilenet_formats::{ModelOptions, ModelSource, onnx};
 
 fuzz_target!(|bytes: &[u8]| {
-    let _ = limit::within("onnx", bytes.len(), || onnx::read(&Source::alone(bytes), &Options::default()));
+    let _ = limit::within("onnx", bytes.len(), || onnx::read(&ModelSource::alone(bytes), &ModelOptions::default()));
 });

@@ -5,10 +5,10 @@
 mod limit;
 
 use libfuzzer_sys::fuzz_target;
-use mobilenet_formats::{Options, Source, safetensors};
+use mobilenet_formats::{ModelOptions, ModelSource, safetensors};
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = limit::within("safetensors", bytes.len(), || {
-        safetensors::read(&Source::alone(bytes), &Options::default())
+        safetensors::read(&ModelSource::alone(bytes), &ModelOptions::default())
     });
 });

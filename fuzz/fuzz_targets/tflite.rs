@@ -5,8 +5,8 @@
 mod limit;
 
 use libfuzzer_sys::fuzz_target;
-use mobilenet_formats::{Options, Source, tflite};
+use mobilenet_formats::{ModelOptions, ModelSource, tflite};
 
 fuzz_target!(|bytes: &[u8]| {
-    let _ = limit::within("tflite", bytes.len(), || tflite::read(&Source::alone(bytes), &Options::default()));
+    let _ = limit::within("tflite", bytes.len(), || tflite::read(&ModelSource::alone(bytes), &ModelOptions::default()));
 });

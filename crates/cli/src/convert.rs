@@ -8,7 +8,7 @@ use mobilenet::Kernel;
 use mobilenet::Weights;
 use mobilenet::quantize::quantize;
 use mobilenet_formats::safetensors::{Storage, write};
-use mobilenet_formats::{Origin, Reading};
+use mobilenet_formats::{LoadedModel, Origin};
 use std::path::{Path, PathBuf};
 
 /// In which numbers a native file keeps its kernels.
@@ -41,13 +41,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// Prints what was read, and writes it.
-pub fn finish(mut reading: Reading, precision: Option<Precision>, output: &Path) -> Result<()> {
+pub fn finish(mut reading: LoadedModel, precision: Option<Precision>, output: &Path) -> Result<()> {
     network::print(&reading);
     let weights = &mut reading.weights;
     let (precision, origin) = match precision {
         Some(precision) => (precision, Origin::Caller),
         None if weights.is_int8() => (Precision::Int8, Origin::File),
-        None => (Precision::F32, Origin::Habit),
+        None => (Precision::F32, Origin::Default),
     };
     let (name, storage) = match precision {
         Precision::F32 => ("f32", Storage::F32),

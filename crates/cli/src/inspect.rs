@@ -4,8 +4,8 @@ use crate::network::{self, Known};
 use anyhow::Result;
 use mobilenet::cost::{self, LayerCost};
 use mobilenet::{Kernel, LayerKind, LayerWeights};
-use mobilenet_formats::Reading;
-use mobilenet_kernels::shape::Map;
+use mobilenet_formats::LoadedModel;
+use mobilenet_kernels::shape::FeatureMap;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -42,7 +42,7 @@ struct Row<'a> {
     given: Option<&'a LayerWeights>,
 }
 
-fn rows(reading: &Reading) -> Vec<Row<'_>> {
+fn rows(reading: &LoadedModel) -> Vec<Row<'_>> {
     let mut given = reading.weights.layers.iter();
     let costs = cost::of_layers(&reading.weights.architecture).into_iter();
     costs
@@ -80,12 +80,12 @@ impl Row<'_> {
     }
 }
 
-fn table(reading: &Reading, rows: &[Row]) {
+fn table(reading: &LoadedModel, rows: &[Row]) {
     println!(
         "\n{:<12} {:<10} {:>12} {:>12} {:>12} {:>10} {:>10} {:<4} {:>17} {:>8}",
         "layer", "kind", "input", "output", "Mult-Adds", "parameters", "bytes", "in", "weights", "range"
     );
-    let map = |map: Map| format!("{}x{}x{}", map.height, map.width, map.channels);
+    let map = |map: FeatureMap| format!("{}x{}x{}", map.height, map.width, map.channels);
     for row in rows {
         let LayerCost { layer, cost, .. } = &row.cost;
         let weights = row.weights().map(|(low, high)| format!("{low:.3} to {high:.3}"));
@@ -108,8 +108,8 @@ fn table(reading: &Reading, rows: &[Row]) {
     println!("{:<49} {:>12} {:>10} {bytes:>10}", "total", total.mult_adds, total.parameters);
 }
 
-fn json(reading: &Reading, bytes: u64, rows: &[Row]) -> Value {
-    let map = |map: Map| json!([map.height, map.width, map.channels]);
+fn json(reading: &LoadedModel, bytes: u64, rows: &[Row]) -> Value {
+    let map = |map: FeatureMap| json!([map.height, map.width, map.channels]);
     let layer = |row: &Row| {
         let LayerCost { layer, cost, .. } = &row.cost;
         json!({

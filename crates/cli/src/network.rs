@@ -3,8 +3,8 @@
 use crate::disk::replace;
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use mobilenet::architecture::Normalisation;
-use mobilenet_formats::{self as formats, Options, Origin, Property, Reading, Source};
+use mobilenet::architecture::Normalization;
+use mobilenet_formats::{self as formats, LoadedModel, ModelOptions, ModelSource, Origin, Property};
 use mobilenet_kernels::shape::{Activation, Padding};
 use std::path::{Path, PathBuf};
 
@@ -54,7 +54,7 @@ pub struct Known {
     epsilon: Option<f64>,
     /// MEAN,DEVIATION in units of a byte, where the file does not say: 127.5,127.5 is x/127.5 - 1.
     #[arg(long)]
-    normalisation: Option<String>,
+    normalization: Option<String>,
     /// Side of the input in pixels, instead of the file's own.
     #[arg(long)]
     resolution: Option<usize>,
@@ -73,13 +73,13 @@ impl Known {
     }
 
     /// These, and where they are silent `others`.
-    pub fn options_with(&self, others: Options) -> anyhow::Result<Options> {
+    pub fn options_with(&self, others: ModelOptions) -> anyhow::Result<ModelOptions> {
         let mine = self.options()?;
-        Ok(Options {
+        Ok(ModelOptions {
             padding: mine.padding.or(others.padding),
             activation: mine.activation.or(others.activation),
             epsilon: mine.epsilon.or(others.epsilon),
-            normalisation: mine.normalisation.or(others.normalisation),
+            normalization: mine.normalization.or(others.normalization),
             resolution: mine.resolution.or(others.resolution),
             background: mine.background.or(others.background),
             labels: mine.labels.or(others.labels),
@@ -97,9 +97,9 @@ impl Known {
         self.labels.as_deref().map(label_lines).transpose()
     }
 
-    fn options(&self) -> anyhow::Result<Options> {
+    fn options(&self) -> anyhow::Result<ModelOptions> {
         let labels = self.lines()?.map(|lines| lines.into_iter().map(|line| line.label).collect());
-        Ok(Options {
+        Ok(ModelOptions {
             padding: self.padding.map(|name| match name {
                 PaddingName::Same => Padding::Same,
                 PaddingName::Symmetric => Padding::Symmetric,
@@ -109,7 +109,7 @@ impl Known {
                 ActivationName::Relu6 => Activation::Relu6,
             }),
             epsilon: self.epsilon,
-            normalisation: self.normalisation.as_deref().map(normalisation).transpose()?,
+            normalization: self.normalization.as_deref().map(normalization).transpose()?,
             resolution: self.resolution,
             background: self.background,
             labels,
@@ -117,20 +117,20 @@ impl Known {
     }
 }
 
-fn normalisation(text: &str) -> anyhow::Result<Normalisation> {
+fn normalization(text: &str) -> anyhow::Result<Normalization> {
     match text.split_once(',').map(|(mean, deviation)| (mean.trim().parse(), deviation.trim().parse())) {
-        Some((Ok(mean), Ok(deviation))) => Ok(Normalisation::uniform(mean, deviation)),
-        _ => bail!("--normalisation is `{text}`, and must be MEAN,DEVIATION, as in 127.5,127.5"),
+        Some((Ok(mean), Ok(deviation))) => Ok(Normalization::uniform(mean, deviation)),
+        _ => bail!("--normalization is `{text}`, and must be MEAN,DEVIATION, as in 127.5,127.5"),
     }
 }
 
 /// Reads the network in `path` and the files beside it that it refers to.
-pub fn read(path: &Path, known: &Known) -> anyhow::Result<Reading> {
+pub fn read(path: &Path, known: &Known) -> anyhow::Result<LoadedModel> {
     let name = || path.display().to_string();
     let bytes = std::fs::read(path).with_context(name)?;
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut beside = Vec::new();
-    for part in formats::beside(&bytes).with_context(name)? {
+    for part in formats::companion_files(&bytes).with_context(name)? {
         check_beside(path, &part)?;
         let bytes = std::fs::read(folder.join(&part)).with_context(|| part.clone())?;
         beside.push((part, bytes));
@@ -139,10 +139,14 @@ pub fn read(path: &Path, known: &Known) -> anyhow::Result<Reading> {
 }
 
 /// Reads a network whose bytes, and those of the files that it refers to, are there already.
-pub fn read_bytes(bytes: &[u8], beside: &[(String, Vec<u8>)], options: &Options) -> anyhow::Result<Reading> {
+pub fn read_bytes(
+    bytes: &[u8],
+    beside: &[(String, Vec<u8>)],
+    options: &ModelOptions,
+) -> anyhow::Result<LoadedModel> {
     let beside: Vec<(&str, &[u8])> =
         beside.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
-    Ok(formats::read_source(&Source { bytes, beside: &beside }, options)?)
+    Ok(formats::read_source(&ModelSource { bytes, companions: &beside }, options)?)
 }
 
 /// A file may only refer to its own folder.
@@ -158,12 +162,12 @@ pub fn describe(origin: Origin) -> &'static str {
     match origin {
         Origin::File => "the file says so",
         Origin::Caller => "as asked",
-        Origin::Habit => "the format's habit, for nobody said",
+        Origin::Default => "the format's habit, for nobody said",
     }
 }
 
 /// What was read, and who said what of it.
-pub fn print(reading: &Reading) {
+pub fn print(reading: &LoadedModel) {
     let architecture = &reading.weights.architecture;
     println!("{}: width {}, {} classes", reading.format.name(), architecture.alpha, architecture.classes);
     for Property { name, value, origin } in &reading.properties {

@@ -4,7 +4,7 @@ use crate::pictures::Picture;
 use anyhow::{Context, Result};
 use image::RgbaImage;
 use mobilenet::Weights;
-use mobilenet::image::{Frame, Options, Resizer};
+use mobilenet::image::{Frame, ImageOptions, Resizer};
 use mobilenet::{Classifier, Input};
 use rayon::prelude::*;
 
@@ -14,7 +14,7 @@ pub const BATCH: usize = 64;
 /// One probability per class for the image called `name`.
 pub fn answer<'a>(classifier: &'a mut Classifier, name: &str, pixels: &RgbaImage) -> Result<&'a [f32]> {
     frame(pixels)
-        .and_then(|frame| classifier.set_frame(&frame, &Options::default()))
+        .and_then(|frame| classifier.set_frame(&frame, &ImageOptions::default()))
         .with_context(|| format!("picture `{name}`"))?;
     Ok(classifier.run())
 }
@@ -27,11 +27,11 @@ fn frame(pixels: &RgbaImage) -> mobilenet::Result<Frame<'_>> {
 pub fn square(picture: &Picture, side: usize, weights: &Weights) -> Result<Vec<u8>> {
     let pixels = picture.decode()?;
     let mut square = vec![0; side * side * 3];
-    let normalisation = &weights.architecture.normalisation;
+    let normalization = &weights.architecture.normalization;
     frame(&pixels)
         .and_then(|frame| {
             let target = Input::U8(&mut square);
-            Resizer::new().resize(&frame, &Options::default(), side, normalisation, target)
+            Resizer::new().resize(&frame, &ImageOptions::default(), side, normalization, target)
         })
         .with_context(|| format!("picture `{}`", picture.name))?;
     Ok(square)

@@ -4,25 +4,25 @@ mod support;
 
 use mobilenet::Kernel;
 use mobilenet_kernels::shape::Padding;
-use support::{COLOURS, Folder, bare, colours, file, prints, read, refuses};
+use support::{COLOURS, Folder, bare, colors, file, prints, read, refuses};
 
 #[test]
 fn convert_prints_who_said_what() {
     let folder = Folder::new("convert-says");
     let (input, output) = (folder.write("bare.safetensors", bare()), folder.text("out.safetensors"));
     let printed =
-        prints(&["convert", &input, &output, "--padding", "symmetric", "--normalisation", "128,127"]);
+        prints(&["convert", &input, &output, "--padding", "symmetric", "--normalization", "128,127"]);
     let line = |name: &str| {
         let found = printed.lines().find(|line| line.trim_start().starts_with(name));
         found.unwrap_or_else(|| panic!("no {name} in {printed}")).to_owned()
     };
     assert!(line("padding").contains("symmetric (as asked)"), "{printed}");
-    assert!(line("normalisation").contains("(x - 128) / 127 (as asked)"), "{printed}");
+    assert!(line("normalization").contains("(x - 128) / 127 (as asked)"), "{printed}");
     assert!(line("activation").contains("relu6 (the format's habit"), "{printed}");
     assert!(line("precision").contains("f32 (the format's habit"), "{printed}");
     let weights = read(&folder.at("out.safetensors"));
     assert_eq!(weights.architecture.padding, Padding::Symmetric);
-    assert_eq!(weights.layers, colours(4, false, &[]).layers);
+    assert_eq!(weights.layers, colors(4, false, &[]).layers);
 
     // What a native file says of itself counts more than the caller.
     let again = prints(&["convert", &output, &folder.text("again.safetensors"), "--padding", "same"]);
@@ -42,7 +42,7 @@ fn convert_writes_each_precision() {
         assert_eq!(weights.is_int8(), precision == "int8");
         if precision != "int8" {
             // Zeros, ones and fours are exact in float16.
-            assert_eq!(weights, colours(4, false, &support::LABELS));
+            assert_eq!(weights, colors(4, false, &support::LABELS));
         }
     }
     let int8 = folder.text("int8");
@@ -76,7 +76,7 @@ fn convert_refuses_in_sentences() {
         (vec!["convert", &outside, &out], "outside its folder"),
         (vec!["convert", &good, &nowhere], "no/such/folder"),
         (vec!["convert", &good, &out, "--precision", "f64"], "f64"),
-        (vec!["convert", &good, &out, "--normalisation", "127.5"], "MEAN,DEVIATION"),
+        (vec!["convert", &good, &out, "--normalization", "127.5"], "MEAN,DEVIATION"),
         (vec!["convert", &good, &out, "--labels", &absent], "absent.tflite"),
         (vec!["convert", &good, &out, "--resolution", "7"], "resolution"),
         (vec!["convert", &good], "OUTPUT"),
@@ -111,8 +111,8 @@ fn inspect_shows_layers_and_totals() {
 fn quantize_measures_ranges_and_writes_bytes() {
     let folder = Folder::new("quantize");
     let input = folder.write("in.safetensors", file());
-    for (name, colour) in ["a/red.png", "b/green.png", "b/blue.png", "b/grey.png"].iter().zip(COLOURS) {
-        folder.picture(&format!("pictures/{name}"), colour);
+    for (name, color) in ["a/red.png", "b/green.png", "b/blue.png", "b/grey.png"].iter().zip(COLOURS) {
+        folder.picture(&format!("pictures/{name}"), color);
     }
     folder.write("pictures/notes.txt", "no picture");
     let (pictures, output) = (folder.text("pictures"), folder.text("int8.safetensors"));

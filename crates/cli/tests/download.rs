@@ -98,7 +98,7 @@ fn a_checkpoint_is_fetched_checked_and_converted() {
     // The file does not tell its padding; the table does.
     assert!(printed.contains("padding        same (as asked)"), "{printed}");
     let weights = read(&folder.at("networks/timm-1.0-224.safetensors"));
-    assert_eq!(weights.layers, support::colours(4, false, &[]).layers);
+    assert_eq!(weights.layers, support::colors(4, false, &[]).layers);
     assert_eq!(weights.provenance.licence, "Apache-2.0");
     assert!(weights.provenance.description.contains("huggingface.co/timm"), "{:?}", weights.provenance);
     assert_eq!(server.requests().len(), 1);
@@ -158,7 +158,7 @@ fn archives_are_searched_for_the_network() {
     let arguments = from("tensorflow-0.25-128-quant", &server, &to);
     prints(&[&arguments[..], &["--precision", "f16"]].concat());
     let weights = read(&folder.at("tensorflow-0.25-128-quant.safetensors"));
-    assert_eq!(weights.layers, support::colours(4, false, &[]).layers);
+    assert_eq!(weights.layers, support::colors(4, false, &[]).layers);
     let server = Server::new(gzip(&tar(&[("./info.txt", b"input".to_vec())])));
     let sentence = refuses(&from("tensorflow-0.25-160-quant", &server, &to));
     assert!(sentence.contains("no file that ends with `.tflite`"), "{sentence}");

@@ -1,10 +1,10 @@
-//! `mobilenet eval` on a network that knows colours and pictures of one colour each.
+//! `mobilenet eval` on a network that knows colors and pictures of one color each.
 
 mod support;
 
 use mobilenet_formats::safetensors::{Storage, write};
 use serde_json::{Value, json};
-use support::{COLOURS, Folder, LABELS, colours, file, gzip, png, prints, refuses, tar};
+use support::{COLOURS, Folder, LABELS, colors, file, gzip, png, prints, refuses, tar};
 
 const RED: [u8; 3] = COLOURS[0];
 const GREEN: [u8; 3] = COLOURS[1];
@@ -32,8 +32,8 @@ fn classes_json_gives_the_one_line() {
     let folder = Folder::new("eval-json");
     let weights = folder.write("net.safetensors", file());
     let names = ["r.png", "g.png", "b.png"];
-    for (name, colour) in names.iter().zip(COLOURS) {
-        folder.picture(&format!("pictures/{name}"), colour);
+    for (name, color) in names.iter().zip(COLOURS) {
+        folder.picture(&format!("pictures/{name}"), color);
     }
     folder.write("pictures/classes.json", r#"{"b.png": 2, "g.png": 3, "r.png": 0}"#);
     let printed = prints(&["eval", "--weights", &weights, "--images", &folder.text("pictures")]);
@@ -43,7 +43,7 @@ fn classes_json_gives_the_one_line() {
 #[test]
 fn a_labels_file_may_name_the_folders() {
     let folder = Folder::new("eval-folders");
-    let weights = folder.write("net.safetensors", write(&colours(4, false, &[]), Storage::F32).unwrap());
+    let weights = folder.write("net.safetensors", write(&colors(4, false, &[]), Storage::F32).unwrap());
     let images = pictures(&folder, ["n00000007", "second", "c"]);
     let labels = folder.write("labels.txt", "n00000007\tred\nsecond\tgreen\nc\tblue\nd\tgrey\n");
     let eval = |labels: &str| {
@@ -62,8 +62,8 @@ fn folders_may_be_numbers_labels_or_wordnet_ids() {
     for (background, labels) in [(false, &[][..]), (true, &["background"][..])] {
         let mut labels = labels.to_vec();
         labels.extend(LABELS);
-        let four = write(&colours(4, background, &labels), Storage::F32).unwrap();
-        let thousand = write(&colours(1000, background, &[]), Storage::F32).unwrap();
+        let four = write(&colors(4, background, &labels), Storage::F32).unwrap();
+        let thousand = write(&colors(1000, background, &[]), Storage::F32).unwrap();
         for (bytes, names) in [
             (&four, ["0", "1", "2"]),
             (&four, ["red thing, scarlet", "green_thing", "Blue Thing"]),
@@ -143,14 +143,14 @@ fn two_networks_are_compared_class_by_class() {
     assert_eq!((&same["agree"], &same["mean_difference"]), (&json!(4), &json!(0.0)));
 
     // The same classes behind a background class: its share of the probability is all that differs.
-    let shifted = write(&colours(4, true, &[]), Storage::F32).unwrap();
+    let shifted = write(&colors(4, true, &[]), Storage::F32).unwrap();
     let shifted = compare(&[&folder.write("shifted.safetensors", shifted)]);
     assert_eq!(shifted["agree"], 4);
     let mean = shifted["mean_difference"].as_f64().unwrap();
     assert!(mean > 0.0 && mean < 0.02, "{shifted}");
 
     // Blue and red exchanged: two of four pictures (a red one and a blue one) are named differently.
-    let mut other = colours(4, false, &LABELS);
+    let mut other = colors(4, false, &LABELS);
     let mobilenet::Kernel::F32(kernel) = &mut other.layers.last_mut().unwrap().kernel else { panic!() };
     kernel.swap(0, 2);
     kernel.swap(2 * 4 + 2, 2 * 4);
@@ -173,7 +173,7 @@ fn two_networks_are_compared_class_by_class() {
 fn eval_refuses_in_sentences() {
     let folder = Folder::new("eval-refuses");
     let weights = folder.write("net.safetensors", file());
-    let three = write(&colours(5, false, &[]), Storage::F32).unwrap();
+    let three = write(&colors(5, false, &[]), Storage::F32).unwrap();
     let three = folder.write("three.safetensors", three);
     let good = pictures(&folder, ["0", "1", "2"]);
     folder.picture("beyond/4/a.png", RED);

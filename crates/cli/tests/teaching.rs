@@ -2,9 +2,9 @@
 //! teach them. Softmax regression fitted to convergence elsewhere names 82.3 % of the test pictures.
 
 use flate2::read::GzDecoder;
-use mobilenet::image::{Frame, Options as Look, Resizer};
+use mobilenet::image::{Frame, ImageOptions, Resizer};
 use mobilenet::{Input, Network, Precision};
-use mobilenet_formats::{self as formats, Options};
+use mobilenet_formats::{self as formats, ModelOptions};
 use mobilenet_train::head::{HeadSettings, train};
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -50,12 +50,12 @@ fn embedding(network: &mut Network, resizer: &mut Resizer, picture: &image::Rgba
     let architecture = network.architecture().clone();
     let (width, height) = picture.dimensions();
     let frame = Frame::new(picture.as_raw(), width as usize, height as usize).unwrap();
-    let (side, normalisation) = (architecture.resolution, &architecture.normalisation);
+    let (side, normalization) = (architecture.resolution, &architecture.normalization);
     let target = match network.input() {
         Input::F32(input) => Input::F32(input),
         Input::U8(input) => Input::U8(input),
     };
-    resizer.resize(&frame, &Look::default(), side, normalisation, target).unwrap();
+    resizer.resize(&frame, &ImageOptions::default(), side, normalization, target).unwrap();
     network.run();
     network.embedding().to_vec()
 }
@@ -64,7 +64,7 @@ fn embedding(network: &mut Network, resizer: &mut Resizer, picture: &image::Rgba
 fn a_head_learns_fruit_and_vegetables_in_seconds() {
     let Some(weights) = shared("weights/keras/mobilenet_v1_0.25_224.h5") else { return };
     let Some(archive) = shared("datasets/grocery-8.tar.gz") else { return };
-    let weights = formats::read(&std::fs::read(weights).unwrap(), &Options::default()).unwrap();
+    let weights = formats::read(&std::fs::read(weights).unwrap(), &ModelOptions::default()).unwrap();
     let pictures = pictures(&archive);
     let kinds: Vec<&String> =
         pictures.iter().map(|(_, kind, _)| kind).collect::<BTreeSet<_>>().into_iter().collect();

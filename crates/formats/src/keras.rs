@@ -6,7 +6,7 @@
 
 mod config;
 
-use super::{Data, Format, Options, Reading, Source, Tensor, Tensors, naming};
+use super::{Data, Format, LoadedModel, ModelOptions, ModelSource, Tensor, Tensors, naming};
 use config::{Config, LayerRole};
 use hdf5_pure::{AttrValue, File, Group};
 use mobilenet::{Error, Result};
@@ -24,7 +24,7 @@ const MAX_DATASETS: usize = 4096;
 ///
 /// # Errors
 /// Where the file is damaged, or its layers are no MobileNet v1.
-pub fn read_h5(source: &Source, options: &Options) -> Result<Reading> {
+pub fn read_h5(source: &ModelSource, options: &ModelOptions) -> Result<LoadedModel> {
     let file = open(source.bytes.to_vec(), H5)?;
     let config = root_config(&file)?;
     let datasets = Datasets::of(&file, H5)?;
@@ -35,7 +35,7 @@ pub fn read_h5(source: &Source, options: &Options) -> Result<Reading> {
 ///
 /// # Errors
 /// As [`read_h5`]; also where the zip lacks one of the two.
-pub fn read_zip(source: &Source, options: &Options) -> Result<Reading> {
+pub fn read_zip(source: &ModelSource, options: &ModelOptions) -> Result<LoadedModel> {
     let refuse =
         |error: zip::result::ZipError| Error::format(ZIP, format!("the zip cannot be read: {error}"));
     let mut archive = zip::ZipArchive::new(std::io::Cursor::new(source.bytes)).map_err(refuse)?;
@@ -85,7 +85,7 @@ fn root_config(file: &File) -> Result<Option<Config>> {
     Config::parse(text.as_bytes()).map(Some)
 }
 
-/// Every dataset of a file by its path, the optimiser's left out.
+/// Every dataset of a file by its path, the optimizer's left out.
 struct Datasets {
     by_path: Vec<(Vec<String>, Vec<usize>, Vec<f32>)>,
 }
@@ -172,7 +172,12 @@ fn read_dataset(
 }
 
 /// Names the tensors by what their layers do and hands them to `naming`.
-fn finish(datasets: Datasets, config: Option<Config>, format: Format, options: &Options) -> Result<Reading> {
+fn finish(
+    datasets: Datasets,
+    config: Option<Config>,
+    format: Format,
+    options: &ModelOptions,
+) -> Result<LoadedModel> {
     let said = config.as_ref().map(|config| config.options.clone()).unwrap_or_default();
     let named = if datasets.numbered() {
         by_number(datasets, config.as_ref().map(|config| config.roles.clone()), format)?

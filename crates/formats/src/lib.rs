@@ -1,11 +1,13 @@
 //! Bytes of a model file become [`Weights`], and back: one file a format, one file that knows the frameworks' names.
 //!
-//! Goes in: a [`Source`] (the file's bytes, and those of files it refers to) and the caller's [`Options`], which
-//! count where the file is silent. Comes out: a [`Reading`], the weights with a note for each property of where it
+//! Goes in: a [`ModelSource`] (the file's bytes, and those of files it refers to) and the caller's [`ModelOptions`], which
+//! count where the file is silent. Comes out: a [`LoadedModel`], the weights with a note for each property of where it
 //! was found. Next: `infer` runs them, `train` starts from them, [`safetensors::write`] keeps them.
 //!
 //! A parser returns named [`Tensors`] or the layers of a graph; `naming` alone knows what the frameworks call them and
 //! in which order their axes stand. The format is told by the content, never by a file's name.
+
+#![forbid(unsafe_code)]
 
 #[cfg(any(feature = "onnx", feature = "tfjs", feature = "tflite"))]
 mod graph;
@@ -23,29 +25,29 @@ pub mod tfjs;
 #[cfg(feature = "tflite")]
 pub mod tflite;
 
-pub use options::{Options, Origin, Property};
-pub use tensors::{Data, Dtype, File, Tensor, Tensors};
+pub use options::{ModelOptions, Origin, Property};
+pub use tensors::{Data, Dtype, ReadAt, Tensor, Tensors};
 
 use mobilenet::{Error, Result, Weights};
 
 /// A file, and the files beside it that it refers to (shards of TF.js, external data of ONNX).
 #[derive(Clone, Copy, Debug)]
-pub struct Source<'a> {
+pub struct ModelSource<'a> {
     /// The whole file.
     pub bytes: &'a [u8],
     /// Files it refers to, by the name that [`beside`] gives; empty for most formats.
-    pub beside: &'a [(&'a str, &'a [u8])],
+    pub companions: &'a [(&'a str, &'a [u8])],
 }
 
-impl<'a> Source<'a> {
+impl<'a> ModelSource<'a> {
     /// A file that stands alone.
     pub const fn alone(bytes: &'a [u8]) -> Self {
-        Self { bytes, beside: &[] }
+        Self { bytes, companions: &[] }
     }
 
     /// The bytes of the file beside it called `name`.
     pub fn part(&self, format: &'static str, name: &str) -> Result<&'a [u8]> {
-        let found = self.beside.iter().find(|(given, _)| *given == name).map(|(_, bytes)| *bytes);
+        let found = self.companions.iter().find(|(given, _)| *given == name).map(|(_, bytes)| *bytes);
         found.ok_or_else(|| {
             Error::format(format, format!("the file refers to `{name}` beside it, which was not given"))
         })
@@ -54,12 +56,12 @@ impl<'a> Source<'a> {
 
 /// A network that was read, and how.
 #[derive(Clone, Debug)]
-pub struct Reading {
+pub struct LoadedModel {
     /// The network.
     pub weights: Weights,
     /// The format of its file.
     pub format: Format,
-    /// For each property, its value and whether the file, the caller or a habit said so.
+    /// For each property, its value and whether the file, the caller or a default said so.
     pub properties: Vec<Property>,
 }
 
@@ -139,15 +141,15 @@ fn contains(bytes: &[u8], needle: &[u8]) -> bool {
 ///
 /// # Errors
 /// A sentence that names what is wrong, the tensor or node, and what was expected.
-pub fn read(bytes: &[u8], options: &Options) -> Result<Weights> {
-    read_source(&Source::alone(bytes), options).map(|reading| reading.weights)
+pub fn read(bytes: &[u8], options: &ModelOptions) -> Result<Weights> {
+    read_source(&ModelSource::alone(bytes), options).map(|reading| reading.weights)
 }
 
 /// Reads a network of any known format and says where each property was found.
 ///
 /// # Errors
 /// As [`read`]; a file beside it that was not given is named.
-pub fn read_source(source: &Source, options: &Options) -> Result<Reading> {
+pub fn read_source(source: &ModelSource, options: &ModelOptions) -> Result<LoadedModel> {
     match Format::detect(source.bytes)? {
         Format::Safetensors => safetensors::read(source, options),
         #[cfg(feature = "keras")]
@@ -165,13 +167,13 @@ pub fn read_source(source: &Source, options: &Options) -> Result<Reading> {
     }
 }
 
-/// Names of the files that `bytes` refers to and [`read_source`] needs in [`Source::beside`].
-pub fn beside(bytes: &[u8]) -> Result<Vec<String>> {
+/// Names of the files that `bytes` refers to and [`read_source`] needs in [`ModelSource::beside`].
+pub fn companion_files(bytes: &[u8]) -> Result<Vec<String>> {
     match Format::detect(bytes)? {
         #[cfg(feature = "tfjs")]
-        Format::Tfjs => tfjs::beside(bytes),
+        Format::Tfjs => tfjs::companion_files(bytes),
         #[cfg(feature = "onnx")]
-        Format::Onnx => onnx::beside(bytes),
+        Format::Onnx => onnx::companion_files(bytes),
         _ => Ok(Vec::new()),
     }
 }

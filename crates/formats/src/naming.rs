@@ -4,7 +4,7 @@
 //! Goes in: [`Tensors`] under any framework's names. Comes out: [`Weights`] under Keras' layer names, kernels HWIO,
 //! batch norm folded. Every name and shape is checked before any value is read.
 
-use super::{Dtype, Format, Options, Reading, Tensor, Tensors, contains, options::settle};
+use super::{Dtype, Format, LoadedModel, ModelOptions, Tensor, Tensors, contains, options::resolve};
 use mobilenet::architecture::{BLOCKS, Layer, LayerKind, SHALLOW_REMOVES};
 use mobilenet::error::{Decimal, Listed};
 use mobilenet::weights::{BatchNorm, check_finite};
@@ -69,12 +69,12 @@ impl Scheme {
     }
 
     /// What checkpoints under these names usually are.
-    fn habit(self) -> Options {
+    fn defaults(self) -> ModelOptions {
         let (padding, epsilon) = match self {
             Scheme::Timm | Scheme::Sequential => (Padding::Symmetric, 1e-5),
             _ => (Padding::Same, 1e-3),
         };
-        Options { padding: Some(padding), epsilon: Some(epsilon), ..Options::default() }
+        ModelOptions { padding: Some(padding), epsilon: Some(epsilon), ..ModelOptions::default() }
     }
 
     /// The name of a parameter, where the scheme has such a one.
@@ -145,16 +145,21 @@ impl Scheme {
 ///
 /// # Errors
 /// Where the names are nobody's, a tensor is missing, too many or of another shape, or a value is not finite.
-pub fn read(tensors: Tensors, format: Format, file: Options, caller: &Options) -> Result<Reading> {
+pub fn read(
+    tensors: Tensors,
+    format: Format,
+    file: ModelOptions,
+    caller: &ModelOptions,
+) -> Result<LoadedModel> {
     let mut tensors = tensors.renamed(&canonical)?;
     let scheme = recognise(&tensors)?;
     if scheme == Scheme::Keras {
         tensors = rename_classifier(tensors.renamed(&keras_2)?)?;
     }
     let mut architecture = found_architecture(&tensors, scheme)?;
-    let properties = settle(&mut architecture, file, caller, scheme.habit());
+    let properties = resolve(&mut architecture, file, caller, scheme.defaults());
     let layers = assemble(tensors, scheme, &architecture)?;
-    Ok(Reading { weights: Weights::from_finite(architecture, layers)?, format, properties })
+    Ok(LoadedModel { weights: Weights::from_finite(architecture, layers)?, format, properties })
 }
 
 /// A name without what wrappers put around it.

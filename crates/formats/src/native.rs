@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 /// Version of the native file that this crate writes; it reads this one and those before.
 ///
-/// Version 2 calls `normalization` what version 1 calls `normalisation`.
+/// Version 2 calls `normalization` what version 1 calls `normalization`.
 pub const VERSION: u32 = 2;
 
 /// What a native file says about its tensors.

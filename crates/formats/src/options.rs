@@ -1,10 +1,10 @@
-//! What a file may leave unsaid: padding, activation, epsilon, normalisation, resolution, background class, labels.
+//! What a file may leave unsaid: padding, activation, epsilon, normalization, resolution, background class, labels.
 //!
-//! Goes in: three [`Options`], one of what the file says, one of what the caller says, one of the format's habit.
+//! Goes in: three [`ModelOptions`], one of what the file says, one of what the caller says, one of the format's default.
 //! Comes out: an [`Architecture`] and a [`Property`] for each, so that `convert` can print which it was.
 
 use mobilenet::Architecture;
-use mobilenet::architecture::{ChannelOrder, Normalisation};
+use mobilenet::architecture::{ChannelOrder, Normalization};
 use mobilenet_kernels::shape::{Activation, Padding};
 
 /// Properties of a network that its tensors do not show, each where it is known.
@@ -12,15 +12,15 @@ use mobilenet_kernels::shape::{Activation, Padding};
 /// As an argument: what the caller knows, used where the file is silent. `resolution` and `labels` are choices
 /// rather than facts (the same weights run at any size), so there the caller comes before the file.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Options {
+pub struct ModelOptions {
     /// How convolutions meet the border.
     pub padding: Option<Padding>,
     /// What follows every convolution but the classifier.
     pub activation: Option<Activation>,
     /// Batch norm's epsilon.
     pub epsilon: Option<f64>,
-    /// From bytes of colour to the stem's input.
-    pub normalisation: Option<Normalisation>,
+    /// From bytes of color to the stem's input.
+    pub normalization: Option<Normalization>,
     /// Side of the square input, in pixels.
     pub resolution: Option<usize>,
     /// Whether class 0 means "none of them".
@@ -36,10 +36,10 @@ pub struct Options {
 pub enum Origin {
     /// The file itself.
     File,
-    /// The caller's [`Options`].
+    /// The caller's [`ModelOptions`].
     Caller,
-    /// Neither: the documented habit of the format or framework.
-    Habit,
+    /// Neither: the documented default of the format or framework.
+    Default,
 }
 
 /// One property of a network that was read.
@@ -58,11 +58,11 @@ const NOTED: bool = !cfg!(target_arch = "wasm32");
 
 /// Decides every property that the tensors do not show and sets it in `architecture`, whose classes, alpha, rounding
 /// and blocks are known from the tensors.
-pub fn settle(
+pub fn resolve(
     architecture: &mut Architecture,
-    file: Options,
-    caller: &Options,
-    habit: Options,
+    file: ModelOptions,
+    caller: &ModelOptions,
+    default: ModelOptions,
 ) -> Vec<Property> {
     let classes = architecture.classes;
     let mut properties = Vec::new();
@@ -71,19 +71,19 @@ pub fn settle(
             properties.push(Property { name, value: value(), origin });
         }
     };
-    let (padding, origin) = first(file.padding, caller.padding, habit.padding.unwrap_or_default());
+    let (padding, origin) = first(file.padding, caller.padding, default.padding.unwrap_or_default());
     note("padding", &|| format!("{padding:?}").to_lowercase(), origin);
     let (activation, origin) =
-        first(file.activation, caller.activation, habit.activation.unwrap_or_default());
+        first(file.activation, caller.activation, default.activation.unwrap_or_default());
     note("activation", &|| format!("{activation:?}").to_lowercase(), origin);
-    let (epsilon, origin) = first(file.epsilon, caller.epsilon, habit.epsilon.unwrap_or(1e-3));
+    let (epsilon, origin) = first(file.epsilon, caller.epsilon, default.epsilon.unwrap_or(1e-3));
     note("epsilon", &|| format!("{epsilon}"), origin);
-    let (normalisation, origin) =
-        first(file.normalisation, caller.normalisation, habit.normalisation.unwrap_or_default());
-    note("normalisation", &|| describe(&normalisation), origin);
-    let (resolution, origin) = chosen(caller.resolution, file.resolution, habit.resolution.unwrap_or(224));
+    let (normalization, origin) =
+        first(file.normalization, caller.normalization, default.normalization.unwrap_or_default());
+    note("normalization", &|| describe(&normalization), origin);
+    let (resolution, origin) = chosen(caller.resolution, file.resolution, default.resolution.unwrap_or(224));
     note("resolution", &|| resolution.to_string(), origin);
-    let guess = habit.background.unwrap_or(classes == 1001);
+    let guess = default.background.unwrap_or(classes == 1001);
     let (background, origin) = first(file.background, caller.background, guess);
     note("background", &|| background.to_string(), origin);
     let (labels, origin) = chosen(caller.labels.clone(), file.labels, Vec::new());
@@ -93,28 +93,28 @@ pub fn settle(
     architecture.padding = padding;
     architecture.activation = activation;
     architecture.epsilon = epsilon;
-    architecture.normalisation = normalisation;
+    architecture.normalization = normalization;
     architecture.resolution = resolution;
     architecture.background = background;
     architecture.labels = labels;
     properties
 }
 
-/// The file's word, else the caller's, else the habit.
-fn first<T>(file: Option<T>, caller: Option<T>, habit: T) -> (T, Origin) {
+/// The file's word, else the caller's, else the default.
+fn first<T>(file: Option<T>, caller: Option<T>, default: T) -> (T, Origin) {
     match (file, caller) {
         (Some(value), _) => (value, Origin::File),
         (None, Some(value)) => (value, Origin::Caller),
-        (None, None) => (habit, Origin::Habit),
+        (None, None) => (default, Origin::Default),
     }
 }
 
-/// The caller's word, else the file's, else the habit.
-fn chosen<T>(caller: Option<T>, file: Option<T>, habit: T) -> (T, Origin) {
+/// The caller's word, else the file's, else the default.
+fn chosen<T>(caller: Option<T>, file: Option<T>, default: T) -> (T, Origin) {
     match (caller, file) {
         (Some(value), _) => (value, Origin::Caller),
         (None, Some(value)) => (value, Origin::File),
-        (None, None) => (habit, Origin::Habit),
+        (None, None) => (default, Origin::Default),
     }
 }
 
@@ -129,8 +129,8 @@ fn fit_labels(mut labels: Vec<String>, classes: usize, background: bool) -> Vec<
 }
 
 /// `(x − 127.5) / 127.5`, or the three of each where they differ.
-fn describe(normalisation: &Normalisation) -> String {
-    let Normalisation { mean, deviation, order } = normalisation;
+fn describe(normalization: &Normalization) -> String {
+    let Normalization { mean, deviation, order } = normalization;
     let order = match order {
         ChannelOrder::Rgb => "",
         ChannelOrder::Bgr => ", blue first",
@@ -149,20 +149,21 @@ mod tests {
 
     #[test]
     fn the_file_comes_before_the_caller_and_the_caller_before_the_habit() {
-        let file = Options { padding: Some(Padding::Same), resolution: Some(224), ..Options::default() };
-        let caller = Options {
+        let file =
+            ModelOptions { padding: Some(Padding::Same), resolution: Some(224), ..ModelOptions::default() };
+        let caller = ModelOptions {
             padding: Some(Padding::Symmetric),
             epsilon: Some(1e-5),
             resolution: Some(160),
-            ..Options::default()
+            ..ModelOptions::default()
         };
         let mut architecture = Architecture::default();
-        let properties = settle(&mut architecture, file, &caller, Options::default());
+        let properties = resolve(&mut architecture, file, &caller, ModelOptions::default());
         let origin = |name| properties.iter().find(|property| property.name == name).unwrap().origin;
         assert_eq!((architecture.padding, origin("padding")), (Padding::Same, Origin::File));
         assert_eq!((architecture.epsilon, origin("epsilon")), (1e-5, Origin::Caller));
         assert_eq!((architecture.resolution, origin("resolution")), (160, Origin::Caller));
-        assert_eq!((architecture.activation, origin("activation")), (Activation::Relu6, Origin::Habit));
+        assert_eq!((architecture.activation, origin("activation")), (Activation::Relu6, Origin::Default));
     }
 
     #[test]

@@ -7,8 +7,8 @@
 
 use super::naming::{self, Scheme};
 use super::native::{Header, VERSION};
-use super::options::settle;
-use super::{Data, Dtype, File, Format, Options, Reading, Source, Tensor, Tensors};
+use super::options::resolve;
+use super::{Data, Dtype, Format, LoadedModel, ModelOptions, ModelSource, ReadAt, Tensor, Tensors};
 use mobilenet::error::{Decimal, Listed};
 use mobilenet::{Error, Result, Weights};
 use mobilenet::{Kernel, LayerWeights};
@@ -42,7 +42,7 @@ pub enum Storage {
 ///
 /// # Errors
 /// Where the file is cut off or lies, or its tensors are no MobileNet v1.
-pub fn read(source: &Source, options: &Options) -> Result<Reading> {
+pub fn read(source: &ModelSource, options: &ModelOptions) -> Result<LoadedModel> {
     let bytes = source.bytes;
     let data = |dtype, place: Range<usize>| Data::Bytes(dtype, bytes[place].into());
     understand(parse(bytes, bytes.len(), &data)?, options)
@@ -52,7 +52,7 @@ pub fn read(source: &Source, options: &Options) -> Result<Reading> {
 ///
 /// # Errors
 /// As [`read`]; where the file is gone before its end is reached.
-pub fn read_from(file: &dyn File, options: &Options) -> Result<Reading> {
+pub fn read_from(file: &dyn ReadAt, options: &ModelOptions) -> Result<LoadedModel> {
     let first = |length: usize| {
         let mut bytes = vec![0; length.min(file.len())];
         if file.read(0, &mut bytes) {
@@ -65,13 +65,13 @@ pub fn read_from(file: &dyn File, options: &Options) -> Result<Reading> {
     if let Some(length) = head.first_chunk::<8>() {
         head = first(8 + u64::from_le_bytes(*length).min(MAX_HEADER) as usize)?;
     }
-    understand(parse(&head, file.len(), &|dtype, place| Data::Later(dtype, place, file))?, options)
+    understand(parse(&head, file.len(), &|dtype, place| Data::Lazy(dtype, place, file))?, options)
 }
 
-fn understand((entry, tensors): (Option<String>, Tensors), options: &Options) -> Result<Reading> {
+fn understand((entry, tensors): (Option<String>, Tensors), options: &ModelOptions) -> Result<LoadedModel> {
     match entry {
         Some(header) => read_native(&header, tensors, options),
-        None => naming::read(tensors, Format::Safetensors, Options::default(), options),
+        None => naming::read(tensors, Format::Safetensors, ModelOptions::default(), options),
     }
 }
 
@@ -239,7 +239,7 @@ impl Serialize for FileHeader {
     }
 }
 
-fn read_native(header: &str, tensors: Tensors, options: &Options) -> Result<Reading> {
+fn read_native(header: &str, tensors: Tensors, options: &ModelOptions) -> Result<LoadedModel> {
     let header =
         Header::parse(header).map_err(|problem| refuse(format!("metadata entry `{ENTRY}`: {problem}")))?;
     header.architecture.validate()?;
@@ -256,24 +256,24 @@ fn read_native(header: &str, tensors: Tensors, options: &Options) -> Result<Read
             "its steps must be {layers} numbers of 0 or more, one a layer, and are {found}"
         )));
     }
-    let said = Options {
+    let said = ModelOptions {
         padding: Some(header.architecture.padding),
         activation: Some(header.architecture.activation),
         epsilon: Some(header.architecture.epsilon),
-        normalisation: Some(header.architecture.normalisation),
+        normalization: Some(header.architecture.normalization),
         resolution: Some(header.architecture.resolution),
         background: Some(header.architecture.background),
         labels: Some(header.architecture.labels.clone()).filter(|labels| !labels.is_empty()),
     };
     let mut architecture = header.architecture;
-    let properties = settle(&mut architecture, said, options, Options::default());
+    let properties = resolve(&mut architecture, said, options, ModelOptions::default());
     let mut layers = naming::assemble(tensors, Scheme::Native, &architecture)?;
     for layer in &mut layers {
         layer.range = header.ranges.get(&layer.name).copied();
     }
     let mut weights = Weights::from_finite(architecture, layers)?;
     (weights.provenance, weights.steps) = (header.provenance, header.steps);
-    Ok(Reading { weights, format: Format::Safetensors, properties })
+    Ok(LoadedModel { weights, format: Format::Safetensors, properties })
 }
 
 /// A tensor on its way into the file.

@@ -47,7 +47,7 @@ impl Dtype {
 }
 
 /// A file that lies elsewhere and is read part by part, so that it and the network are never held at once.
-pub trait File {
+pub trait ReadAt {
     /// Its bytes.
     fn len(&self) -> usize;
 
@@ -60,7 +60,7 @@ pub trait File {
     fn read(&self, start: usize, room: &mut [u8]) -> bool;
 }
 
-impl std::fmt::Debug for dyn File + '_ {
+impl std::fmt::Debug for dyn ReadAt + '_ {
     fn fmt(&self, out: &mut std::fmt::Formatter) -> std::fmt::Result {
         out.write_str("File")
     }
@@ -72,7 +72,7 @@ pub enum Data<'a> {
     /// Little-endian bytes as they stand in the file.
     Bytes(Dtype, Cow<'a, [u8]>),
     /// The same, not read yet: where they stand.
-    Later(Dtype, Range<usize>, &'a dyn File),
+    Lazy(Dtype, Range<usize>, &'a dyn ReadAt),
     /// Values that the parser has unpacked.
     F32(Vec<f32>),
 }
@@ -101,7 +101,7 @@ impl<'a> Tensor<'a> {
         let (dtype, bytes) = match &data {
             Data::F32(values) => (Dtype::F32, values.len() * 4),
             Data::Bytes(dtype, bytes) => (*dtype, bytes.len()),
-            Data::Later(dtype, place, _) => (*dtype, place.len()),
+            Data::Lazy(dtype, place, _) => (*dtype, place.len()),
         };
         if dtype == Dtype::Other {
             return Ok(Self { shape, data });
@@ -134,7 +134,7 @@ impl<'a> Tensor<'a> {
     /// Type of the elements in the file.
     pub fn dtype(&self) -> Dtype {
         match &self.data {
-            Data::Bytes(dtype, _) | Data::Later(dtype, ..) => *dtype,
+            Data::Bytes(dtype, _) | Data::Lazy(dtype, ..) => *dtype,
             Data::F32(_) => Dtype::F32,
         }
     }
@@ -144,7 +144,7 @@ impl<'a> Tensor<'a> {
         let (dtype, place, file) = match self.data {
             Data::F32(values) => return Ok(Read::F32(values)),
             Data::Bytes(dtype, bytes) => return Ok(Read::Bytes(dtype, bytes)),
-            Data::Later(dtype, place, file) => (dtype, place, file),
+            Data::Lazy(dtype, place, file) => (dtype, place, file),
         };
         if dtype.is_as_in_memory() {
             return Ok(Read::F32(fetched(name, file, place)?));
@@ -171,21 +171,21 @@ impl<'a> Tensor<'a> {
         let found = self.dtype();
         match self.data {
             Data::Bytes(Dtype::I8, bytes) => Ok(bytemuck::cast_slice(&bytes).to_vec()),
-            Data::Later(Dtype::I8, place, file) => fetched(name, file, place),
+            Data::Lazy(Dtype::I8, place, file) => fetched(name, file, place),
             _ => Err(Error::format("tensor", format!("tensor `{name}`: expected int8, found {found:?}"))),
         }
     }
 }
 
 /// The elements of tensor `name`, whose bytes stand at `place`.
-fn fetched<T: bytemuck::Pod + Default>(name: &str, file: &dyn File, place: Range<usize>) -> Result<Vec<T>> {
+fn fetched<T: bytemuck::Pod + Default>(name: &str, file: &dyn ReadAt, place: Range<usize>) -> Result<Vec<T>> {
     let mut values = zeros::<T>(place.len() / size_of::<T>());
     fetch(name, file, place.start, bytemuck::cast_slice_mut(&mut values))?;
     Ok(values)
 }
 
 /// Fills `room` with the bytes of tensor `name` from `start` on.
-fn fetch(name: &str, file: &dyn File, start: usize, room: &mut [u8]) -> Result<()> {
+fn fetch(name: &str, file: &dyn ReadAt, start: usize, room: &mut [u8]) -> Result<()> {
     if file.read(start, room) {
         return Ok(());
     }
@@ -304,7 +304,7 @@ mod tests {
     /// A file whose end may be gone.
     struct Elsewhere(Vec<u8>, usize);
 
-    impl File for Elsewhere {
+    impl ReadAt for Elsewhere {
         fn len(&self) -> usize {
             self.0.len()
         }
@@ -324,14 +324,14 @@ mod tests {
             let (whole, cut) = (Elsewhere(bytes.clone(), 96), Elsewhere(bytes.clone(), place.end - 1));
             let tensor = |data| Tensor::new("t", shape.clone(), data).unwrap();
             let now = || tensor(Data::Bytes(dtype, bytes[place.clone()].into()));
-            let later = |file| tensor(Data::Later(dtype, place.clone(), file));
+            let later = |file| tensor(Data::Lazy(dtype, place.clone(), file));
             assert_eq!(later(&whole).into_f32("t").unwrap(), now().into_f32("t").unwrap());
             assert!(later(&cut).into_f32("t").unwrap_err().to_string().contains("taken away"));
         }
         let file = Elsewhere(bytes.clone(), 96);
-        let tensor = Tensor::new("t", vec![5], Data::Later(Dtype::I8, 7..12, &file)).unwrap();
+        let tensor = Tensor::new("t", vec![5], Data::Lazy(Dtype::I8, 7..12, &file)).unwrap();
         assert_eq!(tensor.into_i8("t").unwrap(), [7, 8, 9, 10, 11]);
-        assert!(Tensor::new("t", vec![5], Data::Later(Dtype::I8, 7..11, &file)).is_err());
+        assert!(Tensor::new("t", vec![5], Data::Lazy(Dtype::I8, 7..11, &file)).is_err());
     }
 
     #[test]

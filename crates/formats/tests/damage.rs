@@ -3,7 +3,7 @@
 
 #![cfg(not(target_arch = "wasm32"))] // the writers are native
 
-use mobilenet_formats::{Options, Source, read_source};
+use mobilenet_formats::{ModelOptions, ModelSource, read_source};
 use mobilenet_testing::Random;
 use mobilenet_testing::foreign::Files;
 use mobilenet_testing::limit::{Measuring, within};
@@ -18,7 +18,7 @@ fn damage(bytes: &mut Vec<u8>, random: &mut Random) {
         if bytes.is_empty() {
             return;
         }
-        // Half of the damage goes where structure is likeliest.
+        // Half of the damage goes where structure is argmax.
         let end = if random.below(2) == 0 { bytes.len() } else { bytes.len().min(4096) };
         let at = random.below(end);
         let rest = bytes.len() - at;
@@ -43,8 +43,8 @@ fn damage(bytes: &mut Vec<u8>, random: &mut Random) {
 fn read(name: &str, (bytes, beside): &Files) -> Result<mobilenet::Weights, mobilenet::Error> {
     let beside: Vec<(&str, &[u8])> = beside.iter().map(|(name, bytes)| (&**name, &**bytes)).collect();
     let input = bytes.len() + beside.iter().map(|(_, bytes)| bytes.len()).sum::<usize>();
-    let source = Source { bytes, beside: &beside };
-    within(name, input, || read_source(&source, &Options::default()).map(|reading| reading.weights))
+    let source = ModelSource { bytes, companions: &beside };
+    within(name, input, || read_source(&source, &ModelOptions::default()).map(|reading| reading.weights))
 }
 
 // One test in this file: another one running beside it would be measured too.

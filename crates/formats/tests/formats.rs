@@ -3,7 +3,7 @@
 use mobilenet::Kernel;
 use mobilenet::width::Rounding;
 use mobilenet_formats::safetensors::{Storage, read_from, write};
-use mobilenet_formats::{self as formats, File, Format, Options, Origin, Source};
+use mobilenet_formats::{self as formats, Format, ModelOptions, ModelSource, Origin, ReadAt};
 use mobilenet_kernels::shape::Padding;
 use mobilenet_testing::{shared, small};
 use safetensors::SafeTensors;
@@ -13,7 +13,7 @@ fn the_native_file_gives_back_every_bit() {
     let weights = small(1);
     let bytes = write(&weights, Storage::F32).unwrap();
     assert_eq!(Format::detect(&bytes).unwrap(), Format::Safetensors);
-    assert_eq!(formats::read(&bytes, &Options::default()).unwrap(), weights);
+    assert_eq!(formats::read(&bytes, &ModelOptions::default()).unwrap(), weights);
     assert_eq!(bytes, write(&weights, Storage::F32).unwrap(), "the same network, the same bytes");
     let theirs = SafeTensors::deserialize(&bytes).unwrap();
     for layer in &weights.layers {
@@ -29,12 +29,12 @@ fn steps_may_leave_a_layer_out() {
     let mut weights = small(4);
     let layers = weights.architecture.layers().len();
     weights.steps = vec![0.125; layers];
-    // As of a quantised network whose last layer was taught anew.
+    // As of a quantized network whose last layer was taught anew.
     weights.steps[layers - 1] = 0.0;
     let bytes = write(&weights, Storage::F32).unwrap();
-    assert_eq!(formats::read(&bytes, &Options::default()).unwrap().steps, weights.steps);
+    assert_eq!(formats::read(&bytes, &ModelOptions::default()).unwrap().steps, weights.steps);
     weights.steps[0] = -1.0;
-    let said = formats::read(&write(&weights, Storage::F32).unwrap(), &Options::default()).unwrap_err();
+    let said = formats::read(&write(&weights, Storage::F32).unwrap(), &ModelOptions::default()).unwrap_err();
     assert!(said.to_string().contains("numbers of 0 or more, one a layer"), "{said}");
 }
 
@@ -42,7 +42,7 @@ fn steps_may_leave_a_layer_out() {
 fn float16_is_within_its_rounding_and_stable() {
     let weights = small(2);
     let bytes = write(&weights, Storage::F16).unwrap();
-    let back = formats::read(&bytes, &Options::default()).unwrap();
+    let back = formats::read(&bytes, &ModelOptions::default()).unwrap();
     for (layer, rounded) in weights.layers.iter().zip(&back.layers) {
         assert_eq!(layer.bias, rounded.bias, "{}", layer.name);
         for (exact, rounded) in layer.kernel.to_f32().iter().zip(rounded.kernel.to_f32().iter()) {
@@ -68,36 +68,36 @@ fn int8_kernels_ranges_and_provenance_survive() {
     weights.provenance.description = "a test".into();
     weights.provenance.licence = "none".into();
     let bytes = write(&weights, Storage::F32).unwrap();
-    assert_eq!(formats::read(&bytes, &Options::default()).unwrap(), weights);
+    assert_eq!(formats::read(&bytes, &ModelOptions::default()).unwrap(), weights);
 }
 
 #[test]
 fn timm_is_read_by_names_and_shapes() {
     let Some(bytes) = shared("weights/timm/mobilenetv1_100.safetensors") else { return };
-    let options = Options { padding: Some(Padding::Same), ..Options::default() };
-    let reading = formats::read_source(&Source::alone(&bytes), &options).unwrap();
+    let options = ModelOptions { padding: Some(Padding::Same), ..ModelOptions::default() };
+    let reading = formats::read_source(&ModelSource::alone(&bytes), &options).unwrap();
     let architecture = &reading.weights.architecture;
     assert_eq!((architecture.alpha, architecture.rounding), (1.0, Rounding::Truncate));
     assert_eq!((architecture.classes, architecture.background, architecture.epsilon), (1000, false, 1e-5));
     let origin = |name| reading.properties.iter().find(|property| property.name == name).unwrap().origin;
-    assert_eq!((origin("padding"), origin("epsilon")), (Origin::Caller, Origin::Habit));
+    assert_eq!((origin("padding"), origin("epsilon")), (Origin::Caller, Origin::Default));
     let native = write(&reading.weights, Storage::F32).unwrap();
-    assert_eq!(formats::read(&native, &Options::default()).unwrap(), reading.weights);
+    assert_eq!(formats::read(&native, &ModelOptions::default()).unwrap(), reading.weights);
 }
 
-/// Every Keras file: alpha, resolution, and what the configuration (or a habit) says.
+/// Every Keras file: alpha, resolution, and what the configuration (or a default) says.
 #[test]
 fn keras_files_are_read_in_every_layout() {
     let files = [
-        ("keras/mobilenet_1_0_224_tf.h5", Format::KerasH5, 1.0, 224, Origin::Habit),
-        ("keras/mobilenet_2_5_224_tf_rebuilt_weights.h5", Format::KerasH5, 0.25, 224, Origin::Habit),
+        ("keras/mobilenet_1_0_224_tf.h5", Format::KerasH5, 1.0, 224, Origin::Default),
+        ("keras/mobilenet_2_5_224_tf_rebuilt_weights.h5", Format::KerasH5, 0.25, 224, Origin::Default),
         ("keras/mbnet128_0.25.h5", Format::KerasH5, 0.25, 128, Origin::File),
         ("keras/mobilenet_v1_0.25_224.h5", Format::KerasH5, 0.25, 224, Origin::File),
         ("keras/mobilenet_v1_0.25_224.keras", Format::KerasZip, 0.25, 224, Origin::File),
     ];
     for (file, format, alpha, resolution, origin) in files {
         let Some(bytes) = shared(&format!("weights/{file}")) else { return };
-        let reading = formats::read_source(&Source::alone(&bytes), &Options::default())
+        let reading = formats::read_source(&ModelSource::alone(&bytes), &ModelOptions::default())
             .unwrap_or_else(|error| panic!("{file}: {error}"));
         let architecture = &reading.weights.architecture;
         assert_eq!(reading.format, format, "{file}");
@@ -112,7 +112,7 @@ fn keras_files_are_read_in_every_layout() {
 
 /// The sentence with which bytes are refused.
 fn refused(bytes: &[u8]) -> String {
-    formats::read(bytes, &Options::default()).unwrap_err().to_string()
+    formats::read(bytes, &ModelOptions::default()).unwrap_err().to_string()
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn changed(change: impl Fn(&str, &mut Vec<usize>, &mut Vec<f32>) -> bool) -> Vec
 
 #[test]
 fn batch_norm_is_folded_as_the_definition_says() {
-    let read = formats::read(&changed(|_, _, _| true), &Options::default()).unwrap();
+    let read = formats::read(&changed(|_, _, _| true), &ModelOptions::default()).unwrap();
     for (found, expected) in read.layers.iter().zip(&small(4).layers) {
         // Mean 0, variance 0.999 and epsilon 0.001: the scale is one, to a rounding.
         assert_eq!(found.bias, expected.bias, "{}", found.name);
@@ -221,7 +221,7 @@ fn unknown_names_and_strangers_are_refused() {
 fn a_native_file_that_is_cut_anywhere_is_refused() {
     let bytes = write(&small(5), Storage::F32).unwrap();
     for length in (0..bytes.len()).step_by(97) {
-        assert!(formats::read(&bytes[..length], &Options::default()).is_err(), "{length} bytes");
+        assert!(formats::read(&bytes[..length], &ModelOptions::default()).is_err(), "{length} bytes");
     }
 }
 
@@ -229,7 +229,7 @@ fn a_native_file_that_is_cut_anywhere_is_refused() {
 #[derive(Debug)]
 struct Elsewhere<'a>(&'a [u8]);
 
-impl File for Elsewhere<'_> {
+impl ReadAt for Elsewhere<'_> {
     fn len(&self) -> usize {
         self.0.len()
     }
@@ -242,7 +242,7 @@ impl File for Elsewhere<'_> {
 
 #[test]
 fn a_file_that_is_read_in_parts_is_the_same_network_and_the_same_errors() {
-    let options = Options::default();
+    let options = ModelOptions::default();
     let floats = small(8);
     let int8 = mobilenet::quantize::quantize(&floats).unwrap();
     for (weights, storage) in [(&floats, Storage::F32), (&floats, Storage::F16), (&int8, Storage::F32)] {
@@ -252,7 +252,7 @@ fn a_file_that_is_read_in_parts_is_the_same_network_and_the_same_errors() {
         let ends = (0..24).chain((24..bytes.len()).step_by(997));
         for file in ends.map(|length| &bytes[..length]) {
             let parts = read_from(&Elsewhere(file), &options).unwrap_err().to_string();
-            match formats::safetensors::read(&Source::alone(file), &options) {
+            match formats::safetensors::read(&ModelSource::alone(file), &options) {
                 Ok(_) => panic!("{} bytes are enough", file.len()),
                 Err(error) => assert_eq!(parts, error.to_string(), "{} bytes", file.len()),
             }
@@ -295,7 +295,7 @@ fn damaged_files_give_sentences() {
                 break;
             }
         }
-        let read = formats::read(&bytes, &Options::default());
+        let read = formats::read(&bytes, &ModelOptions::default());
         if SafeTensors::deserialize(&bytes).is_err() {
             assert!(read.is_err(), "round {round}: the format's own reader refuses the file");
         }

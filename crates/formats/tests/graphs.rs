@@ -2,14 +2,14 @@
 
 #![cfg(not(target_arch = "wasm32"))] // the writers are native
 
-use mobilenet_formats::{Options, Reading, Source, read_source};
+use mobilenet_formats::{LoadedModel, ModelOptions, ModelSource, read_source};
 use mobilenet_kernels::shape::Padding;
 use mobilenet_testing::Random;
 use mobilenet_testing::foreign::{Border, Files, Kind, every, keras, plan};
 
-fn read((bytes, files): &Files) -> Result<Reading, mobilenet::Error> {
+fn read((bytes, files): &Files) -> Result<LoadedModel, mobilenet::Error> {
     let beside: Vec<(&str, &[u8])> = files.iter().map(|(name, bytes)| (&**name, &**bytes)).collect();
-    read_source(&Source { bytes, beside: &beside }, &Options::default())
+    read_source(&ModelSource { bytes, companions: &beside }, &ModelOptions::default())
 }
 
 #[test]

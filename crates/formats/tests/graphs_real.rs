@@ -4,17 +4,17 @@
 #![cfg(not(target_arch = "wasm32"))] // reads files
 
 use mobilenet::Kernel;
-use mobilenet::architecture::Normalisation;
+use mobilenet::architecture::Normalization;
 use mobilenet::{Input, Network, Precision};
-use mobilenet_formats::{Options, Origin, Reading, Source, beside, read_source};
+use mobilenet_formats::{LoadedModel, ModelOptions, ModelSource, Origin, companion_files, read_source};
 use mobilenet_kernels::shape::{Activation, Padding};
 use safetensors::SafeTensors;
 use std::path::Path;
 
 /// Reads a file and those beside it.
-fn load(path: &Path, options: &Options) -> Reading {
+fn load(path: &Path, options: &ModelOptions) -> LoadedModel {
     let bytes = std::fs::read(path).unwrap();
-    let names = beside(&bytes).unwrap();
+    let names = companion_files(&bytes).unwrap();
     let files: Vec<(String, Vec<u8>)> = names
         .into_iter()
         .map(|name| {
@@ -24,7 +24,7 @@ fn load(path: &Path, options: &Options) -> Reading {
         .collect();
     let beside: Vec<(&str, &[u8])> =
         files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
-    let source = Source { bytes: &bytes, beside: &beside };
+    let source = ModelSource { bytes: &bytes, companions: &beside };
     read_source(&source, options).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -34,16 +34,16 @@ struct Case {
     expected: Option<&'static str>,
     alpha: f64,
     resolution: usize,
-    normalisation: Option<Normalisation>,
+    normalization: Option<Normalization>,
     int8: bool,
 }
 
 const fn case(file: &'static str, expected: Option<&'static str>, alpha: f64, resolution: usize) -> Case {
-    Case { file, expected, alpha, resolution, normalisation: None, int8: false }
+    Case { file, expected, alpha, resolution, normalization: None, int8: false }
 }
 
-const fn quantised(mut case: Case, mean: f32, deviation: f32, int8: bool) -> Case {
-    case.normalisation = Some(Normalisation::uniform(mean, deviation));
+const fn quantized(mut case: Case, mean: f32, deviation: f32, int8: bool) -> Case {
+    case.normalization = Some(Normalization::uniform(mean, deviation));
     case.int8 = int8;
     case
 }
@@ -55,25 +55,25 @@ fn cases() -> Vec<Case> {
         case("tflite/mbnet128_0.25_f.tflite", Some("tflite_0.25_128_float"), 0.25, 128),
         case("tflite/mobilenet_v1_0.25_224_f32.tflite", Some("tflite_0.25_224_float"), 0.25, 224),
         case("tflite/mobilenet_v1_0.25_224_f16.tflite", Some("tflite_0.25_224_float16"), 0.25, 224),
-        quantised(
+        quantized(
             case("tflite/mbnet128_0.25_q.tflite", Some("tflite_0.25_128_int8"), 0.25, 128),
             0.0,
             255.0,
             true,
         ),
-        quantised(
+        quantized(
             case("tflite/mobilenet_v1_0.25_128_quant.tflite", Some("tflite_0.25_128_uint8"), 0.25, 128),
             128.0,
             128.0,
             false,
         ),
-        quantised(
+        quantized(
             case("tflite/mobilenet_v1_0.25_224_int8.tflite", Some("tflite_0.25_224_int8"), 0.25, 224),
             127.0,
             127.5,
             true,
         ),
-        quantised(
+        quantized(
             case("tflite/mobilenet_v1_1.0_224_int8.tflite", Some("tflite_1.0_224_int8"), 1.0, 224),
             128.0,
             128.0,
@@ -92,7 +92,7 @@ fn cases() -> Vec<Case> {
 fn every_file_says_what_it_is() {
     let Some(root) = mobilenet_testing::shared_path("weights") else { return };
     for case in cases() {
-        let reading = load(&root.join(case.file), &Options::default());
+        let reading = load(&root.join(case.file), &ModelOptions::default());
         let architecture = &reading.weights.architecture;
         let origin = |name| reading.properties.iter().find(|property| property.name == name).unwrap().origin;
         assert_eq!(architecture.alpha, case.alpha, "{}", case.file);
@@ -109,14 +109,14 @@ fn every_file_says_what_it_is() {
             "{}",
             case.file
         );
-        match case.normalisation {
+        match case.normalization {
             Some(wanted) => {
-                assert_eq!(origin("normalisation"), Origin::File, "{}", case.file);
-                let found = architecture.normalisation;
+                assert_eq!(origin("normalization"), Origin::File, "{}", case.file);
+                let found = architecture.normalization;
                 assert!((found.mean[0] - wanted.mean[0]).abs() < 0.01, "{}: {found:?}", case.file);
                 assert!((found.deviation[0] - wanted.deviation[0]).abs() < 0.01, "{}: {found:?}", case.file);
             }
-            None => assert_eq!(origin("normalisation"), Origin::Habit, "{}", case.file),
+            None => assert_eq!(origin("normalization"), Origin::Default, "{}", case.file),
         }
         let official = case.file.contains("128_quant");
         assert_eq!(architecture.classes, if official { 1001 } else { 1000 }, "{}", case.file);
@@ -157,7 +157,7 @@ impl<'de> serde::Deserialize<'de> for Photos {
     }
 }
 
-/// Every picture's bytes of colour at `resolution`, with its class.
+/// Every picture's bytes of color at `resolution`, with its class.
 fn photos(root: &Path, resolution: usize) -> Vec<(Vec<u8>, usize)> {
     let Photos(photos) = serde_json::from_slice(&std::fs::read(root.join("classes.json")).unwrap()).unwrap();
     let folder = if resolution == 224 { root.to_owned() } else { root.join(resolution.to_string()) };
@@ -170,9 +170,9 @@ fn photos(root: &Path, resolution: usize) -> Vec<(Vec<u8>, usize)> {
 }
 
 /// Probabilities of every picture.
-fn run(reading: &Reading, photos: &[(Vec<u8>, usize)], precision: Precision) -> Vec<Vec<f32>> {
+fn run(reading: &LoadedModel, photos: &[(Vec<u8>, usize)], precision: Precision) -> Vec<Vec<f32>> {
     let mut network = Network::new(&reading.weights, precision).unwrap();
-    let Normalisation { mean, deviation, .. } = reading.weights.architecture.normalisation;
+    let Normalization { mean, deviation, .. } = reading.weights.architecture.normalization;
     let one = |(picture, _): &(Vec<u8>, usize)| {
         match network.input() {
             Input::F32(input) => {
@@ -223,7 +223,7 @@ fn agreement(
 /// How a file's network answers: what was measured, said aloud, then compared with what is asked for.
 fn answers(case: &Case, root: &Path, folder: &Path, precision: Precision) {
     let photos = photos(folder, case.resolution);
-    let reading = load(&root.join(case.file), &Options::default());
+    let reading = load(&root.join(case.file), &ModelOptions::default());
     let ours = run(&reading, &photos, precision);
     let theirs = expected(root, case.expected.or(KERAS).unwrap());
     let (same, right, theirs_right, difference) = agreement(&ours, &theirs, &photos);
@@ -237,7 +237,7 @@ fn answers(case: &Case, root: &Path, folder: &Path, precision: Precision) {
         // No reference has run this file. A byte a weight and one scale a tensor, batch norm's statistics included:
         // 39 of 57 agree with the network it was made from when this was written; fewer would be a mistake here.
         assert!(same >= 38, "{}: {same} of {count}", case.file);
-    } else if case.normalisation.is_some() || case.expected.is_none() {
+    } else if case.normalization.is_some() || case.expected.is_none() {
         let least = if case.alpha == 1.0 { 55 } else { 52 };
         assert!(same >= least, "{}: {same} of {count}", case.file);
         // Two points of 57 pictures are one picture.
@@ -271,7 +271,7 @@ fn the_wide_int8_file_answers_alike_in_int8() {
 #[test]
 fn one_network_is_the_same_in_every_format() {
     let Some(root) = mobilenet_testing::shared_path("weights") else { return };
-    let first = load(&root.join("tfjs/layers_f32_0.25_224/model.json"), &Options::default());
+    let first = load(&root.join("tfjs/layers_f32_0.25_224/model.json"), &ModelOptions::default());
     // Largest difference allowed, as a part of the layer's largest weight: folding in single precision, half
     // precision, and steps of 1/255 of a tensor's range before batch norm is folded.
     for (file, allowed) in [
@@ -283,7 +283,7 @@ fn one_network_is_the_same_in_every_format() {
         ("tfjs/layers_f16_0.25_224/model.json", 4e-3),
         ("tflite/mobilenet_v1_0.25_224_int8.tflite", 5e-3),
     ] {
-        let other = load(&root.join(file), &Options::default());
+        let other = load(&root.join(file), &ModelOptions::default());
         for (one, two) in first.weights.layers.iter().zip(&other.weights.layers) {
             assert_eq!(one.name, two.name);
             let (kernel, other) = (one.kernel.to_f32(), two.kernel.to_f32());
@@ -298,11 +298,11 @@ fn one_network_is_the_same_in_every_format() {
     }
 }
 
-/// Int8 kernels keep their bytes: nothing is multiplied out and quantised again.
+/// Int8 kernels keep their bytes: nothing is multiplied out and quantized again.
 #[test]
 fn int8_kernels_stay_as_they_are() {
     let Some(root) = mobilenet_testing::shared_path("weights") else { return };
-    let reading = load(&root.join("tflite/mobilenet_v1_1.0_224_int8.tflite"), &Options::default());
+    let reading = load(&root.join("tflite/mobilenet_v1_1.0_224_int8.tflite"), &ModelOptions::default());
     for layer in &reading.weights.layers {
         let Kernel::Int8 { values, scales } = &layer.kernel else { panic!("{} is not int8", layer.name) };
         assert!(values.iter().all(|value| *value >= -127), "{}", layer.name);

@@ -5,15 +5,15 @@
 use mobilenet::Kernel;
 use mobilenet::{Error, Weights};
 use mobilenet_formats::safetensors::{Storage, write};
-use mobilenet_formats::{Options, Origin, Reading, Source, read_source};
+use mobilenet_formats::{LoadedModel, ModelOptions, ModelSource, Origin, read_source};
 use mobilenet_testing::foreign::tflite::{self, Numbers};
 use mobilenet_testing::foreign::{Border, plan};
 
-fn read(bytes: &[u8]) -> Result<Reading, Error> {
-    read_source(&Source::alone(bytes), &Options::default())
+fn read(bytes: &[u8]) -> Result<LoadedModel, Error> {
+    read_source(&ModelSource::alone(bytes), &ModelOptions::default())
 }
 
-fn written(weights: &Weights, numbers: Numbers) -> Reading {
+fn written(weights: &Weights, numbers: Numbers) -> LoadedModel {
     read(&tflite::file(&plan(weights, Border::Keras, None), numbers).bytes()).unwrap()
 }
 
@@ -33,7 +33,7 @@ fn int8_kernels_come_back_as_bytes() {
     for numbers in [Numbers::Hybrid, Numbers::Int8] {
         let reading = written(&weights, numbers);
         assert!(reading.weights.is_int8(), "{numbers:?}");
-        let quantised = numbers == Numbers::Int8;
+        let quantized = numbers == Numbers::Int8;
         for (found, given) in reading.weights.layers.iter().zip(&weights.layers) {
             let Kernel::Int8 { scales, .. } = &found.kernel else { panic!() };
             let pairs =
@@ -43,13 +43,13 @@ fn int8_kernels_come_back_as_bytes() {
                 assert!((found - given).abs() <= step * 0.501, "{found} and {given}, in steps of {step}");
             }
             let classifier = found.name == "conv_preds";
-            match (quantised, classifier) {
+            match (quantized, classifier) {
                 (false, _) => assert_eq!(found.range, None),
                 (true, false) => assert_eq!(found.range, Some(tflite::RANGE), "{}", found.name),
                 (true, true) => assert!(found.range.is_some()),
             }
         }
-        assert_eq!(reading.weights.steps.len(), if quantised { 29 } else { 0 });
+        assert_eq!(reading.weights.steps.len(), if quantized { 29 } else { 0 });
         // Bytes from 0 to the range, and logits in steps of their own, whatever their zero point.
         let (logits, inner) = reading.weights.steps.split_last().unwrap_or((&0.25, &[]));
         assert!((logits - 0.25).abs() < 1e-6, "{logits}");
@@ -79,8 +79,8 @@ fn quantised_inputs_say_how_bytes_are_taken() {
     let weights = mobilenet_testing::small(4);
     for numbers in [Numbers::Int8, Numbers::Uint8] {
         let reading = written(&weights, numbers);
-        let found = reading.weights.architecture.normalisation;
-        let property = reading.properties.iter().find(|property| property.name == "normalisation").unwrap();
+        let found = reading.weights.architecture.normalization;
+        let property = reading.properties.iter().find(|property| property.name == "normalization").unwrap();
         assert_eq!(property.origin, Origin::File);
         assert!(found.deviation.iter().all(|deviation| (deviation - 128.0).abs() < 1e-3), "{found:?}");
         assert!(found.mean.iter().all(|mean| (mean - 128.0).abs() < 1e-3), "{numbers:?}: {found:?}");
@@ -99,7 +99,7 @@ fn metadata_gives_normalisation_licence_and_labels() {
         let reading = read(&tflite::with_labels(&bytes, "names.txt", names, deflated)).unwrap();
         let architecture = &reading.weights.architecture;
         assert_eq!(
-            (architecture.normalisation.mean, architecture.normalisation.deviation),
+            (architecture.normalization.mean, architecture.normalization.deviation),
             (mean, deviation)
         );
         assert_eq!(reading.weights.provenance.licence, "Apache-2.0");

@@ -4,7 +4,7 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use mobilenet_kernels::f32::{depthwise, pointwise, window};
 use mobilenet_kernels::reference;
-use mobilenet_kernels::shape::{Activation, ConvShape, Map, Padding};
+use mobilenet_kernels::shape::{Activation, ConvShape, FeatureMap, Padding};
 use mobilenet_kernels::simd::F32x4;
 use std::hint::black_box;
 use std::time::Duration;
@@ -50,7 +50,7 @@ enum Kind {
 fn network() -> Vec<Layer> {
     let blocks = [(1, 64), (2, 128), (1, 128), (2, 256), (1, 256), (2, 512)];
     let blocks = blocks.into_iter().chain([(1, 512); 5]).chain([(2, 1024), (1, 1024)]);
-    let stem = ConvShape::window(Map::new(224, 224, 3), 32, 2, Padding::Same);
+    let stem = ConvShape::window(FeatureMap::new(224, 224, 3), 32, 2, Padding::Same);
     let mut layers = vec![Layer { name: "stem".into(), kind: Kind::Stem, shape: stem }];
     let mut input = stem.output;
     for (index, (stride, channels)) in blocks.enumerate() {
@@ -68,7 +68,7 @@ fn network() -> Vec<Layer> {
         });
         input = pointwise.output;
     }
-    let dense = ConvShape::pointwise(Map::new(1, 1, 1024), 1000);
+    let dense = ConvShape::pointwise(FeatureMap::new(1, 1, 1024), 1000);
     layers.push(Layer { name: "dense".into(), kind: Kind::Pointwise, shape: dense });
     layers
 }

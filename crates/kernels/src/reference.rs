@@ -5,7 +5,7 @@
 //! first, then row by row of the window, column by column, channel by channel; in a depthwise window column by column,
 //! each from top to bottom, as one slides along a row. Next: the tests of `f32` and `int8`.
 
-use crate::shape::{Activation, ConvShape, Map};
+use crate::shape::{Activation, ConvShape, FeatureMap};
 
 /// Input rows or columns that tap `tap` of output `position` meets; `None` on the border.
 fn source(position: usize, stride: usize, tap: usize, pad: usize, size: usize) -> Option<usize> {
@@ -79,7 +79,7 @@ pub fn depthwise(
 }
 
 /// Mean over all pixels of `map`, channel by channel: the sum in order, times `1 / pixels`.
-pub fn pool(map: Map, input: &[f32], output: &mut [f32]) {
+pub fn pool(map: FeatureMap, input: &[f32], output: &mut [f32]) {
     let share = 1.0 / map.pixels() as f32;
     for channel in 0..map.channels {
         let mut sum = 0.0;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// Size of one feature map, stored row by row with channels innermost (HWC).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Map {
+pub struct FeatureMap {
     /// Rows.
     pub height: usize,
     /// Pixels in a row.
@@ -16,7 +16,7 @@ pub struct Map {
     pub channels: usize,
 }
 
-impl Map {
+impl FeatureMap {
     /// A map of `height × width × channels`.
     pub const fn new(height: usize, width: usize, channels: usize) -> Self {
         Self { height, width, channels }
@@ -66,9 +66,9 @@ impl Padding {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ConvShape {
     /// Map that goes in.
-    pub input: Map,
+    pub input: FeatureMap,
     /// Map that comes out.
-    pub output: Map,
+    pub output: FeatureMap,
     /// Window side: 3 or 1.
     pub kernel: usize,
     /// 1 or 2.
@@ -81,16 +81,16 @@ pub struct ConvShape {
 
 impl ConvShape {
     /// A 3×3 window over `input` giving `channels` maps of `ceil(size / stride)`.
-    pub const fn window(input: Map, channels: usize, stride: usize, padding: Padding) -> Self {
-        let output = Map::new(input.height.div_ceil(stride), input.width.div_ceil(stride), channels);
+    pub const fn window(input: FeatureMap, channels: usize, stride: usize, padding: Padding) -> Self {
+        let output = FeatureMap::new(input.height.div_ceil(stride), input.width.div_ceil(stride), channels);
         let pad_top = padding.before(input.height, stride);
         let pad_left = padding.before(input.width, stride);
         Self { input, output, kernel: 3, stride, pad_top, pad_left }
     }
 
     /// A 1×1 convolution: every pixel by itself. The fully connected layer is one with a single pixel.
-    pub const fn pointwise(input: Map, channels: usize) -> Self {
-        let output = Map::new(input.height, input.width, channels);
+    pub const fn pointwise(input: FeatureMap, channels: usize) -> Self {
+        let output = FeatureMap::new(input.height, input.width, channels);
         Self { input, output, kernel: 1, stride: 1, pad_top: 0, pad_left: 0 }
     }
 }
@@ -138,7 +138,7 @@ mod tests {
     fn both_paddings_give_the_same_size() {
         for size in 1..40 {
             let symmetric = (size + 2 - 3) / 2 + 1;
-            let shape = ConvShape::window(Map::new(size, size, 1), 1, 2, Padding::Symmetric);
+            let shape = ConvShape::window(FeatureMap::new(size, size, 1), 1, 2, Padding::Symmetric);
             assert_eq!(shape.output.height, symmetric, "size {size}");
         }
     }

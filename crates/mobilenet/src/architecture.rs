@@ -6,7 +6,7 @@
 use super::width::{self, Rounding};
 use crate::error::{Decimal, Listed};
 use crate::{Error, Result};
-use mobilenet_kernels::shape::{Activation, ConvShape, Map, Padding};
+use mobilenet_kernels::shape::{Activation, ConvShape, FeatureMap, Padding};
 use serde::{Deserialize, Serialize};
 
 /// Table 1 of the paper after the stem: stride of the depthwise and channels of the pointwise convolution.
@@ -43,7 +43,7 @@ pub enum Convolution {
     Standard,
 }
 
-/// Order in which a network takes the three colours.
+/// Order in which a network takes the three colors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ChannelOrder {
@@ -54,25 +54,25 @@ pub enum ChannelOrder {
     Bgr,
 }
 
-/// From a byte of colour to what the stem takes: `(byte − mean) / deviation`, in the network's channel order.
+/// From a byte of color to what the stem takes: `(byte − mean) / deviation`, in the network's channel order.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Normalisation {
-    /// Subtracted from each colour, in units of a byte (0 to 255).
+pub struct Normalization {
+    /// Subtracted from each color, in units of a byte (0 to 255).
     pub mean: [f32; 3],
     /// Divides the difference, in units of a byte. Never zero.
     pub deviation: [f32; 3],
-    /// Order of the colours, here and in the stem.
+    /// Order of the colors, here and in the stem.
     pub order: ChannelOrder,
 }
 
-impl Normalisation {
-    /// The same mean and deviation for the three colours, red first.
+impl Normalization {
+    /// The same mean and deviation for the three colors, red first.
     pub const fn uniform(mean: f32, deviation: f32) -> Self {
         Self { mean: [mean; 3], deviation: [deviation; 3], order: ChannelOrder::Rgb }
     }
 }
 
-impl Default for Normalisation {
+impl Default for Normalization {
     /// `x / 127.5 − 1`: TensorFlow, Keras.
     fn default() -> Self {
         Self::uniform(127.5, 127.5)
@@ -101,9 +101,9 @@ pub struct Architecture {
     pub activation: Activation,
     /// Batch norm's epsilon: 1e-3 in TensorFlow, 1e-5 in PyTorch.
     pub epsilon: f64,
-    /// From bytes of colour to the stem's input.
+    /// From bytes of color to the stem's input.
     #[serde(rename = "normalization", alias = "normalisation")]
-    pub normalisation: Normalisation,
+    pub normalization: Normalization,
     /// Separable blocks, or the full convolutions of Table 4.
     pub convolution: Convolution,
     /// Whether the five 14×14×512 blocks are left out (Table 5).
@@ -124,7 +124,7 @@ impl Default for Architecture {
             padding: Padding::Same,
             activation: Activation::Relu6,
             epsilon: 1e-3,
-            normalisation: Normalisation::default(),
+            normalization: Normalization::default(),
             convolution: Convolution::Separable,
             shallow: false,
             labels: Vec::new(),
@@ -136,7 +136,7 @@ impl Default for Architecture {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LayerKind {
-    /// The first convolution, 3×3 over three colours.
+    /// The first convolution, 3×3 over three colors.
     Stem,
     /// 3×3, one filter a channel.
     Depthwise,
@@ -218,11 +218,11 @@ impl Architecture {
                 Decimal(self.epsilon)
             ));
         }
-        let Normalisation { mean, deviation, .. } = self.normalisation;
+        let Normalization { mean, deviation, .. } = self.normalization;
         if !mean.iter().chain(&deviation).all(|value| value.is_finite()) || deviation.contains(&0.0) {
             let numbers = |values: [f32; 3]| values.map(|value| Decimal(value.into()));
             return refuse(format!(
-                "normalisation by mean [{}] and deviation [{}] is not finite",
+                "normalization by mean [{}] and deviation [{}] is not finite",
                 Listed(&numbers(mean), ", "),
                 Listed(&numbers(deviation), ", ")
             ));
@@ -247,8 +247,8 @@ impl Architecture {
     }
 
     /// The input: `resolution × resolution × 3`.
-    pub fn input(&self) -> Map {
-        Map::new(self.resolution, self.resolution, 3)
+    pub fn input(&self) -> FeatureMap {
+        FeatureMap::new(self.resolution, self.resolution, 3)
     }
 
     /// Every layer in the order the data flows, the pool and the classifier last.
@@ -277,7 +277,7 @@ impl Architecture {
                 }
             };
         }
-        let pooled = Map::new(1, 1, map.channels);
+        let pooled = FeatureMap::new(1, 1, map.channels);
         let pool = ConvShape {
             input: map,
             output: pooled,
@@ -437,12 +437,12 @@ mod tests {
         let layers = Architecture::default().layers();
         assert_eq!(layers.len(), 29);
         let map = |index: usize| layers[index].shape.input;
-        assert_eq!(map(0), Map::new(224, 224, 3));
-        assert_eq!(map(1), Map::new(112, 112, 32));
-        assert_eq!(map(3), Map::new(112, 112, 64));
-        assert_eq!(map(23), Map::new(14, 14, 512));
-        assert_eq!(map(25), Map::new(7, 7, 1024));
-        assert_eq!(map(28), Map::new(1, 1, 1024));
+        assert_eq!(map(0), FeatureMap::new(224, 224, 3));
+        assert_eq!(map(1), FeatureMap::new(112, 112, 32));
+        assert_eq!(map(3), FeatureMap::new(112, 112, 64));
+        assert_eq!(map(23), FeatureMap::new(14, 14, 512));
+        assert_eq!(map(25), FeatureMap::new(7, 7, 1024));
+        assert_eq!(map(28), FeatureMap::new(1, 1, 1024));
         assert_eq!(layers[27].shape.kernel, 7);
         let shallow = Architecture { shallow: true, ..Architecture::default() }.layers();
         assert_eq!(shallow.len(), 19);
@@ -460,7 +460,7 @@ mod tests {
         assert!(refused(Architecture { epsilon: -1.0, ..plain() }).contains("epsilon is -1"));
         let labels = vec!["one".into()];
         assert!(refused(Architecture { labels, ..plain() }).contains("1 labels are given for 1000 classes"));
-        let normalisation = Normalisation { deviation: [1.0, 0.0, 1.0], ..Normalisation::default() };
-        assert!(refused(Architecture { normalisation, ..plain() }).contains("deviation [1, 0, 1]"));
+        let normalization = Normalization { deviation: [1.0, 0.0, 1.0], ..Normalization::default() };
+        assert!(refused(Architecture { normalization, ..plain() }).contains("deviation [1, 0, 1]"));
     }
 }

@@ -1,9 +1,9 @@
 //! A network together with everything between a frame and an answer.
 
-use crate::architecture::Normalisation;
+use crate::architecture::Normalization;
 use crate::cost;
 use crate::heatmap::{Heatmap, class_activation};
-use crate::image::{Frame, Options, Resizer};
+use crate::image::{Frame, ImageOptions, Resizer};
 use crate::quantize::for_precision;
 use crate::{LayerKind, Network, Precision, Prediction, Result, Selection, Weights};
 use std::borrow::Cow;
@@ -24,21 +24,21 @@ pub struct LayerTiming {
 /// A network that takes frames of any size: [`Network`], [`Resizer`] and normalization behind one type.
 ///
 /// ```
-/// use mobilenet::image::{Frame, Options};
+/// use mobilenet::image::{Frame, ImageOptions};
 /// use mobilenet::{Classifier, Precision, Selection};
 /// # let weights = mobilenet_testing::small(1);
 /// # let pixels = vec![127; 640 * 480 * 4];
 ///
 /// let mut classifier = Classifier::new(&weights, Precision::F32)?;
 /// let frame = Frame::new(&pixels, 640, 480)?; // RGBA, four bytes per pixel
-/// let best = classifier.classify(&frame, &Options::default(), &Selection::top(1))?[0];
+/// let best = classifier.classify(&frame, &ImageOptions::default(), &Selection::top(1))?[0];
 /// println!("{}: {:.0} %", classifier.class_name(best.index), best.probability * 100.0);
 /// # Ok::<(), mobilenet::Error>(())
 /// ```
 pub struct Classifier {
     network: Network,
     resizer: Resizer,
-    normalization: Normalisation,
+    normalization: Normalization,
     side: usize,
 }
 
@@ -71,7 +71,7 @@ impl Classifier {
     /// Wraps a packed network.
     pub fn from_network(network: Network) -> Self {
         let architecture = network.architecture();
-        let (side, normalization) = (architecture.resolution, architecture.normalisation);
+        let (side, normalization) = (architecture.resolution, architecture.normalization);
         Self { network, resizer: Resizer::new(), normalization, side }
     }
 
@@ -89,7 +89,7 @@ impl Classifier {
     ///
     /// # Errors
     /// Like [`Resizer::resize`].
-    pub fn set_frame(&mut self, frame: &Frame, options: &Options) -> Result<()> {
+    pub fn set_frame(&mut self, frame: &Frame, options: &ImageOptions) -> Result<()> {
         self.resizer.resize(frame, options, self.side, &self.normalization, self.network.input())
     }
 
@@ -98,7 +98,7 @@ impl Classifier {
     ///
     /// # Errors
     /// Like [`Resizer::resize_cut`].
-    pub fn set_cut_frame(&mut self, cut: &Frame, size: (usize, usize), options: &Options) -> Result<()> {
+    pub fn set_cut_frame(&mut self, cut: &Frame, size: (usize, usize), options: &ImageOptions) -> Result<()> {
         self.resizer.resize_cut(cut, size, options, self.side, &self.normalization, self.network.input())
     }
 
@@ -114,7 +114,7 @@ impl Classifier {
     pub fn classify(
         &mut self,
         frame: &Frame,
-        options: &Options,
+        options: &ImageOptions,
         selection: &Selection,
     ) -> Result<Vec<Prediction>> {
         selection.validate(self.network.architecture().classes)?;
@@ -126,7 +126,7 @@ impl Classifier {
     ///
     /// # Errors
     /// If the frame or the region is invalid.
-    pub fn embed(&mut self, frame: &Frame, options: &Options) -> Result<&[f32]> {
+    pub fn embed(&mut self, frame: &Frame, options: &ImageOptions) -> Result<&[f32]> {
         self.set_frame(frame, options)?;
         self.run();
         Ok(self.network.embedding())

@@ -124,7 +124,7 @@ pub fn share_of(architecture: &Architecture, kind: LayerKind) -> (f64, f64) {
 mod tests {
     use super::*;
     use crate::architecture::Convolution;
-    use mobilenet_kernels::shape::{ConvShape, Map, Padding};
+    use mobilenet_kernels::shape::{ConvShape, FeatureMap, Padding};
 
     /// `value` in millions, written with the paper's number of decimals.
     fn millions(value: u64, decimals: usize) -> String {
@@ -200,7 +200,7 @@ mod tests {
 
     /// Mult-Adds and weights of a 3×3 layer over `side × side × channels` with as many kernels.
     fn table_3(kinds: &[LayerKind], side: usize, channels: usize) -> (u64, u64) {
-        let input = Map::new(side, side, channels);
+        let input = FeatureMap::new(side, side, channels);
         let cost = |&kind: &LayerKind| {
             let shape = match kind {
                 LayerKind::Pointwise => ConvShape::pointwise(input, channels),

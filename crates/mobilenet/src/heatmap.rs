@@ -9,7 +9,7 @@
 //! so the sum at a place is what that place alone says for the class (Zhou et al., arXiv 1512.04150).
 
 use crate::{Error, Result};
-use mobilenet_kernels::shape::Map;
+use mobilenet_kernels::shape::FeatureMap;
 
 /// How much each place speaks for a class.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,7 +30,7 @@ pub struct Heatmap {
 ///
 /// # Errors
 /// [`Error::shape`] if features and weights do not belong together.
-pub fn class_activation(features: &[f32], map: Map, weights: &[f32]) -> Result<Heatmap> {
+pub fn class_activation(features: &[f32], map: FeatureMap, weights: &[f32]) -> Result<Heatmap> {
     let channels = map.channels;
     if features.len() != map.len() || weights.len() != channels || map.is_empty() {
         return Err(Error::shape("conv_preds/kernel", &[channels], &[weights.len()]));
@@ -52,7 +52,7 @@ mod tests {
 
     /// Two places, two channels, three classes.
     const FEATURES: [f32; 4] = [1.0, 2.0, 3.0, 0.5];
-    const MAP: Map = Map::new(1, 2, 2);
+    const MAP: FeatureMap = FeatureMap::new(1, 2, 2);
 
     #[test]
     fn the_mean_over_the_map_is_the_logit() {

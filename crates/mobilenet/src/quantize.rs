@@ -1,6 +1,6 @@
 //! From a network in floats to one in 8-bit integers, without Python and without training.
 //!
-//! Goes in: float [`Weights`]; then either nothing but pictures made from a seed ([`quantise`]: what `load` does in a
+//! Goes in: float [`Weights`]; then either nothing but pictures made from a seed ([`quantize`]: what `load` does in a
 //! browser), or real ones ([`Calibration`]: what `mobilenet quantize --calibrate` does). Comes out: [`Weights`] whose
 //! kernels are bytes with one scale per output channel, whose layers know their ranges, and whose biases make up for
 //! what rounding the weights shifted on average. Next: `int8` packs them, `formats` writes them.
@@ -12,7 +12,7 @@
 //! 151, of 99.99 148, the largest activation 149.
 
 use crate::architecture::ChannelOrder;
-use crate::network::int8::{largest_colour, step, worst};
+use crate::network::int8::{largest_color, step, worst};
 use crate::{Architecture, Kernel, Layer, LayerKind, LayerWeights, Weights};
 use crate::{Error, Result};
 use crate::{Input, Network, Precision};
@@ -23,7 +23,7 @@ use std::borrow::Cow;
 /// Bins of a histogram.
 const BINS: usize = 4096;
 
-/// Pictures that [`quantise`] makes up.
+/// Pictures that [`quantize`] makes up.
 const MADE_UP: u64 = 4;
 
 /// What a layer's activations looked like.
@@ -123,8 +123,8 @@ pub struct Calibration<'a> {
     weights: &'a Weights,
     network: Network,
     seen: Vec<Seen>,
-    /// Mean of each normalised colour.
-    colours: ([f64; 3], u64),
+    /// Mean of each normalized color.
+    colors: ([f64; 3], u64),
 }
 
 impl<'a> Calibration<'a> {
@@ -139,7 +139,7 @@ impl<'a> Calibration<'a> {
             )));
         }
         let seen = layers.iter().filter(|layer| layer.has_batch_norm()).map(Seen::new).collect();
-        Ok(Self { weights, network, seen, colours: ([0.0; 3], 0) })
+        Ok(Self { weights, network, seen, colors: ([0.0; 3], 0) })
     }
 
     /// Runs the network on a frame of `resolution² × 3` bytes, red first, and takes note.
@@ -158,11 +158,11 @@ impl<'a> Calibration<'a> {
         };
         normalize(&self.weights.architecture, frame, input);
         for pixel in input.chunks_exact(3) {
-            for (sum, &value) in self.colours.0.iter_mut().zip(pixel) {
+            for (sum, &value) in self.colors.0.iter_mut().zip(pixel) {
                 *sum += f64::from(value);
             }
         }
-        self.colours.1 += (wanted / 3) as u64;
+        self.colors.1 += (wanted / 3) as u64;
         let mut seen = self.seen.iter_mut();
         self.network.run_observed(&mut |layer, _, values| {
             if layer.has_batch_norm()
@@ -180,12 +180,12 @@ impl<'a> Calibration<'a> {
     }
 
     fn with_ranges(&self, ranges: Ranges) -> Result<Weights> {
-        if self.colours.1 == 0 {
+        if self.colors.1 == 0 {
             return Err(Error::argument("calibration has seen no picture: add one or more"));
         }
         let architecture = &self.weights.architecture;
-        let mut means: Vec<f64> = self.colours.0.iter().map(|sum| sum / self.colours.1 as f64).collect();
-        let mut before = largest_colour(architecture) / f64::from(LEVELS);
+        let mut means: Vec<f64> = self.colors.0.iter().map(|sum| sum / self.colors.1 as f64).collect();
+        let mut before = largest_color(architecture) / f64::from(LEVELS);
         let mut seen = self.seen.iter();
         let mut layers = Vec::new();
         for (layer, given) in architecture.layers_with_weights().iter().zip(&self.weights.layers) {
@@ -238,19 +238,19 @@ pub fn quantize_classifier(given: &LayerWeights) -> LayerWeights {
     layer_in_int8(LayerKind::Classifier, given, None, 0.0, &[])
 }
 
-/// Bytes of colour as the network takes them.
+/// Bytes of color as the network takes them.
 fn normalize(architecture: &Architecture, frame: &[u8], input: &mut [f32]) {
-    let normalisation = &architecture.normalisation;
+    let normalization = &architecture.normalization;
     for (from, to) in frame.chunks_exact(3).zip(input.chunks_exact_mut(3)) {
         for (channel, value) in to.iter_mut().enumerate() {
-            let colour = if normalisation.order == ChannelOrder::Rgb { channel } else { 2 - channel };
+            let color = if normalization.order == ChannelOrder::Rgb { channel } else { 2 - channel };
             *value =
-                (f32::from(from[colour]) - normalisation.mean[channel]) / normalisation.deviation[channel];
+                (f32::from(from[color]) - normalization.mean[channel]) / normalization.deviation[channel];
         }
     }
 }
 
-/// A picture with about the statistics of a photograph: soft patches of colour at every scale, each scale half as
+/// A picture with about the statistics of a photograph: soft patches of color at every scale, each scale half as
 /// strong as the one twice as coarse.
 fn made_up(side: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;

@@ -109,7 +109,7 @@ pub struct Weights {
     /// Where it comes from.
     pub provenance: Provenance,
     /// Real value of one step of every layer's output, the pool's too, where another program keeps them in bytes (a
-    /// quantised TFLite file): floats then round each activation to these steps, 0 to 255 of them, and the logits to
+    /// quantized TFLite file): floats then round each activation to these steps, 0 to 255 of them, and the logits to
     /// theirs, which is how the network was judged and often how it learnt. 0 for a layer that does not round (a last one that was
     /// taught anew); empty where activations are whatever they are.
     pub steps: Vec<f32>,

@@ -2,10 +2,10 @@
 
 #![cfg(not(target_arch = "wasm32"))] // reads files
 
-use mobilenet::architecture::Normalisation;
-use mobilenet::image::{Frame, Options as Look, Resizer};
+use mobilenet::architecture::Normalization;
+use mobilenet::image::{Frame, ImageOptions, Resizer};
 use mobilenet::{Input, Network, Precision};
-use mobilenet_formats::{self as formats, Options};
+use mobilenet_formats::{self as formats, ModelOptions};
 use mobilenet_kernels::shape::Padding;
 use mobilenet_testing::{shared, shared_path};
 use safetensors::SafeTensors;
@@ -33,7 +33,13 @@ fn show(network: &mut Network, picture: &image::RgbaImage) {
     let target = Input::F32(values);
     let mut resizer = Resizer::new();
     resizer
-        .resize(&frame, &Look::default(), architecture.resolution, &architecture.normalisation, target)
+        .resize(
+            &frame,
+            &ImageOptions::default(),
+            architecture.resolution,
+            &architecture.normalization,
+            target,
+        )
         .unwrap();
 }
 
@@ -42,12 +48,12 @@ fn best(probabilities: &[f32]) -> usize {
 }
 
 /// `(x − 128) / 128`, as the reference fed the 1.0-224 network.
-fn options(padding: Padding) -> Options {
-    let normalisation = Some(Normalisation::uniform(128.0, 128.0));
-    Options { padding: Some(padding), normalisation, ..Options::default() }
+fn options(padding: Padding) -> ModelOptions {
+    let normalization = Some(Normalization::uniform(128.0, 128.0));
+    ModelOptions { padding: Some(padding), normalization, ..ModelOptions::default() }
 }
 
-fn agrees(file: &str, expected: &str, photos: &str, options: &Options) {
+fn agrees(file: &str, expected: &str, photos: &str, options: &ModelOptions) {
     let Some(bytes) = shared(&format!("weights/{file}")) else { return };
     let Some(expected) = shared(&format!("weights/expected/{expected}.safetensors")) else { return };
     let Some(pictures) = pictures(photos) else { return };
@@ -92,9 +98,9 @@ fn keras_small_networks_in_every_layout() {
     for file in
         ["mobilenet_v1_0.25_224.h5", "mobilenet_v1_0.25_224.keras", "mobilenet_2_5_224_tf_rebuilt_weights.h5"]
     {
-        agrees(&format!("keras/{file}"), "keras_0.25_224", "photos", &Options::default());
+        agrees(&format!("keras/{file}"), "keras_0.25_224", "photos", &ModelOptions::default());
     }
-    agrees("keras/mbnet128_0.25.h5", "tflite_0.25_128_float", "photos/128", &Options::default());
+    agrees("keras/mbnet128_0.25.h5", "tflite_0.25_128_float", "photos/128", &ModelOptions::default());
 }
 
 #[test]

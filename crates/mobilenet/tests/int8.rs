@@ -15,12 +15,12 @@ fn frame(side: usize, seed: u64) -> Vec<u8> {
 }
 
 fn probabilities(network: &mut Network, frame: &[u8]) -> Vec<f32> {
-    let normalisation = network.architecture().normalisation;
+    let normalization = network.architecture().normalization;
     match network.input() {
         Input::U8(input) => input.copy_from_slice(frame),
         Input::F32(input) => {
             for (index, (byte, value)) in frame.iter().zip(input).enumerate() {
-                let (mean, deviation) = (normalisation.mean[index % 3], normalisation.deviation[index % 3]);
+                let (mean, deviation) = (normalization.mean[index % 3], normalization.deviation[index % 3]);
                 *value = (f32::from(*byte) - mean) / deviation;
             }
         }
@@ -94,7 +94,7 @@ fn a_scale_that_is_not_above_zero_is_refused() {
         scales[3] = wrong;
         let name = weights.layers[layer].name.clone();
         let written = write(&weights, Storage::F32);
-        let read = written.and_then(|bytes| formats::read(&bytes, &formats::Options::default()));
+        let read = written.and_then(|bytes| formats::read(&bytes, &formats::ModelOptions::default()));
         let said = read.err().map(|error| error.to_string());
         assert_eq!(said.unwrap(), format!("tensor: `{name}/scale` has a value that is not above 0"));
     }

@@ -3,13 +3,13 @@
 #![cfg(not(target_arch = "wasm32"))] // reads files
 
 use mobilenet::Weights;
-use mobilenet::image::{Frame, Options as Look, Resizer};
+use mobilenet::image::{Frame, ImageOptions, Resizer};
 use mobilenet::quantize::{Calibration, quantize};
 use mobilenet::{Input, Network, Precision, Selection};
-use mobilenet_formats::{self as formats, Options};
+use mobilenet_formats::{self as formats, ModelOptions};
 use mobilenet_kernels::shape::Padding;
 
-/// A picture's bytes of colour, and its class of 1000.
+/// A picture's bytes of color, and its class of 1000.
 type Photo = (Vec<u8>, usize);
 
 /// Every picture at `side` pixels.
@@ -28,7 +28,7 @@ fn photos(side: usize) -> Option<Vec<Photo>> {
 
 fn network(path: &str) -> Option<Weights> {
     let bytes = mobilenet_testing::shared(path)?;
-    let options = Options { padding: Some(Padding::Same), ..Options::default() };
+    let options = ModelOptions { padding: Some(Padding::Same), ..ModelOptions::default() };
     Some(formats::read(&bytes, &options).unwrap())
 }
 
@@ -44,7 +44,9 @@ fn named(weights: &Weights, precision: Precision, photos: &[Photo]) -> Vec<usize
                 let rgba: Vec<u8> = picture.chunks_exact(3).flat_map(|p| [p[0], p[1], p[2], 255]).collect();
                 let frame = Frame::new(&rgba, side, side).unwrap();
                 let target = Input::F32(input);
-                resizer.resize(&frame, &Look::default(), side, &architecture.normalisation, target).unwrap();
+                resizer
+                    .resize(&frame, &ImageOptions::default(), side, &architecture.normalization, target)
+                    .unwrap();
             }
         }
         Selection::top(1).pick(network.run()).unwrap()[0].index

@@ -4,7 +4,7 @@ use mobilenet::architecture::Convolution;
 use mobilenet::quantize::quantize;
 use mobilenet::{Architecture, Weights};
 use mobilenet::{Input, Network, Precision};
-use mobilenet_kernels::shape::{Activation, Map, Padding};
+use mobilenet_kernels::shape::{Activation, FeatureMap, Padding};
 
 fn network(weights: &Weights) -> Network {
     let mut network = Network::new(weights, Precision::F32).unwrap();
@@ -77,7 +77,7 @@ fn observers_see_every_layer_and_change_nothing() {
         assert_eq!(features.len(), map.len());
 
         let mut seen = Vec::new();
-        let mut maps: Vec<(Map, Vec<f32>)> = Vec::new();
+        let mut maps: Vec<(FeatureMap, Vec<f32>)> = Vec::new();
         let observed = network.run_observed(&mut |layer, map, values| {
             seen.push(layer.name.clone());
             maps.push((map, values().into_owned()));

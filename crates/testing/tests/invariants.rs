@@ -1,16 +1,17 @@
-//! The invariants of ARCHITECTURE.md, 1 to 7, checked on the source text. (The eighth is `kernels_allocation.rs`.)
+//! Rules of ARCHITECTURE.md that no manifest states, checked on the source text. Which crate may use which is enforced by
+//! the `Cargo.toml` files, `unsafe` by `forbid(unsafe_code)` in every library crate but the kernels.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every Rust file below `folder` (relative to the repository's root), comments and tests left out, with its path.
 fn sources(folder: &str) -> Vec<(String, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
     let mut files = Vec::new();
     collect(&root.join(folder), &mut files);
     assert!(!files.is_empty(), "{folder} holds no Rust file");
     let read = |file: PathBuf| {
-        let name = file.strip_prefix(root).unwrap().to_string_lossy().replace('\\', "/");
+        let name = file.strip_prefix(&root).unwrap().to_string_lossy().replace('\\', "/");
         (name, code(&fs::read_to_string(&file).unwrap()))
     };
     files.into_iter().map(read).collect()
@@ -31,8 +32,8 @@ fn code(text: &str) -> String {
     text.lines().map(before_comment).collect()
 }
 
-/// Asserts that no file below `folder`, those that `allowed` starts aside, contains any of `words`.
-fn nobody_says(folder: &str, allowed: &[&str], words: &[&str]) {
+/// Asserts that no file below `folder`, except those whose path starts with one of `allowed`, contains any of `words`.
+fn no_file_contains(folder: &str, allowed: &[&str], words: &[&str]) {
     for (name, code) in sources(folder) {
         if allowed.iter().any(|allowed| name.starts_with(allowed)) {
             continue;
@@ -43,61 +44,68 @@ fn nobody_says(folder: &str, allowed: &[&str], words: &[&str]) {
     }
 }
 
+/// The crates that make up the library; the class, the readers' module and the program are around them.
+const LIBRARY: [&str; 4] = ["crates/kernels", "crates/mobilenet", "crates/formats", "crates/train"];
+
+fn library_sources() -> impl Iterator<Item = String> {
+    LIBRARY.iter().map(|folder| format!("{folder}/src"))
+}
+
 #[test]
 fn the_reader_of_sources_sees_code_and_nothing_else() {
     let text = "use a; // unsafe\n/// unsafe\nfn f() {}\n#[cfg(test)]\nmod tests {\nunsafe\n}\n";
     assert_eq!(code(text), "use a; \n\nfn f() {}\n");
-    let simd = sources("src/kernels/simd");
+    let simd = sources("crates/kernels/src/simd");
     assert!(simd.iter().any(|(name, code)| name.ends_with("v128.rs") && code.contains("unsafe {")));
 }
 
 #[test]
 fn kernels_know_shapes_and_slices() {
-    let rooms =
-        ["crate::model", "crate::formats", "crate::image", "crate::infer", "crate::train", "crate::js"];
-    nobody_says("src/kernels", &[], &rooms);
-    nobody_says("src/kernels", &[], &["MobileNet", "Architecture", "Weights"]);
+    no_file_contains("crates/kernels/src", &[], &["MobileNet", "Architecture", "Weights"]);
 }
 
 #[test]
-fn model_does_no_arithmetic_on_activations_and_reads_no_bytes() {
-    nobody_says(
-        "src/model",
-        &[],
-        &["crate::kernels", "crate::infer", "crate::train", "crate::image", "from_le_bytes"],
-    );
-    nobody_says("src/model", &[], &["crate::formats", "crate::js"]);
+fn architecture_and_weights_do_no_arithmetic_on_activations_and_read_no_bytes() {
+    for file in ["architecture.rs", "cost.rs", "width.rs", "weights.rs"] {
+        let words =
+            ["kernels::f32", "kernels::int8", "crate::network", "crate::image", "crate::quantize", "from_le_bytes"];
+        no_file_contains(&format!("crates/mobilenet/src/{file}"), &[], &words);
+    }
 }
 
 #[test]
-fn formats_import_only_what_lies_below() {
-    nobody_says(
-        "src/formats",
+fn formats_compute_nothing() {
+    no_file_contains(
+        "crates/formats/src",
         &[],
-        &["crate::kernels", "crate::infer", "crate::train", "crate::image", "crate::js"],
+        &["kernels::f32", "kernels::int8", "mobilenet::image", "mobilenet::Network"],
     );
 }
 
 #[test]
-fn infer_and_train_meet_only_in_weights() {
-    nobody_says("src/infer", &[], &["crate::train", "crate::formats", "crate::js"]);
-    nobody_says("src/train", &[], &["crate::infer", "crate::formats", "crate::js"]);
+fn inference_and_training_meet_only_in_weights() {
+    no_file_contains("crates/train/src", &[], &["mobilenet::Network", "mobilenet::network", "mobilenet_formats"]);
+    no_file_contains("crates/mobilenet/src", &[], &["mobilenet_train", "mobilenet_formats"]);
 }
 
 #[test]
 fn the_library_does_no_input_or_output() {
-    let doors = ["std::fs", "std::net", "std::env", "std::process", "File::open", "println!", "eprintln!"];
-    nobody_says("src", &["src/js/"], &doors);
+    let words = ["std::fs", "std::net", "std::env", "std::process", "File::open", "println!", "eprintln!"];
+    library_sources().for_each(|folder| no_file_contains(&folder, &[], &words));
 }
 
 #[test]
-fn only_js_names_the_browser() {
-    nobody_says("src", &["src/js/"], &["wasm_bindgen::", "[wasm_bindgen", "web_sys", "js_sys"]);
+fn only_the_class_and_the_readers_module_call_the_browser() {
+    let words = ["wasm_bindgen::", "[wasm_bindgen", "web_sys", "js_sys"];
+    library_sources().for_each(|folder| no_file_contains(&folder, &[], &words));
 }
 
 #[test]
 fn only_v128_is_unsafe_and_only_simd_knows_instruction_sets() {
-    let allowed = ["src/kernels/simd/v128.rs"];
-    nobody_says("src", &allowed, &["unsafe {", "unsafe fn", "unsafe impl", "allow(unsafe_code)"]);
-    nobody_says("src", &["src/kernels/simd/"], &["target_feature", "core::arch", "std::arch"]);
+    let words = ["unsafe {", "unsafe fn", "unsafe impl", "allow(unsafe_code)"];
+    let unsafe_file = ["crates/kernels/src/simd/v128.rs"];
+    library_sources().for_each(|folder| no_file_contains(&folder, &unsafe_file, &words));
+    no_file_contains("src", &[], &words);
+    let words = ["target_feature", "core::arch", "std::arch"];
+    library_sources().for_each(|folder| no_file_contains(&folder, &["crates/kernels/src/simd/"], &words));
 }

@@ -1,12 +1,12 @@
-//! A picture as training sees it: a random part, perhaps mirrored, in slightly other colours; and two pictures in one.
+//! A picture as training sees it: a random part, perhaps mirrored, in slightly other colors; and two pictures in one.
 //!
-//! Goes in: a frame and a stream of random numbers. Comes out: the normalised input, and targets that fit. The resizer
+//! Goes in: a frame and a stream of random numbers. Comes out: the normalized input, and targets that fit. The resizer
 //! is the one of inference, so a network meets nothing there that it was not taught on. Next: a replica's batch.
 
 use super::random::Random;
 use mobilenet::Input;
-use mobilenet::architecture::{ChannelOrder, Normalisation};
-use mobilenet::image::{Fit, Frame, Options, Region, Resizer};
+use mobilenet::architecture::{ChannelOrder, Normalization};
+use mobilenet::image::{Fit, Frame, ImageOptions, Region, Resizer};
 use mobilenet::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -46,7 +46,7 @@ impl Augmentation {
         }
         if !(0.0..1.0).contains(&self.jitter) {
             let jitter = self.jitter;
-            return Err(Error::training(format!("colour jitter is {jitter}, and must be 0 to below 1")));
+            return Err(Error::training(format!("color jitter is {jitter}, and must be 0 to below 1")));
         }
         if !(0.0..=4.0).contains(&self.mixup) {
             return Err(Error::training(format!("mixup is {}, and must be 0 to 4", self.mixup)));
@@ -61,17 +61,17 @@ impl Augmentation {
         random: &mut Random,
         resizer: &mut Resizer,
         side: usize,
-        normalisation: &Normalisation,
+        normalization: &Normalization,
         output: &mut [f32],
     ) -> Result<()> {
-        let mut options = Options::default();
+        let mut options = ImageOptions::default();
         if self.area < 1.0 {
-            options = Options { region: Some(self.crop(frame, random)), fit: Fit::Stretch, ..options };
+            options = ImageOptions { region: Some(self.crop(frame, random)), fit: Fit::Stretch, ..options };
         }
         options.mirror = self.flip && random.unit() < 0.5;
-        resizer.resize(frame, &options, side, normalisation, Input::F32(output))?;
+        resizer.resize(frame, &options, side, normalization, Input::F32(output))?;
         if self.jitter > 0.0 {
-            self.recolour(random, normalisation, output);
+            self.recolour(random, normalization, output);
         }
         Ok(())
     }
@@ -89,24 +89,24 @@ impl Augmentation {
     }
 
     /// Brightness, contrast and saturation each times a factor around 1, in units of a byte.
-    fn recolour(&self, random: &mut Random, normalisation: &Normalisation, output: &mut [f32]) {
+    fn recolour(&self, random: &mut Random, normalization: &Normalization, output: &mut [f32]) {
         let mut factor = || random.range(1.0 - self.jitter, 1.0 + self.jitter);
         let (brightness, contrast, saturation) = (factor(), factor(), factor());
-        let Normalisation { mean, deviation, order } = *normalisation;
+        let Normalization { mean, deviation, order } = *normalization;
         let grey = match order {
             ChannelOrder::Rgb => [0.299, 0.587, 0.114],
             ChannelOrder::Bgr => [0.114, 0.587, 0.299],
         };
-        let bytes = |pixel: &[f32]| [0, 1, 2].map(|colour| pixel[colour] * deviation[colour] + mean[colour]);
+        let bytes = |pixel: &[f32]| [0, 1, 2].map(|color| pixel[color] * deviation[color] + mean[color]);
         let light = |[a, b, c]: [f32; 3]| a * grey[0] + b * grey[1] + c * grey[2];
         let total: f32 = output.chunks_exact(3).map(|pixel| light(bytes(pixel))).sum();
         let centre = total / (output.len() / 3).max(1) as f32 * (1.0 - contrast);
         for pixel in output.chunks_exact_mut(3) {
-            let colours = bytes(pixel);
-            let grey = light(colours) * (1.0 - saturation);
-            for (colour, value) in colours.into_iter().enumerate() {
+            let colors = bytes(pixel);
+            let grey = light(colors) * (1.0 - saturation);
+            for (color, value) in colors.into_iter().enumerate() {
                 let value = (value * saturation + grey) * contrast + centre;
-                pixel[colour] = ((value * brightness).clamp(0.0, 255.0) - mean[colour]) / deviation[colour];
+                pixel[color] = ((value * brightness).clamp(0.0, 255.0) - mean[color]) / deviation[color];
             }
         }
     }
@@ -157,8 +157,8 @@ mod tests {
         let frame = Frame::new(&bytes, 20, 16).unwrap();
         let mut output = vec![0.0; 12 * 12 * 3];
         let (mut random, mut resizer) = (Random::new(&[seed]), Resizer::new());
-        let normalisation = Normalisation::default();
-        augmentation.show(&frame, &mut random, &mut resizer, 12, &normalisation, &mut output).unwrap();
+        let normalization = Normalization::default();
+        augmentation.show(&frame, &mut random, &mut resizer, 12, &normalization, &mut output).unwrap();
         output
     }
 
@@ -176,9 +176,9 @@ mod tests {
         let bytes = [90u8; 8 * 8 * 4];
         let frame = Frame::new(&bytes, 8, 8).unwrap();
         let jitter = Augmentation { jitter: 0.5, ..Augmentation::none() };
-        let (mut output, normalisation) = (vec![0.0; 8 * 8 * 3], Normalisation::default());
+        let (mut output, normalization) = (vec![0.0; 8 * 8 * 3], Normalization::default());
         let mut resizer = Resizer::new();
-        jitter.show(&frame, &mut Random::new(&[9]), &mut resizer, 8, &normalisation, &mut output).unwrap();
+        jitter.show(&frame, &mut Random::new(&[9]), &mut resizer, 8, &normalization, &mut output).unwrap();
         assert!(output.iter().all(|value| (value - output[0]).abs() < 1e-5));
         assert!((output[0] - (90.0 / 127.5 - 1.0)).abs() > 1e-3, "{}", output[0]);
     }

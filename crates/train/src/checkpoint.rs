@@ -118,7 +118,7 @@ fn difference(found: &Architecture, expected: &Architecture) -> Option<String> {
         Some((name, found, expected)) => {
             format!("its {name} is {}, and {} was asked for", found.to_lowercase(), expected.to_lowercase())
         }
-        None => "it differs in padding, activation, batch norm or normalisation".into(),
+        None => "it differs in padding, activation, batch norm or normalization".into(),
     })
 }
 

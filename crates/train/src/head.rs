@@ -3,9 +3,9 @@
 //! Goes in: embeddings of the same length, a class each. Comes out: kernel and bias of a softmax regression, in the
 //! form of the network's own last layer (`features × classes`, classes innermost).
 
-use super::optimizer::{Optimiser, State};
+use super::optimizer::{Optimizer, State};
 use super::random::Random;
-use super::replica::likeliest;
+use super::replica::argmax;
 use mobilenet::{Error, Result};
 use mobilenet_kernels::f32::loss::softmax_cross_entropy;
 
@@ -64,7 +64,7 @@ impl Head {
             let mut target = vec![0.0; classes];
             target[class] = 1.0;
             loss += softmax_cross_entropy(&logits, &target, 1.0, &mut unused);
-            right += usize::from(likeliest(&logits) == class);
+            right += usize::from(argmax(&logits) == class);
         }
         let count = classes_of.len().max(1) as f64;
         (loss / count, right as f64 / count)
@@ -147,7 +147,7 @@ impl Course {
         let classes = self.head.bias.len();
         let (mut d_kernel, mut d_bias) = (vec![0.0; features * classes], vec![0.0; classes]);
         let (mut d_logits, mut target) = (vec![0.0; classes], vec![0.0; classes]);
-        let rule = Optimiser::RmsProp { decay: 0.9, momentum: 0.9, epsilon: 1e-3 };
+        let rule = Optimizer::RmsProp { decay: 0.9, momentum: 0.9, epsilon: 1e-3 };
         Random::new(&[settings.seed, self.passes as u64]).shuffle(&mut self.order);
         let gone = (self.passes as f32 / settings.epochs as f32).min(1.0);
         // Within a hundredth of half a cosine, which is three kilobytes of the class's file.
@@ -165,7 +165,7 @@ impl Course {
                 target[class] = 1.0;
                 let part = 1.0 / batch.len() as f32;
                 loss += softmax_cross_entropy(&logits, &target, part, &mut d_logits);
-                right += usize::from(likeliest(&logits) == class);
+                right += usize::from(argmax(&logits) == class);
                 for (row, &value) in d_kernel.chunks_exact_mut(classes).zip(embedding) {
                     row.iter_mut().zip(&d_logits).for_each(|(sum, gradient)| *sum += value * gradient);
                 }
@@ -216,7 +216,7 @@ pub fn train(
     Ok(course.finish())
 }
 
-fn move_all(rule: Optimiser, rate: f32, gradient: &[f32], weights: &mut [f32], state: &mut State) {
+fn move_all(rule: Optimizer, rate: f32, gradient: &[f32], weights: &mut [f32], state: &mut State) {
     let states = state.square.iter_mut().zip(&mut state.velocity);
     for ((weight, gradient), (square, velocity)) in weights.iter_mut().zip(gradient).zip(states) {
         rule.step(rate, *gradient, weight, square, velocity);
@@ -275,7 +275,7 @@ mod tests {
         assert_eq!(head, train(learn, 64, seen, 5, HeadSettings::default()).unwrap());
         assert!(head.accuracy > 0.99, "accuracy {}", head.accuracy);
         let unseen = embeddings[80 * 64..].chunks_exact(64).zip(&classes_of[80..]);
-        let right = unseen.filter(|(values, class)| likeliest(&head.logits(values)) == **class).count();
+        let right = unseen.filter(|(values, class)| argmax(&head.logits(values)) == **class).count();
         assert!(right >= 38, "{right} of 40 unseen");
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Which rule turns a gradient `g` into a step.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "rule", rename_all = "lowercase")]
-pub enum Optimiser {
+pub enum Optimizer {
     /// `s = decay·s + (1 − decay)·g²`, starting at 1; `v = momentum·v + rate·g / sqrt(s + epsilon)`; `w −= v`.
     /// Epsilon stands under the root, which makes it count for more than in other implementations.
     RmsProp {
@@ -25,13 +25,13 @@ pub enum Optimiser {
     },
 }
 
-impl Default for Optimiser {
+impl Default for Optimizer {
     fn default() -> Self {
         Self::RmsProp { decay: 0.9, momentum: 0.9, epsilon: 1.0 }
     }
 }
 
-impl Optimiser {
+impl Optimizer {
     /// Refuses what cannot converge.
     pub fn validate(self) -> Result<()> {
         let below_one = |value: f32| (0.0..1.0).contains(&value);
@@ -66,7 +66,7 @@ impl Optimiser {
     }
 }
 
-/// What the optimiser remembers of every weight.
+/// What the optimizer remembers of every weight.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
     /// Mean square of the gradient.
@@ -84,7 +84,7 @@ impl State {
     /// Moves all weights. `decay` is added times the weight to the gradients of kernels that are not depthwise.
     pub fn step(
         &mut self,
-        optimiser: Optimiser,
+        optimizer: Optimizer,
         layout: &Layout,
         rate: f32,
         decay: f32,
@@ -98,7 +98,7 @@ impl State {
             let weights = trained[range.clone()].iter_mut().zip(&gradient[range]);
             for ((square, velocity), (weight, gradient)) in state.zip(weights) {
                 let gradient = gradient + decay * *weight;
-                optimiser.step(rate, gradient, weight, square, velocity);
+                optimizer.step(rate, gradient, weight, square, velocity);
             }
         }
     }
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn rmsprop_follows_tensorflow_by_hand() {
-        let rule = Optimiser::RmsProp { decay: 0.9, momentum: 0.9, epsilon: 1.0 };
+        let rule = Optimizer::RmsProp { decay: 0.9, momentum: 0.9, epsilon: 1.0 };
         let (mut weight, mut square, mut velocity) = (1.0, 1.0, 0.0);
         rule.step(0.01, 2.0, &mut weight, &mut square, &mut velocity);
         assert!((square - 1.3f32).abs() < 1e-6);
@@ -125,10 +125,10 @@ mod tests {
     fn momentum_adds_up() {
         let (mut weight, mut square, mut velocity) = (0.0, 1.0, 0.0);
         for _ in 0..2 {
-            let rule = Optimiser::Sgd { momentum: 0.5 };
+            let rule = Optimizer::Sgd { momentum: 0.5 };
             rule.step(0.1, 1.0, &mut weight, &mut square, &mut velocity);
         }
         assert!((weight + 0.25f32).abs() < 1e-7);
-        assert!(Optimiser::Sgd { momentum: 1.0 }.validate().is_err());
+        assert!(Optimizer::Sgd { momentum: 1.0 }.validate().is_err());
     }
 }

@@ -1,8 +1,8 @@
-//! All numbers of a network in training, in two lists: what the optimiser moves, and batch norm's moving averages.
+//! All numbers of a network in training, in two lists: what the optimizer moves, and batch norm's moving averages.
 //!
 //! Goes in: the architecture. Comes out: a [`Layout`] that says which range is which tensor (Keras' names), initial
 //! [`Parameters`] (or, in `start`, a trained network's), and at the end [`Weights`] with batch norm folded in. One flat
-//! list makes the optimiser, the averages, the checkpoint and asynchronous training one loop each.
+//! list makes the optimizer, the averages, the checkpoint and asynchronous training one loop each.
 
 use super::random::Random;
 use mobilenet::Result;
@@ -125,7 +125,7 @@ impl Layout {
 /// The two lists of one network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameters {
-    /// What the optimiser moves.
+    /// What the optimizer moves.
     pub trained: Vec<f32>,
     /// Batch norm's moving means and variances.
     pub moving: Vec<f32>,

@@ -1,9 +1,9 @@
 //! One worker's share of a batch: forward in a form that remembers, backward, in memory planned once.
 //!
-//! Goes in: parameters, pictures (normalised, NHWC) and target distributions. Comes out: the gradient of the mean loss
+//! Goes in: parameters, pictures (normalized, NHWC) and target distributions. Comes out: the gradient of the mean loss
 //! over this share, and the share's batch-norm statistics. Next: `trainer` joins the replicas of a step.
 //!
-//! Each share is normalised by its own statistics: a worker never waits for another inside a step, and a step is the
+//! Each share is normalized by its own statistics: a worker never waits for another inside a step, and a step is the
 //! same whatever the machine, as long as seed and number of workers are.
 
 use super::parameters::{LayerRanges, Layout, Parameters};
@@ -35,7 +35,7 @@ struct Stage {
 pub struct Outcome {
     /// Sum of the losses in nats.
     pub loss: f64,
-    /// Pictures whose likeliest class is the target's likeliest.
+    /// Pictures whose argmax class is the target's argmax.
     pub correct: usize,
     /// Pictures.
     pub count: usize,
@@ -179,7 +179,7 @@ impl Replica {
         let pictures = self.logits.chunks_exact(classes).zip(targets.chunks_exact(classes));
         for ((logits, target), d_logits) in pictures.zip(self.d_logits.chunks_exact_mut(step)) {
             outcome.loss += softmax_cross_entropy(logits, target, part, &mut d_logits[..classes]);
-            outcome.correct += usize::from(likeliest(logits) == likeliest(target));
+            outcome.correct += usize::from(argmax(logits) == argmax(target));
         }
         self.back(trained, images, count);
         Ok(outcome)
@@ -340,7 +340,7 @@ impl Replica {
 }
 
 /// Index of the greatest value, the first of equals.
-pub fn likeliest(values: &[f32]) -> usize {
+pub fn argmax(values: &[f32]) -> usize {
     let mut best = 0;
     for (index, value) in values.iter().enumerate() {
         if *value > values[best] {

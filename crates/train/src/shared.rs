@@ -100,14 +100,14 @@ impl Shared {
                 follow(index, unbiased * variance);
             }
         }
-        let Settings { optimiser, weight_decay, average_decay, .. } = self.settings;
+        let Settings { optimizer, weight_decay, average_decay, .. } = self.settings;
         for slot in &self.layout.trained {
             let decay = if slot.role == Role::Kernel { weight_decay } else { 0.0 };
             for (index, gradient) in slot.range.clone().zip(&gradient[slot.range.clone()]) {
                 let (mut weight, mut square) = (self.trained.get(index), self.square.get(index));
                 let mut velocity = self.velocity.get(index);
                 let gradient = gradient + decay * weight;
-                optimiser.step(rate as f32, gradient, &mut weight, &mut square, &mut velocity);
+                optimizer.step(rate as f32, gradient, &mut weight, &mut square, &mut velocity);
                 self.square.set(index, square);
                 self.velocity.set(index, velocity);
                 self.trained.set(index, weight);

@@ -122,13 +122,13 @@ mod tests {
         parameters.to_weights(layout).unwrap()
     }
 
-    /// Noise, of another strength and around another colour in each picture.
+    /// Noise, of another strength and around another color in each picture.
     fn images(count: usize) -> Vec<f32> {
         let mut random = Random::new(&[2]);
         let mut picture = || {
-            let (colour, strength) = ([(); 3].map(|()| random.range(-0.8, 0.8)), random.range(0.1, 1.0));
+            let (color, strength) = ([(); 3].map(|()| random.range(-0.8, 0.8)), random.range(0.1, 1.0));
             (0..32 * 32 * 3)
-                .map(|at| colour[at % 3] + strength * random.range(-1.0, 1.0))
+                .map(|at| color[at % 3] + strength * random.range(-1.0, 1.0))
                 .collect::<Vec<f32>>()
         };
         (0..count).flat_map(|_| picture()).collect()

@@ -1,10 +1,10 @@
-//! A run: the parameters, what the optimiser and the averages remember, and the step that moves them all.
+//! A run: the parameters, what the optimizer and the averages remember, and the step that moves them all.
 //!
 //! Goes in: the replicas of a step, each with the gradient of its share. Comes out: moved parameters. The order in
 //! which gradients are summed is the order of the replicas, so a run repeats exactly for a seed and a number of
 //! workers, whichever thread ran which replica.
 
-use super::optimizer::{Optimiser, State};
+use super::optimizer::{Optimizer, State};
 use super::parameters::{Layout, Parameters};
 use super::replica::{Outcome, Replica};
 use mobilenet::{Architecture, Error, Result, Weights};
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// The rule of the step.
-    pub optimiser: Optimiser,
+    pub optimizer: Optimizer,
     /// Added times the weight to the gradient of every kernel that is not depthwise; the authors' 4e-5.
     pub weight_decay: f32,
     /// Part that batch norm's moving averages keep at every step; the authors' 0.9997, Keras' 0.99.
@@ -30,7 +30,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            optimiser: Optimiser::default(),
+            optimizer: Optimizer::default(),
             weight_decay: 4e-5,
             moving_decay: 0.99,
             average_decay: 0.999,
@@ -43,7 +43,7 @@ impl Default for Settings {
 impl Settings {
     /// Refuses what cannot train.
     pub fn validate(&self) -> Result<()> {
-        self.optimiser.validate()?;
+        self.optimizer.validate()?;
         for (name, value) in [
             ("the decay of the moving averages", self.moving_decay),
             ("the decay of the averaged weights", self.average_decay),
@@ -80,7 +80,7 @@ pub struct Trainer {
     pub parameters: Parameters,
     /// Its exponential moving average.
     pub average: Parameters,
-    /// What the optimiser remembers.
+    /// What the optimizer remembers.
     pub state: State,
     /// Steps taken.
     pub steps: u64,
@@ -139,9 +139,9 @@ impl Trainer {
             return Err(diverged("a gradient", self.steps + 1));
         }
         self.move_averages(shares, total.count);
-        let Settings { optimiser, weight_decay, .. } = self.settings;
+        let Settings { optimizer, weight_decay, .. } = self.settings;
         let trained = &mut self.parameters.trained;
-        self.state.step(optimiser, &self.layout, rate as f32, weight_decay, &self.gradient, trained);
+        self.state.step(optimizer, &self.layout, rate as f32, weight_decay, &self.gradient, trained);
         self.steps += 1;
         self.average_weights();
         Ok(total)

@@ -17,7 +17,7 @@ use exact::Exact;
 use mobilenet::Architecture;
 use mobilenet_train::parameters::Slot;
 use mobilenet_train::random::Random;
-use mobilenet_train::{Layout, Optimiser, Parameters, Replica, Settings, Trainer};
+use mobilenet_train::{Layout, Optimizer, Parameters, Replica, Settings, Trainer};
 use safetensors::SafeTensors;
 
 struct Reference(Vec<u8>);
@@ -153,10 +153,10 @@ fn a_bit_apart(weights: &[f32], attempt: u64) -> Vec<f32> {
     weights.iter().map(|weight| weight * (1.0 + f32::EPSILON * random.range(-1.0, 1.0))).collect()
 }
 
-/// The reference's optimiser.
+/// The reference's optimizer.
 fn settings() -> Settings {
     Settings {
-        optimiser: Optimiser::RmsProp { decay: 0.9, momentum: 0.9, epsilon: 1.0 },
+        optimizer: Optimizer::RmsProp { decay: 0.9, momentum: 0.9, epsilon: 1.0 },
         weight_decay: 0.0,
         moving_decay: 0.99,
         average_decay: 0.0,

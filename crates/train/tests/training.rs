@@ -4,7 +4,7 @@
 use mobilenet::Architecture;
 use mobilenet::architecture::Convolution;
 use mobilenet_train::random::Random;
-use mobilenet_train::{Optimiser, Replica, Settings, Trainer};
+use mobilenet_train::{Optimizer, Replica, Settings, Trainer};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::{wasm_bindgen_test as test, wasm_bindgen_test_configure};
 
@@ -45,7 +45,7 @@ fn architecture() -> Architecture {
 
 fn settings() -> Settings {
     Settings {
-        optimiser: Optimiser::RmsProp { decay: 0.9, momentum: 0.9, epsilon: 1.0 },
+        optimizer: Optimizer::RmsProp { decay: 0.9, momentum: 0.9, epsilon: 1.0 },
         moving_decay: 0.9,
         average_decay: 0.9,
         ..Settings::default()
@@ -82,8 +82,8 @@ fn a_small_network_learns_generated_pictures() {
         let (images, targets) = batch(1_000_000 + first * 32, 32);
         let logits = replicas[0].infer(trainer.best(), &images).unwrap();
         let pairs = logits.chunks_exact(CLASSES).zip(targets.chunks_exact(CLASSES));
-        let likeliest = mobilenet_train::replica::likeliest;
-        right += pairs.filter(|(logits, target)| likeliest(logits) == likeliest(target)).count();
+        let argmax = mobilenet_train::replica::argmax;
+        right += pairs.filter(|(logits, target)| argmax(logits) == argmax(target)).count();
     }
     println!("{right} of 256 unseen pictures are right");
     assert!(right > 243, "{right} of 256");

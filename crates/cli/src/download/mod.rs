@@ -108,7 +108,8 @@ fn beside(
     bytes: &[u8],
     lock: &mut Lock,
 ) -> Result<Vec<(String, Vec<u8>)>> {
-    let names = formats::beside(bytes).with_context(|| format!("{} from {address}", path.display()))?;
+    let names =
+        formats::companion_files(bytes).with_context(|| format!("{} from {address}", path.display()))?;
     let base = address.rsplit_once('/').map_or(address, |(base, _)| base);
     let mut files = Vec::new();
     for name in names {

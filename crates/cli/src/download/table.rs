@@ -4,7 +4,7 @@
 //! where it states none. No publisher states a hash where these facts were read, so that the first download's is kept
 //! (see `lock`).
 
-use mobilenet_formats::Options;
+use mobilenet_formats::ModelOptions;
 use mobilenet_kernels::shape::Padding;
 
 /// One published checkpoint.
@@ -44,8 +44,8 @@ impl Checkpoint {
     }
 
     /// What the publisher knows that the file does not tell.
-    pub fn options(&self) -> Options {
-        Options { padding: self.publisher.padding, ..Options::default() }
+    pub fn options(&self) -> ModelOptions {
+        ModelOptions { padding: self.publisher.padding, ..ModelOptions::default() }
     }
 }
 

@@ -91,11 +91,11 @@ fn svg(axis: Axis, panels: &[(&str, Vec<Series>)]) -> Result<String, Box<dyn std
             mesh.x_label_formatter(&|value| format!("{value}"))
                 .y_label_formatter(&|value| format!("{value:.0}"));
             mesh.draw()?;
-            for ((name, points), colour) in series.iter().zip(COLOURS.into_iter().cycle()) {
-                chart.draw_series(LineSeries::new(points.iter().copied(), &colour))?;
-                let dot = move |at| Circle::new(at, 4, colour.filled());
+            for ((name, points), color) in series.iter().zip(COLOURS.into_iter().cycle()) {
+                chart.draw_series(LineSeries::new(points.iter().copied(), &color))?;
+                let dot = move |at| Circle::new(at, 4, color.filled());
                 let drawn = chart.draw_series(points.iter().copied().map(dot))?;
-                drawn.label(name).legend(move |(x, y)| Circle::new((x + 8, y), 4, colour.filled()));
+                drawn.label(name).legend(move |(x, y)| Circle::new((x + 8, y), 4, color.filled()));
             }
             let mut legend = chart.configure_series_labels();
             legend.position(SeriesLabelPosition::LowerRight).background_style(WHITE).border_style(BLACK);

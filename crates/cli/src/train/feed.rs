@@ -6,7 +6,7 @@
 
 use super::data::Set;
 use super::teacher::Answers;
-use mobilenet::architecture::Normalisation;
+use mobilenet::architecture::Normalization;
 use mobilenet::image::Resizer;
 use mobilenet_train::Augmentation;
 use mobilenet_train::random::Random;
@@ -25,7 +25,7 @@ pub const DROPOUT: u64 = 4;
 
 /// Pictures and their targets.
 pub struct Batch {
-    /// count × side² × 3, normalised.
+    /// count × side² × 3, normalized.
     pub images: Vec<f32>,
     /// count × classes, each summing to 1.
     pub targets: Vec<f32>,
@@ -41,7 +41,7 @@ pub struct Recipe<'a> {
     pub set: &'a Set,
     pub side: usize,
     pub classes: usize,
-    pub normalisation: Normalisation,
+    pub normalization: Normalization,
     pub augmentation: Augmentation,
     /// Part of a target that is spread over all classes.
     pub smoothing: f32,
@@ -67,8 +67,8 @@ impl Recipe<'_> {
             |resizer, (&index, image)| {
                 let Some(pixels) = self.set.decode(index) else { return Ok(false) };
                 let mut random = Random::new(&[self.seed, PICTURE, epoch, index as u64]);
-                let (side, normalisation) = (self.side, &self.normalisation);
-                self.augmentation.show(&pixels.frame()?, &mut random, resizer, side, normalisation, image)?;
+                let (side, normalization) = (self.side, &self.normalization);
+                self.augmentation.show(&pixels.frame()?, &mut random, resizer, side, normalization, image)?;
                 Ok(true)
             },
         );

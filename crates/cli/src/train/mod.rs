@@ -21,7 +21,7 @@ use data::Set;
 use mobilenet::architecture::Convolution;
 use mobilenet::{Architecture, Weights};
 use mobilenet_train::schedule::{Fall, Schedule};
-use mobilenet_train::{Augmentation, Optimiser, Settings};
+use mobilenet_train::{Augmentation, Optimizer, Settings};
 use source::Source;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -64,7 +64,7 @@ pub struct Arguments {
     #[arg(long, default_value = "run")]
     output: PathBuf,
     /// Start from this network, in any form that `convert` reads, and not from nothing: width, padding, activation and
-    /// normalisation are its own, and of its classes those that the set has too, by their labels; others start anew. Best a
+    /// normalization are its own, and of its classes those that the set has too, by their labels; others start anew. Best a
     /// native file, which leaves nothing open.
     #[arg(long, conflicts_with_all = ["alpha", "convolution", "shallow"])]
     from: Option<PathBuf>,
@@ -96,7 +96,7 @@ pub struct Arguments {
     /// the same.
     #[arg(long)]
     asynchronous: bool,
-    /// The optimiser's rule: RMSprop as TensorFlow 1 means it, or gradient descent with momentum.
+    /// The optimizer's rule: RMSprop as TensorFlow 1 means it, or gradient descent with momentum.
     #[arg(long, value_enum, default_value = "rmsprop")]
     rule: RuleName,
     /// Part of a step that the rule keeps for the next.
@@ -272,11 +272,11 @@ fn plan(arguments: &Arguments, labels: Vec<String>) -> anyhow::Result<(Plan, Opt
     let (architecture, start) = network(arguments, labels)?;
     architecture.validate()?;
     let settings = Settings {
-        optimiser: match arguments.rule {
+        optimizer: match arguments.rule {
             RuleName::Rmsprop => {
-                Optimiser::RmsProp { decay: 0.9, momentum: arguments.momentum, epsilon: arguments.epsilon }
+                Optimizer::RmsProp { decay: 0.9, momentum: arguments.momentum, epsilon: arguments.epsilon }
             }
-            RuleName::Sgd => Optimiser::Sgd { momentum: arguments.momentum },
+            RuleName::Sgd => Optimizer::Sgd { momentum: arguments.momentum },
         },
         weight_decay: arguments.weight_decay,
         moving_decay: arguments.moving,

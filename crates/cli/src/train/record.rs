@@ -138,9 +138,9 @@ fn curve(lines: &[Line]) -> Result<String, Box<dyn std::error::Error>> {
                 .y_label_area_size(40)
                 .build_cartesian_2d(0.0..last.max(1.0), 0.0..top)?;
             chart.configure_mesh().x_desc("epoch").light_line_style(WHITE).draw()?;
-            for (name, colour, points) in series {
-                let line = LineSeries::new(points, &colour);
-                let legend = move |(x, y)| PathElement::new(vec![(x, y), (x + 16, y)], colour);
+            for (name, color, points) in series {
+                let line = LineSeries::new(points, &color);
+                let legend = move |(x, y)| PathElement::new(vec![(x, y), (x + 16, y)], color);
                 chart.draw_series(line)?.label(name).legend(legend);
             }
             chart.configure_series_labels().background_style(WHITE).border_style(BLACK).draw()?;

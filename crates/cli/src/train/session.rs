@@ -147,7 +147,7 @@ fn begin(plan: &Plan, start: Option<&Start>, set: &Set) -> anyhow::Result<Traine
     let layout = Layout::new(&Architecture { resolution: side, ..plan.architecture.clone() })?;
     let parameters = Parameters::from_weights(&layout, &start.weights, &start.classes)?;
     let mut trainer = Trainer::from_parameters(layout, plan.settings, parameters)?;
-    // As many as a worker learns from first, so that they are normalised as they will be.
+    // As many as a worker learns from first, so that they are normalized as they will be.
     let share = share(plan, set);
     let order = order(set.len(), plan.settings.seed, 0);
     let first = recipe(plan, set, None, side).batch(&order[..share], 0)?;
@@ -166,7 +166,7 @@ fn recipe<'a>(plan: &Plan, set: &'a Set, teacher: Option<&'a Answers>, side: usi
         set,
         side,
         classes: plan.architecture.classes,
-        normalisation: plan.architecture.normalisation,
+        normalization: plan.architecture.normalization,
         augmentation: plan.augmentation,
         smoothing: plan.smoothing,
         teacher: teacher.map(|answers| (answers, plan.teacher_weight)),

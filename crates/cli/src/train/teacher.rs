@@ -9,7 +9,7 @@ use crate::disk::replace;
 use anyhow::{Context, ensure};
 use mobilenet::Input;
 use mobilenet::Weights;
-use mobilenet::image::{Options, Resizer};
+use mobilenet::image::{ImageOptions, Resizer};
 use mobilenet_train::{Layout, Parameters, Replica};
 use rayon::prelude::*;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -88,7 +88,7 @@ fn ask(set: &Set, weights: &Weights, columns: &[usize], temperature: f32) -> any
     let layout = Layout::new(architecture)?;
     let own: Vec<Option<usize>> = (0..architecture.classes).map(Some).collect();
     let parameters = Parameters::from_weights(&layout, weights, &own)?;
-    let (side, normalisation) = (architecture.resolution, &architecture.normalisation);
+    let (side, normalization) = (architecture.resolution, &architecture.normalization);
     let mut parts = vec![0u16; set.len() * classes];
     let bar = indicatif::ProgressBar::new(set.len() as u64).with_message("pictures seen by the teacher");
     parts.par_chunks_mut(classes * BLOCK).enumerate().try_for_each_init(
@@ -100,7 +100,13 @@ fn ask(set: &Set, weights: &Weights, columns: &[usize], temperature: f32) -> any
             for (offset, image) in images.chunks_exact_mut(side * side * 3).enumerate() {
                 if let Some(pixels) = set.decode(block * BLOCK + offset) {
                     let target = Input::F32(image);
-                    resizer.resize(&pixels.frame()?, &Options::default(), side, normalisation, target)?;
+                    resizer.resize(
+                        &pixels.frame()?,
+                        &ImageOptions::default(),
+                        side,
+                        normalization,
+                        target,
+                    )?;
                 }
             }
             let logits = replica.infer(&parameters, &images)?;

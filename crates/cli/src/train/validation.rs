@@ -8,7 +8,7 @@ use super::data::Set;
 use super::feed::{AHEAD, Batch, Recipe};
 use anyhow::ensure;
 use mobilenet_kernels::f32::loss::softmax_cross_entropy;
-use mobilenet_train::replica::likeliest;
+use mobilenet_train::replica::argmax;
 use mobilenet_train::{Augmentation, Layout, Parameters, Replica};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Mutex, PoisonError};
@@ -43,7 +43,7 @@ pub fn validate(plan: &Plan, set: &Set, parameters: &Parameters) -> anyhow::Resu
         set,
         side: plan.architecture.resolution,
         classes: plan.architecture.classes,
-        normalisation: plan.architecture.normalisation,
+        normalization: plan.architecture.normalization,
         augmentation: Augmentation::none(),
         smoothing: 0.0,
         teacher: None,
@@ -101,7 +101,7 @@ fn judge(
             judged.push(Judged {
                 picture,
                 loss: softmax_cross_entropy(logits, target, 1.0, &mut unused),
-                first: likeliest(logits) == class,
+                first: argmax(logits) == class,
                 among_five: above < 5,
             });
         }

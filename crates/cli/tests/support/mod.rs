@@ -1,4 +1,4 @@
-//! What the tests of the program share: a folder of one's own, a network that knows colours, pictures of one colour.
+//! What the tests of the program share: a folder of one's own, a network that knows colors, pictures of one color.
 //!
 //! The network is built by hand: its first layer passes red, green and blue on, every other layer leaves them as they
 //! are, and the classifier names the strongest. So a test knows the right answer without any file from elsewhere.
@@ -11,7 +11,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// Labels of [`colours`].
+/// Labels of [`colors`].
 pub const LABELS: [&str; 4] = ["red thing, scarlet", "green thing", "blue thing", "grey thing"];
 
 /// A folder that is gone when the test is.
@@ -45,8 +45,8 @@ impl Folder {
     }
 
     /// Writes a picture.
-    pub fn picture(&self, name: &str, colour: [u8; 3]) -> String {
-        self.write(name, png(colour))
+    pub fn picture(&self, name: &str, color: [u8; 3]) -> String {
+        self.write(name, png(color))
     }
 }
 
@@ -105,10 +105,10 @@ pub fn interrupted(arguments: &[&str], text: &str) -> [Vec<String>; 2] {
     [before, rest]
 }
 
-/// A picture of one colour.
-pub fn png(colour: [u8; 3]) -> Vec<u8> {
+/// A picture of one color.
+pub fn png(color: [u8; 3]) -> Vec<u8> {
     let mut bytes = std::io::Cursor::new(Vec::new());
-    let picture = image::RgbImage::from_pixel(40, 36, image::Rgb(colour));
+    let picture = image::RgbImage::from_pixel(40, 36, image::Rgb(color));
     picture.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
     bytes.into_inner()
 }
@@ -141,7 +141,7 @@ pub fn noisy(class: usize, seed: u32) -> Vec<u8> {
         (state >> 24) as u8 / 2
     };
     let pixel =
-        |_, _| image::Rgb(std::array::from_fn(|colour| noise() + if colour == class { 127 } else { 0 }));
+        |_, _| image::Rgb(std::array::from_fn(|color| noise() + if color == class { 127 } else { 0 }));
     let mut pixel = pixel;
     let picture = image::RgbImage::from_fn(36, 32, &mut pixel);
     let mut bytes = std::io::Cursor::new(Vec::new());
@@ -160,9 +160,9 @@ pub fn archive(count: u32, first: u32) -> Vec<u8> {
     gzip(&tar(&files))
 }
 
-/// The network that knows colours, with so many classes, the first of them (behind a background class, where there is
+/// The network that knows colors, with so many classes, the first of them (behind a background class, where there is
 /// one) red, green, blue and grey.
-pub fn colours(classes: usize, background: bool, labels: &[&str]) -> Weights {
+pub fn colors(classes: usize, background: bool, labels: &[&str]) -> Weights {
     let shift = usize::from(background);
     let labels = labels.iter().map(|label| label.to_string()).collect();
     let architecture = Architecture {
@@ -178,15 +178,15 @@ pub fn colours(classes: usize, background: bool, labels: &[&str]) -> Weights {
         let outputs = layer.shape.output.channels;
         let mut kernel = vec![0.0; shape.iter().product()];
         let mut bias = vec![0.0; outputs];
-        for colour in 0..3 {
+        for color in 0..3 {
             match layer.kind {
                 LayerKind::Stem => {
-                    kernel[(4 * 3 + colour) * outputs + colour] = 1.0;
-                    bias[colour] = 1.0; // -1 … 1 becomes 0 … 2
+                    kernel[(4 * 3 + color) * outputs + color] = 1.0;
+                    bias[color] = 1.0; // -1 … 1 becomes 0 … 2
                 }
-                LayerKind::Depthwise => kernel[4 * outputs + colour] = 1.0,
-                LayerKind::Classifier => kernel[colour * outputs + shift + colour] = 4.0,
-                _ => kernel[colour * outputs + colour] = 1.0,
+                LayerKind::Depthwise => kernel[4 * outputs + color] = 1.0,
+                LayerKind::Classifier => kernel[color * outputs + shift + color] = 4.0,
+                _ => kernel[color * outputs + color] = 1.0,
             }
         }
         if layer.kind == LayerKind::Classifier {
@@ -197,9 +197,9 @@ pub fn colours(classes: usize, background: bool, labels: &[&str]) -> Weights {
     Weights::new(architecture.clone(), layers.collect()).unwrap()
 }
 
-/// The native file of the network that knows four colours.
+/// The native file of the network that knows four colors.
 pub fn file() -> Vec<u8> {
-    write(&colours(4, false, &LABELS), Storage::F32).unwrap()
+    write(&colors(4, false, &LABELS), Storage::F32).unwrap()
 }
 
 /// The same file without what it says of itself, as another program would write it.
@@ -218,5 +218,5 @@ pub fn read(path: &Path) -> Weights {
     mobilenet_formats::read(&std::fs::read(path).unwrap(), &Default::default()).unwrap()
 }
 
-/// Colours that the network names: by class.
+/// Colors that the network names: by class.
 pub const COLOURS: [[u8; 3]; 4] = [[255, 0, 0], [0, 255, 0], [0, 0, 255], [120, 120, 120]];

@@ -1,4 +1,4 @@
-//! Constants of a foreign graph: borrowed bytes with a shape, a type and perhaps a quantisation.
+//! Constants of a foreign graph: borrowed bytes with a shape, a type and perhaps a quantization.
 //!
 //! Goes in: what a parser found, unread. Comes out: kernels as HWIO in the type they deserve (floats, or bytes with one
 //! scale per channel), vectors of floats, small integers. Shapes are checked against the bytes before anything is
@@ -45,7 +45,7 @@ impl Element {
 
 /// What a whole number stands for: `(number − zero) · scale`, one pair, or one for each step along `axis`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Quantisation {
+pub struct Quantization {
     /// Finite, at least one.
     pub scales: Vec<f64>,
     /// Empty (all zero), one, or as many as scales.
@@ -54,7 +54,7 @@ pub struct Quantisation {
     pub axis: usize,
 }
 
-impl Quantisation {
+impl Quantization {
     /// One scale and one zero point for the whole tensor.
     pub fn uniform(scale: f64, zero: f64) -> Self {
         Self { scales: vec![scale], zeros: vec![zero], axis: 0 }
@@ -112,11 +112,11 @@ pub struct Constant<'a> {
     pub shape: Vec<usize>,
     element: Element,
     bytes: Cow<'a, [u8]>,
-    quantisation: Option<Quantisation>,
+    quantization: Option<Quantization>,
 }
 
 impl<'a> Constant<'a> {
-    /// Checks the shape against the bytes, and the quantisation against the shape.
+    /// Checks the shape against the bytes, and the quantization against the shape.
     ///
     /// # Errors
     /// [`Error::shape`] or [`Error::format`] with the tensor's name.
@@ -125,7 +125,7 @@ impl<'a> Constant<'a> {
         shape: Vec<usize>,
         element: Element,
         bytes: impl Into<Cow<'a, [u8]>>,
-        quantisation: Option<Quantisation>,
+        quantization: Option<Quantization>,
     ) -> Result<Self> {
         let (name, bytes) = (name.into(), bytes.into());
         let wanted = shape.iter().try_fold(element.size(), |product, &axis| product.checked_mul(axis));
@@ -136,7 +136,7 @@ impl<'a> Constant<'a> {
             );
             return Err(Error::format("graph", problem));
         }
-        if let Some(Quantisation { scales, zeros, axis }) = &quantisation {
+        if let Some(Quantization { scales, zeros, axis }) = &quantization {
             let steps = shape.get(*axis).copied().unwrap_or(1);
             let fits = |count: usize| count <= 1 || count == steps;
             let sound = |value: &f64| value.is_finite();
@@ -144,11 +144,11 @@ impl<'a> Constant<'a> {
                 || scales.is_empty()
                 || scales.iter().any(|scale| *scale < 0.0)
             {
-                let problem = format!("tensor `{name}`: its quantisation does not fit its shape {shape:?}");
+                let problem = format!("tensor `{name}`: its quantization does not fit its shape {shape:?}");
                 return Err(Error::format("graph", problem));
             }
         }
-        Ok(Self { name, shape, element, bytes, quantisation })
+        Ok(Self { name, shape, element, bytes, quantization })
     }
 
     /// Number of elements.
@@ -157,29 +157,29 @@ impl<'a> Constant<'a> {
     }
 
     /// Whether the elements are bytes that stand for floats.
-    fn is_quantised(&self) -> bool {
-        self.quantisation.is_some() && matches!(self.element, Element::I8 | Element::U8)
+    fn is_quantized(&self) -> bool {
+        self.quantization.is_some() && matches!(self.element, Element::I8 | Element::U8)
     }
 
-    /// The same constant under another quantisation (a dequantising node).
-    pub fn quantised(self, quantisation: Quantisation) -> Result<Self> {
-        Self::new(self.name, self.shape, self.element, self.bytes, Some(quantisation))
+    /// The same constant under another quantization (a dequantising node).
+    pub fn quantized(self, quantization: Quantization) -> Result<Self> {
+        Self::new(self.name, self.shape, self.element, self.bytes, Some(quantization))
     }
 
     /// The same constant with its one scale per channel replaced, where it has none (an int32 bias).
     pub fn or_scales(mut self, scales: impl FnOnce() -> Option<Vec<f64>>) -> Self {
-        if self.quantisation.is_none()
+        if self.quantization.is_none()
             && self.element == Element::I32
             && let Some(scales) = scales()
         {
-            self.quantisation = Some(Quantisation { scales, zeros: Vec::new(), axis: 0 });
+            self.quantization = Some(Quantization { scales, zeros: Vec::new(), axis: 0 });
         }
         self
     }
 
-    /// Its scales, one or one per channel; none where it is not quantised.
+    /// Its scales, one or one per channel; none where it is not quantized.
     pub fn scales(&self) -> Option<&[f64]> {
-        self.quantisation.as_ref().map(|quantisation| quantisation.scales.as_slice())
+        self.quantization.as_ref().map(|quantization| quantization.scales.as_slice())
     }
 
     /// The whole numbers of a small tensor (paddings, axes, shapes); `None` where it holds floats or more than 64.
@@ -200,12 +200,12 @@ impl<'a> Constant<'a> {
         }
     }
 
-    /// Every element as a float, in the file's order. `channel` tells an element's place on the quantised axis.
+    /// Every element as a float, in the file's order. `channel` tells an element's place on the quantized axis.
     pub fn floats(&self) -> Vec<f32> {
         let inner = |axis: usize| {
             self.shape.get(axis.saturating_add(1)..).map_or(1, |rest| rest.iter().product::<usize>()).max(1)
         };
-        let axis = self.quantisation.as_ref().map_or(0, |quantisation| quantisation.axis);
+        let axis = self.quantization.as_ref().map_or(0, |quantization| quantization.axis);
         let (inner, steps) = (inner(axis), self.shape.get(axis).copied().unwrap_or(1).max(1));
         let mut index = 0;
         self.decode(Order::AsItIs, |_| {
@@ -260,8 +260,8 @@ impl<'a> Constant<'a> {
             Layout::Ohwi | Layout::Oi => Order::OutputsFirst { outputs, pixels: 1 },
             Layout::Oihw => Order::OutputsFirst { outputs, pixels: geometry.window[0] * geometry.window[1] },
         };
-        if let Some(quantisation) = &self.quantisation
-            && quantisation.scales.len().max(quantisation.zeros.len()) > 1
+        if let Some(quantization) = &self.quantization
+            && quantization.scales.len().max(quantization.zeros.len()) > 1
         {
             let wanted = match layout {
                 Layout::Ohwi | Layout::Oihw | Layout::Oi => 0,
@@ -269,10 +269,10 @@ impl<'a> Constant<'a> {
                 Layout::Hwcm => 2,
                 Layout::Hwio | Layout::OneHwc => 3,
             };
-            if quantisation.axis != wanted {
+            if quantization.axis != wanted {
                 let problem = format!(
                     "tensor `{}`: its scales go along axis {}, expected axis {wanted}, the outputs",
-                    self.name, quantisation.axis
+                    self.name, quantization.axis
                 );
                 return Err(Error::format("graph", problem));
             }
@@ -285,13 +285,13 @@ impl<'a> Constant<'a> {
 
     /// The kernel as signed bytes, where every one stands for `byte · scale` with −127 ≤ byte ≤ 127.
     fn bytes_kernel(&self, order: Order, outputs: usize) -> Option<Kernel> {
-        let quantisation = self.quantisation.as_ref().filter(|_| self.is_quantised())?;
+        let quantization = self.quantization.as_ref().filter(|_| self.is_quantized())?;
         let (flip, zero) = if self.element == Element::U8 { (0x80, 128.0) } else { (0, 0.0) };
-        let centred = (0..outputs).all(|channel| quantisation.of(channel).1 == zero);
+        let centred = (0..outputs).all(|channel| quantization.of(channel).1 == zero);
         if !centred || self.bytes.iter().any(|byte| byte ^ flip == 0x80) {
             return None;
         }
-        let scale = |channel| quantisation.of(channel).0 as f32;
+        let scale = |channel| quantization.of(channel).0 as f32;
         // A channel of zeros may have no scale; a scale of one keeps it zero.
         let live = |channel: usize| scale(channel) > 0.0;
         let values =
@@ -317,10 +317,10 @@ impl<'a> Constant<'a> {
         macro_rules! whole {
             ($size:literal, $type:ty) => {{
                 let (values, _) = bytes.as_chunks::<$size>();
-                let absent = Quantisation::uniform(1.0, 0.0);
-                let quantisation = self.quantisation.as_ref().unwrap_or(&absent);
+                let absent = Quantization::uniform(1.0, 0.0);
+                let quantization = self.quantization.as_ref().unwrap_or(&absent);
                 order.apply(values, |index, &value| {
-                    let (scale, zero) = quantisation.of(channel(index));
+                    let (scale, zero) = quantization.of(channel(index));
                     ((<$type>::from_le_bytes(value) as f64 - zero) * scale) as f32
                 })
             }};
@@ -418,17 +418,17 @@ mod tests {
     /// A negative axis in a file; with one scale it says nothing.
     #[test]
     fn an_axis_beyond_any_shape_is_no_overflow() {
-        let nowhere = Quantisation { scales: vec![0.5], zeros: vec![1.0], axis: usize::MAX };
+        let nowhere = Quantization { scales: vec![0.5], zeros: vec![1.0], axis: usize::MAX };
         let constant = Constant::new("k", vec![3], Element::I8, vec![3, 2, 1], Some(nowhere)).unwrap();
         assert_eq!(constant.floats(), [1.0, 0.5, 0.0]);
     }
 
     #[test]
     fn symmetric_bytes_stay_bytes_and_others_become_floats() {
-        let scales = Quantisation { scales: vec![0.5, 0.25], zeros: vec![0.0, 0.0], axis: 0 };
-        let bytes = |values: Vec<u8>, element, quantisation: &Quantisation| {
+        let scales = Quantization { scales: vec![0.5, 0.25], zeros: vec![0.0, 0.0], axis: 0 };
+        let bytes = |values: Vec<u8>, element, quantization: &Quantization| {
             let constant =
-                Constant::new("k", vec![2, 3], element, values, Some(quantisation.clone())).unwrap();
+                Constant::new("k", vec![2, 3], element, values, Some(quantization.clone())).unwrap();
             let geometry = constant.geometry(Layout::Oi, 1).unwrap();
             constant.kernel(Layout::Oi, geometry)
         };
@@ -438,31 +438,31 @@ mod tests {
         let lowest = bytes(vec![128, 2, 3, 255, 254, 253], Element::I8, &scales).unwrap();
         assert_eq!(lowest, Kernel::F32(vec![-64.0, -0.25, 1.0, -0.5, 1.5, -0.75]));
         let unsigned =
-            bytes(vec![129, 130, 131, 127, 126, 125], Element::U8, &Quantisation::uniform(0.5, 128.0));
+            bytes(vec![129, 130, 131, 127, 126, 125], Element::U8, &Quantization::uniform(0.5, 128.0));
         assert_eq!(
             unsigned.unwrap(),
             Kernel::Int8 { values: vec![1, -1, 2, -2, 3, -3], scales: vec![0.5; 2] }
         );
         let shifted =
-            bytes(vec![129, 130, 131, 127, 126, 125], Element::U8, &Quantisation::uniform(0.5, 127.0));
+            bytes(vec![129, 130, 131, 127, 126, 125], Element::U8, &Quantization::uniform(0.5, 127.0));
         assert_eq!(shifted.unwrap(), Kernel::F32(vec![1.0, 0.0, 1.5, -0.5, 2.0, -1.0]));
-        let along = Quantisation { scales: vec![1.0; 3], zeros: Vec::new(), axis: 1 };
+        let along = Quantization { scales: vec![1.0; 3], zeros: Vec::new(), axis: 1 };
         let refused = bytes(vec![0; 6], Element::I8, &along).unwrap_err().to_string();
         assert!(refused.contains("along axis 1, expected axis 0"), "{refused}");
     }
 
     #[test]
     fn a_shape_or_quantisation_that_lies_is_refused() {
-        let new = |shape: Vec<usize>, quantisation| {
-            Constant::new("k", shape, Element::I8, vec![0; 6], quantisation)
+        let new = |shape: Vec<usize>, quantization| {
+            Constant::new("k", shape, Element::I8, vec![0; 6], quantization)
         };
         assert!(new(vec![2, 4], None).unwrap_err().to_string().contains("has 6 bytes"));
         assert!(new(vec![usize::MAX, 6], None).is_err());
-        let quantised = |scales| Some(Quantisation { scales, zeros: Vec::new(), axis: 0 });
-        assert!(new(vec![2, 3], quantised(vec![1.0; 3])).is_err());
-        assert!(new(vec![2, 3], quantised(vec![f64::NAN])).is_err());
-        assert!(new(vec![2, 3], quantised(vec![-1.0])).is_err());
-        assert!(new(vec![2, 3], quantised(Vec::new())).is_err());
+        let quantized = |scales| Some(Quantization { scales, zeros: Vec::new(), axis: 0 });
+        assert!(new(vec![2, 3], quantized(vec![1.0; 3])).is_err());
+        assert!(new(vec![2, 3], quantized(vec![f64::NAN])).is_err());
+        assert!(new(vec![2, 3], quantized(vec![-1.0])).is_err());
+        assert!(new(vec![2, 3], quantized(Vec::new())).is_err());
     }
 
     #[test]

@@ -1,18 +1,18 @@
 //! Walks a chain of nodes beside the table of MobileNet v1 and stops at the first node that differs.
 //!
-//! Goes in: a [`Network`] in normal form and the caller's options. Comes out: a [`Reading`], with padding, activation,
-//! epsilon, normalisation, width, classes and resolution as the graph shows them, or a sentence that names the node.
+//! Goes in: a [`Network`] in normal form and the caller's options. Comes out: a [`LoadedModel`], with padding, activation,
+//! epsilon, normalization, width, classes and resolution as the graph shows them, or a sentence that names the node.
 //! Batch norm, scales and shifts behind a convolution are folded into it on the way. `window` compares a convolution
 //! with the one that is wanted.
 
 mod window;
 
-use super::super::options::{Origin, Property, settle};
-use super::super::{Options, Reading};
+use super::super::options::{Origin, Property, resolve};
+use super::super::{LoadedModel, ModelOptions};
 use super::constant::Geometry;
 use super::{Network, Node, Op};
 use mobilenet::architecture::{
-    BLOCKS, ChannelOrder, Convolution as Blocks, Normalisation, SHALLOW_REMOVES, STEM_CHANNELS,
+    BLOCKS, ChannelOrder, Convolution as Blocks, Normalization, SHALLOW_REMOVES, STEM_CHANNELS,
 };
 use mobilenet::weights::{BatchNorm, Kernel, LayerWeights, fold};
 use mobilenet::{Architecture, Error, Result, Weights};
@@ -32,8 +32,9 @@ fn step((least, most): (f32, f32)) -> Option<f32> {
 ///
 /// # Errors
 /// [`Error::not_mobilenet`] with the first node that differs; others where the file contradicts itself.
-pub fn read(network: Network, caller: &Options) -> Result<Reading> {
-    let Network { format, nodes, broken, size, channels_first, mut said, habit, provenance, bytes } = network;
+pub fn read(network: Network, caller: &ModelOptions) -> Result<LoadedModel> {
+    let Network { format, nodes, broken, size, channels_first, mut said, default, provenance, bytes } =
+        network;
     let resolution = match size {
         Some([height, width]) if height != width => {
             return Err(Error::not_mobilenet(format!("the input is {height}×{width}, and must be square")));
@@ -41,7 +42,7 @@ pub fn read(network: Network, caller: &Options) -> Result<Reading> {
         Some([side, _]) => Some(side),
         None => None,
     };
-    let unknown = caller.resolution.or(habit.resolution).unwrap_or(224);
+    let unknown = caller.resolution.or(default.resolution).unwrap_or(224);
     let mut walk = Walk {
         nodes: nodes.into_iter().peekable(),
         broken,
@@ -68,13 +69,13 @@ pub fn read(network: Network, caller: &Options) -> Result<Reading> {
     said.padding = walk.padding.decided();
     said.activation = walk.activation;
     said.epsilon = walk.epsilon;
-    said.normalisation = preprocessing.or(said.normalisation);
+    said.normalization = preprocessing.or(said.normalization);
     if said.labels.as_ref().and_then(|labels| labels.first()).is_some_and(|first| first == "background") {
         said.background = Some(true);
     }
     // Labels that do not belong to these classes are the file's mistake, not the caller's.
     said.labels = said.labels.filter(|labels| labels.len().abs_diff(classes) <= 1);
-    let mut properties = settle(&mut architecture, said, caller, habit);
+    let mut properties = resolve(&mut architecture, said, caller, default);
     let inside = if softmax { "in the file, after the logits" } else { "not in the file" };
     properties.push(Property { name: "softmax", value: inside.into(), origin: Origin::File });
     // All of them or none: half a grid would be nobody's network.
@@ -82,7 +83,7 @@ pub fn read(network: Network, caller: &Options) -> Result<Reading> {
     let mut weights = Weights::new(architecture, walk.layers)?;
     weights.provenance = provenance;
     weights.steps = steps.unwrap_or_default();
-    Ok(Reading { weights, format, properties })
+    Ok(LoadedModel { weights, format, properties })
 }
 
 /// The walk: what is left of the chain, and what was learnt.
@@ -132,24 +133,24 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Scales and shifts before the stem, as a normalisation of bytes.
-    fn preprocessing(&mut self) -> Result<Option<Normalisation>> {
+    /// Scales and shifts before the stem, as a normalization of bytes.
+    fn preprocessing(&mut self) -> Result<Option<Normalization>> {
         let (mut scales, mut shifts, mut seen) = ([1.0f32; 3], [0.0f32; 3], false);
         loop {
             self.skip(false);
             let Some(node) = self.nodes.next_if(|node| matches!(node.op, Op::Affine { .. })) else { break };
             let (scale, shift) = self.affine(&node, 3)?;
-            for colour in 0..3 {
-                scales[colour] *= scale[colour];
-                shifts[colour] = shifts[colour] * scale[colour] + shift[colour];
+            for color in 0..3 {
+                scales[color] *= scale[color];
+                shifts[color] = shifts[color] * scale[color] + shift[color];
             }
             seen = true;
         }
-        // A factor this large belongs to colours from 0 to 1, as PyTorch has them, not to bytes.
+        // A factor this large belongs to colors from 0 to 1, as PyTorch has them, not to bytes.
         let unit = if scales.iter().all(|scale| scale.abs() > 0.5) { 255.0 } else { 1.0 };
-        let mean = std::array::from_fn(|colour| -shifts[colour] / scales[colour] * unit);
+        let mean = std::array::from_fn(|color| -shifts[color] / scales[color] * unit);
         let deviation = scales.map(|scale| unit / scale);
-        Ok(seen.then_some(Normalisation { mean, deviation, order: ChannelOrder::Rgb }))
+        Ok(seen.then_some(Normalization { mean, deviation, order: ChannelOrder::Rgb }))
     }
 
     /// The constants of an affine node, one per channel.
@@ -390,7 +391,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The activation that bounds stand for; a quantised output that cannot be negative is one too.
+/// The activation that bounds stand for; a quantized output that cannot be negative is one too.
 fn activation((low, high): (f32, f32), range: Option<(f32, f32)>) -> Option<Activation> {
     match (low, high) {
         (0.0, 6.0) => Some(Activation::Relu6),

@@ -6,8 +6,8 @@
 pub mod constant;
 pub mod matcher;
 
-use super::{Format, Options};
-pub use constant::{Constant, Element, Layout, Quantisation};
+use super::{Format, ModelOptions};
+pub use constant::{Constant, Element, Layout, Quantization};
 use std::collections::BTreeMap;
 
 /// Nodes that a graph may have; a MobileNet has about a hundred.
@@ -53,7 +53,7 @@ pub enum Op<'a> {
     },
     /// The same numbers in another shape.
     Reshape,
-    /// The same numbers: identity, dropout, a change of layout, (de)quantisation.
+    /// The same numbers: identity, dropout, a change of layout, (de)quantization.
     Pass,
     /// Logits become probabilities.
     Softmax,
@@ -100,7 +100,7 @@ pub struct Node<'a> {
     pub op: Op<'a>,
     /// Bounds of an activation inside the node.
     pub clip: Option<(f32, f32)>,
-    /// Smallest and largest number that its output can hold, where that is quantised.
+    /// Smallest and largest number that its output can hold, where that is quantized.
     pub range: Option<(f32, f32)>,
 }
 
@@ -124,10 +124,10 @@ pub struct Network<'a> {
     pub size: Option<[usize; 2]>,
     /// Whether maps are channels × rows × columns.
     pub channels_first: bool,
-    /// What else the file says: normalisation, labels.
-    pub said: Options,
+    /// What else the file says: normalization, labels.
+    pub said: ModelOptions,
     /// The format's habits.
-    pub habit: Options,
+    pub default: ModelOptions,
     /// Licence and description, where the file has them.
     pub provenance: mobilenet::weights::Provenance,
     /// Bytes of the file and of those beside it.

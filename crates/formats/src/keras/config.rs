@@ -1,10 +1,10 @@
 //! A Keras model's configuration: JSON that names every layer with its settings, in order.
 //!
 //! Goes in: the JSON. Comes out: [`Config`], the role of each layer that has weights and what the settings say of
-//! padding, activation, epsilon, size and normalisation. The first layer that no MobileNet v1 has is refused.
+//! padding, activation, epsilon, size and normalization. The first layer that no MobileNet v1 has is refused.
 
-use crate::Options;
-use mobilenet::architecture::{BLOCKS, Normalisation, SHALLOW_REMOVES};
+use crate::ModelOptions;
+use mobilenet::architecture::{BLOCKS, Normalization, SHALLOW_REMOVES};
 use mobilenet::{Error, Result};
 use mobilenet_kernels::shape::{Activation, Padding};
 use serde_json::Value;
@@ -28,7 +28,7 @@ pub struct Config {
     /// Layers with weights, in order.
     pub roles: Vec<LayerRole>,
     /// The properties that it tells.
-    pub options: Options,
+    pub options: ModelOptions,
     /// Zeros at the bottom and right alone: the same as SAME on even maps only.
     padded_after: bool,
 }
@@ -62,7 +62,7 @@ pub fn usual_roles() -> Vec<LayerRole> {
 #[derive(Default)]
 struct Walk {
     roles: Vec<LayerRole>,
-    options: Options,
+    options: ModelOptions,
     padded_after: bool,
     /// Padding of a ZeroPadding2D that waits for its convolution: before and after.
     zeros: Option<(u64, u64)>,
@@ -89,7 +89,7 @@ impl Config {
     }
 
     /// Refuses a size at which the file's explicit zeros are not the padding that the network would run with.
-    pub fn check_against(&self, caller: &Options) -> Result<()> {
+    pub fn check_against(&self, caller: &ModelOptions) -> Result<()> {
         let resolution = caller.resolution.or(self.options.resolution).unwrap_or(224);
         if self.padded_after && !resolution.is_multiple_of(32) {
             return Err(Error::not_mobilenet(format!(
@@ -160,11 +160,9 @@ impl Walk {
         match (axis(1), axis(2), axis(3)) {
             // A model inside a model has an input of its own.
             _ if self.options.resolution.is_some() => Ok(()),
-            (height, width, colours) if height != width || colours.is_some_and(|colours| colours != 3) => {
-                Err(format!(
-                    "takes {height:?} × {width:?} × {colours:?}; only squares of three colours are read"
-                ))
-            }
+            (height, width, colors) if height != width || colors.is_some_and(|colors| colors != 3) => Err(
+                format!("takes {height:?} × {width:?} × {colors:?}; only squares of three colors are read"),
+            ),
             (Some(side), ..) => {
                 self.options.resolution = Some(side as usize);
                 Ok(())
@@ -177,8 +175,8 @@ impl Walk {
     fn rescaling(&mut self, config: &Value) -> Result<(), String> {
         let (scale, offset) = (config["scale"].as_f64(), config["offset"].as_f64().unwrap_or(0.0));
         let scale = scale.filter(|&scale| scale != 0.0).ok_or("has no scale")?;
-        self.options.normalisation =
-            Some(Normalisation::uniform((-offset / scale) as f32, (1.0 / scale) as f32));
+        self.options.normalization =
+            Some(Normalization::uniform((-offset / scale) as f32, (1.0 / scale) as f32));
         Ok(())
     }
 

@@ -7,9 +7,9 @@
 mod proto;
 
 use super::graph::{
-    Constant, Convolution, Element, Layout, Network, Node, Op, Pads, Quantisation, Wires, matcher, path,
+    Constant, Convolution, Element, Layout, Network, Node, Op, Pads, Quantization, Wires, matcher, path,
 };
-use super::{Format, Options, Reading, Source};
+use super::{Format, LoadedModel, ModelOptions, ModelSource};
 use mobilenet::{Error, Result};
 use proto::{Model, Tensor, damaged};
 use std::borrow::Cow;
@@ -24,7 +24,7 @@ const DEEPEST: usize = 4;
 /// # Errors
 /// [`Error::not_mobilenet`] with the first node that differs; [`Error::format`] where the file is damaged or a file
 /// beside it is missing.
-pub fn read(source: &Source, caller: &Options) -> Result<Reading> {
+pub fn read(source: &ModelSource, caller: &ModelOptions) -> Result<LoadedModel> {
     let model = Model::parse(source.bytes)?;
     let file = File::new(&model, source)?;
     matcher::read(file.network()?, caller)
@@ -34,7 +34,7 @@ pub fn read(source: &Source, caller: &Options) -> Result<Reading> {
 ///
 /// # Errors
 /// [`Error::format`] where the file is damaged.
-pub fn beside(bytes: &[u8]) -> Result<Vec<String>> {
+pub fn companion_files(bytes: &[u8]) -> Result<Vec<String>> {
     let model = Model::parse(bytes)?;
     let in_nodes =
         model.graph.nodes.iter().flat_map(|node| &node.attributes).filter_map(|one| one.tensor.as_ref());
@@ -46,7 +46,7 @@ pub fn beside(bytes: &[u8]) -> Result<Vec<String>> {
 /// The model with its tensors numbered.
 struct File<'m, 'a> {
     model: &'m Model<'a>,
-    source: &'m Source<'a>,
+    source: &'m ModelSource<'a>,
     numbers: BTreeMap<&'a str, usize>,
     constants: BTreeMap<&'a str, &'m Tensor<'a>>,
     makers: BTreeMap<&'a str, &'m proto::Node<'a>>,
@@ -55,7 +55,7 @@ struct File<'m, 'a> {
 }
 
 impl<'m, 'a> File<'m, 'a> {
-    fn new(model: &'m Model<'a>, source: &'m Source<'a>) -> Result<Self> {
+    fn new(model: &'m Model<'a>, source: &'m ModelSource<'a>) -> Result<Self> {
         let mut numbers = BTreeMap::new();
         let mut makers = BTreeMap::new();
         let mut constants: BTreeMap<_, _> =
@@ -74,7 +74,7 @@ impl<'m, 'a> File<'m, 'a> {
                 }
             }
         }
-        let beside: usize = source.beside.iter().map(|(_, bytes)| bytes.len()).sum();
+        let beside: usize = source.companions.iter().map(|(_, bytes)| bytes.len()).sum();
         let budget = Cell::new(source.bytes.len().saturating_add(beside).saturating_add(1 << 20));
         Ok(Self { model, source, numbers, constants, makers, budget })
     }
@@ -112,15 +112,15 @@ impl<'m, 'a> File<'m, 'a> {
                 return Err(Error::not_mobilenet(sentence));
             }
         };
-        let beside: usize = self.source.beside.iter().map(|(_, bytes)| bytes.len()).sum();
+        let beside: usize = self.source.companions.iter().map(|(_, bytes)| bytes.len()).sum();
         Ok(Network {
             format: Format::Onnx,
             nodes,
             broken,
             size,
             channels_first: true,
-            said: Options::default(),
-            habit: Options::default(),
+            said: ModelOptions::default(),
+            default: ModelOptions::default(),
             provenance: Default::default(),
             bytes: self.source.bytes.len() + beside,
         })
@@ -158,12 +158,12 @@ impl<'m, 'a> File<'m, 'a> {
                 let zeros = zeros.map_or(Vec::new(), |zeros| zeros.floats());
                 let axis = node.integer("axis", 1);
                 let axis = if axis < 0 { axis + packed.shape.len() as i64 } else { axis };
-                let quantisation = Quantisation {
+                let quantization = Quantization {
                     scales: scales.floats().into_iter().map(f64::from).collect(),
                     zeros: zeros.into_iter().map(f64::from).collect(),
                     axis: usize::try_from(axis).unwrap_or(usize::MAX),
                 };
-                packed.quantised(quantisation).map(Some)
+                packed.quantized(quantization).map(Some)
             }
             _ => Ok(None),
         }

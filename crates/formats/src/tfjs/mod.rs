@@ -1,4 +1,4 @@
-//! TensorFlow.js: `model.json` of a layers or a graph model, weights in shards beside it, whole or quantised.
+//! TensorFlow.js: `model.json` of a layers or a graph model, weights in shards beside it, whole or quantized.
 //!
 //! Goes in: the JSON, and the shards that [`beside`] names. Comes out: weights by name, borrowed from the shards (a
 //! weight that crosses from one shard to the next is put together), and the topology. Next: `layers` or `graph_model`
@@ -8,8 +8,8 @@ mod graph_model;
 mod json;
 mod layers;
 
-use super::graph::{Constant, Element, Network, Node, Quantisation, matcher};
-use super::{Format, Options, Reading, Source};
+use super::graph::{Constant, Element, Network, Node, Quantization, matcher};
+use super::{Format, LoadedModel, ModelOptions, ModelSource};
 use json::List;
 use mobilenet::{Error, Result};
 use serde::Deserialize;
@@ -36,8 +36,8 @@ fn chain(
         broken,
         size,
         channels_first: false,
-        said: Options::default(),
-        habit: Options::default(),
+        said: ModelOptions::default(),
+        default: ModelOptions::default(),
         provenance: Default::default(),
         bytes,
     }
@@ -74,7 +74,7 @@ struct Weight<'a> {
     quantization: Option<Packing<'a>>,
 }
 
-/// How a weight is quantised.
+/// How a weight is quantized.
 #[derive(Deserialize)]
 struct Packing<'a> {
     #[serde(borrow)]
@@ -90,11 +90,11 @@ struct Packing<'a> {
 /// # Errors
 /// [`Error::not_mobilenet`] with the first node that differs; [`Error::format`] where the JSON or a shard is damaged or a
 /// shard is missing.
-pub fn read(source: &Source, caller: &Options) -> Result<Reading> {
+pub fn read(source: &ModelSource, caller: &ModelOptions) -> Result<LoadedModel> {
     let model = parse(source.bytes)?;
     let weights = Weights::new(&model, source)?;
     let topology = model.model_topology.ok_or_else(|| damaged("there is no `modelTopology`"))?.get();
-    let beside: usize = source.beside.iter().map(|(_, bytes)| bytes.len()).sum();
+    let beside: usize = source.companions.iter().map(|(_, bytes)| bytes.len()).sum();
     let bytes = source.bytes.len().saturating_add(beside);
     let network: Network = match Kind::of(topology)? {
         Kind::Graph => graph_model::network(topology, &weights, bytes)?,
@@ -107,7 +107,7 @@ pub fn read(source: &Source, caller: &Options) -> Result<Reading> {
 ///
 /// # Errors
 /// [`Error::format`] where the JSON is damaged or names no shard.
-pub fn beside(bytes: &[u8]) -> Result<Vec<String>> {
+pub fn companion_files(bytes: &[u8]) -> Result<Vec<String>> {
     let model = parse(bytes)?;
     let mut names: Vec<String> = Vec::new();
     let paths = model.weights_manifest.0.iter().flat_map(|group| &group.paths.0);
@@ -181,7 +181,7 @@ struct Place<'m, 'a> {
 }
 
 impl<'m, 'a> Weights<'m, 'a> {
-    fn new(model: &'m Model<'m>, source: &Source<'a>) -> Result<Self> {
+    fn new(model: &'m Model<'m>, source: &ModelSource<'a>) -> Result<Self> {
         let (mut places, mut total) = (BTreeMap::new(), 0usize);
         for group in &model.weights_manifest.0 {
             let (mut shards, mut end) = (Vec::with_capacity(group.paths.0.len()), 0usize);
@@ -241,18 +241,18 @@ impl<'m, 'a> Weights<'m, 'a> {
             }
         };
         let element = weight.element()?;
-        let quantisation =
+        let quantization =
             weight.quantization.as_ref().filter(|_| matches!(element, Element::U8 | Element::U16));
-        let quantisation = quantisation.map(|packing| {
+        let quantization = quantization.map(|packing| {
             let (scale, min) = (packing.scale.unwrap_or(1.0), packing.min.unwrap_or(0.0));
             // All values alike: the scale is 0 or 1 and only the smallest counts.
             if scale == 0.0 {
-                Quantisation::uniform(1.0, -min)
+                Quantization::uniform(1.0, -min)
             } else {
-                Quantisation::uniform(scale, -min / scale)
+                Quantization::uniform(scale, -min / scale)
             }
         });
-        Constant::new(weight.name.to_string(), weight.shape.0.clone(), element, bytes, quantisation)
+        Constant::new(weight.name.to_string(), weight.shape.0.clone(), element, bytes, quantization)
     }
 }
 

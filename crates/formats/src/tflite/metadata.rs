@@ -1,13 +1,13 @@
-//! What TFLite's metadata says of a model: normalisation, labels, licence.
+//! What TFLite's metadata says of a model: normalization, labels, licence.
 //!
 //! Goes in: the metadata FlatBuffer inside the file, and the zip that is appended to the file with the label list.
 //! Comes out: the options that the file states. Metadata that cannot be read is left out, as TFLite itself does: the
 //! network runs without it.
 
 use super::schema::{Table, metadata};
-use crate::Options;
+use crate::ModelOptions;
 use mobilenet::Result;
-use mobilenet::architecture::{ChannelOrder, Normalisation};
+use mobilenet::architecture::{ChannelOrder, Normalization};
 use mobilenet::weights::Provenance;
 use std::borrow::Cow;
 
@@ -21,21 +21,21 @@ const MOST_LABELS: usize = 100_000;
 const MOST_TEXT: u64 = 16 << 20;
 
 /// What `buffer` (the metadata FlatBuffer, where there is one) and the zip behind `file` say.
-pub fn read(file: &[u8], buffer: Option<&[u8]>) -> (Options, Provenance) {
+pub fn read(file: &[u8], buffer: Option<&[u8]>) -> (ModelOptions, Provenance) {
     let root = buffer.and_then(|bytes| Table::root(bytes).ok());
     let text =
         |field| root.and_then(|root| root.get::<&str>(field).ok().flatten()).unwrap_or_default().to_owned();
     let provenance =
         Provenance { description: text(metadata::DESCRIPTION), licence: text(metadata::LICENCE) };
     let subgraph = root.and_then(|root| root.tables(metadata::SUBGRAPHS).ok()?.at(0, "").ok());
-    let normalisation = subgraph.and_then(|subgraph| normalisation(subgraph).ok().flatten());
+    let normalization = subgraph.and_then(|subgraph| normalization(subgraph).ok().flatten());
     let named = subgraph.and_then(|subgraph| label_file(subgraph).ok().flatten());
     let labels = labels(file, named);
-    (Options { normalisation, labels, ..Options::default() }, provenance)
+    (ModelOptions { normalization, labels, ..ModelOptions::default() }, provenance)
 }
 
 /// Mean and deviation of the first input, in units of a byte.
-fn normalisation(subgraph: Table) -> Result<Option<Normalisation>> {
+fn normalization(subgraph: Table) -> Result<Option<Normalization>> {
     let input = subgraph.tables(metadata::INPUTS)?.at(0, "TensorMetadata")?;
     for unit in input.tables(metadata::PROCESS)?.iter("ProcessUnit", 16) {
         let unit = unit?;
@@ -51,7 +51,7 @@ fn normalisation(subgraph: Table) -> Result<Option<Normalisation>> {
         let mean = three(options.numbers(metadata::MEAN, 3)?);
         let deviation = three(options.numbers(metadata::DEVIATION, 3)?);
         if let (Some(mean), Some(deviation)) = (mean, deviation) {
-            return Ok(Some(Normalisation { mean, deviation, order: ChannelOrder::Rgb }));
+            return Ok(Some(Normalization { mean, deviation, order: ChannelOrder::Rgb }));
         }
     }
     Ok(None)

@@ -1,18 +1,18 @@
 //! TensorFlow Lite: float32, float16, uint8 per tensor, int8 per channel, and int8 kernels alone (dynamic range).
 //!
 //! Goes in: the FlatBuffer. Comes out: a chain of nodes with borrowed constants; weights that a `DEQUANTIZE` node
-//! unpacks count as constants. The input's quantisation says how bytes of colour are taken, the outputs' scales say how
+//! unpacks count as constants. The input's quantization says how bytes of color are taken, the outputs' scales say how
 //! far activations reach. Next: `graph::matcher`.
 
 mod metadata;
 mod schema;
 
 use super::graph::{
-    Constant, Convolution, Element, Layout, MOST_NODES, Network, Node, Op, Pads, Quantisation, Wires,
+    Constant, Convolution, Element, Layout, MOST_NODES, Network, Node, Op, Pads, Quantization, Wires,
 };
 use super::graph::{matcher, path};
-use super::{Format, Options, Reading, Source};
-use mobilenet::architecture::Normalisation;
+use super::{Format, LoadedModel, ModelOptions, ModelSource};
+use mobilenet::architecture::Normalization;
 use mobilenet::{Error, Result};
 use schema::{OPERATORS, Table, Tables, damaged, graph, model, options};
 use std::borrow::Cow;
@@ -35,7 +35,7 @@ const MOST_NAME: usize = 120;
 ///
 /// # Errors
 /// [`Error::not_mobilenet`] with the first node that differs; [`Error::format`] where the file is damaged.
-pub fn read(source: &Source, caller: &Options) -> Result<Reading> {
+pub fn read(source: &ModelSource, caller: &ModelOptions) -> Result<LoadedModel> {
     matcher::read(Model::open(source.bytes)?.network()?, caller)
 }
 
@@ -149,8 +149,8 @@ impl<'a> Model<'a> {
             provenance.description =
                 self.root.get::<&str>(model::DESCRIPTION)?.unwrap_or_default().to_owned();
         }
-        let (size, normalisation) = self.input()?;
-        said.normalisation = normalisation.or(said.normalisation);
+        let (size, normalization) = self.input()?;
+        said.normalization = normalization.or(said.normalization);
         Ok(Network {
             format: Format::Tflite,
             nodes,
@@ -158,7 +158,7 @@ impl<'a> Model<'a> {
             size,
             channels_first: false,
             said,
-            habit: Options::default(),
+            default: ModelOptions::default(),
             provenance,
             bytes: self.bytes.len(),
         })
@@ -200,7 +200,7 @@ impl<'a> Model<'a> {
     }
 
     /// Scales and zero points, where a tensor has them.
-    fn quantisation(&self, tensor: Table<'a>) -> Result<Option<Quantisation>> {
+    fn quantization(&self, tensor: Table<'a>) -> Result<Option<Quantization>> {
         let Some(table) = tensor.get::<Table>(graph::QUANTISATION)? else { return Ok(None) };
         let scales: Vec<f32> = table.numbers(graph::SCALE, self.scales_left.get())?;
         if scales.is_empty() {
@@ -209,7 +209,7 @@ impl<'a> Model<'a> {
         self.scales_left.set(self.scales_left.get() - scales.len());
         let zeros: Vec<i64> = table.numbers(graph::ZERO_POINT, scales.len())?;
         let axis: i32 = table.number(graph::AXIS, 0)?;
-        Ok(Some(Quantisation {
+        Ok(Some(Quantization {
             scales: scales.into_iter().map(f64::from).collect(),
             zeros: zeros.into_iter().map(|zero| zero as f64).collect(),
             axis: usize::try_from(axis).unwrap_or(usize::MAX),
@@ -244,11 +244,11 @@ impl<'a> Model<'a> {
         }
         let shape: Vec<i32> = tensor.numbers(graph::SHAPE, MOST_AXES)?;
         let shape = shape.into_iter().map(|axis| usize::try_from(axis).unwrap_or(usize::MAX)).collect();
-        Constant::new(name, shape, element, bytes, self.quantisation(tensor)?).map(Some)
+        Constant::new(name, shape, element, bytes, self.quantization(tensor)?).map(Some)
     }
 
-    /// Rows and columns of the input, and how a byte of colour becomes a number where it is quantised.
-    fn input(&self) -> Result<(Option<[usize; 2]>, Option<Normalisation>)> {
+    /// Rows and columns of the input, and how a byte of color becomes a number where it is quantized.
+    fn input(&self) -> Result<(Option<[usize; 2]>, Option<Normalization>)> {
         let tensor = self.tensor(self.input)?;
         let shape: Vec<i32> = tensor.numbers(graph::SHAPE, MOST_AXES)?;
         let signature: Vec<i32> = tensor.numbers(graph::SIGNATURE, MOST_AXES)?;
@@ -266,17 +266,17 @@ impl<'a> Model<'a> {
             }
         };
         let first_byte = match tensor.number(graph::TYPE, 0i8)? {
-            3 => 0.0,   // uint8: the byte of colour itself
+            3 => 0.0,   // uint8: the byte of color itself
             9 => 128.0, // int8: the byte less 128
             _ => return Ok((size.map(Into::into), None)),
         };
-        let normalisation = self
+        let normalization = self
             .scale(tensor)?
-            .map(|(scale, zero)| Normalisation::uniform((zero + first_byte) as f32, scale.recip() as f32));
-        Ok((size.map(Into::into), normalisation))
+            .map(|(scale, zero)| Normalization::uniform((zero + first_byte) as f32, scale.recip() as f32));
+        Ok((size.map(Into::into), normalization))
     }
 
-    /// What a quantised tensor can hold.
+    /// What a quantized tensor can hold.
     fn range(&self, index: usize) -> Result<Option<(f32, f32)>> {
         let tensor = self.tensor(index)?;
         let (least, most) = match tensor.number(graph::TYPE, 0i8)? {

@@ -1,7 +1,7 @@
 //! Weighted sums of pixels, the two directions of a resize.
 //!
 //! Goes in: RGBA bytes row by row, then the sums of columns; weights of both, and where a row of the result lies in the
-//! target. Comes out: that row, normalised floats or bytes. Rows are summed in integers, two of them by one instruction,
+//! target. Comes out: that row, normalized floats or bytes. Rows are summed in integers, two of them by one instruction,
 //! which is exact but for the rounding of the weights; columns in plain `f32` in a fixed order. So all builds give the same
 //! bits. Next: the network's input.
 
@@ -10,9 +10,9 @@ use crate::simd::{F32x4, I16x8, I32x4, U8x16};
 /// What the weights of rows sum to.
 pub const ONE: i16 = 1 << 14;
 
-/// A normalisation, laid out as a pixel is: the first and the third colour change places where `swapped`.
+/// A normalization, laid out as a pixel is: the first and the third color change places where `swapped`.
 #[derive(Clone, Copy, Debug)]
-pub struct Colours {
+pub struct Colors {
     /// Subtracted from each.
     pub mean: [f32; 4],
     /// Divides the difference.
@@ -58,27 +58,27 @@ fn add_rows<const FIRST: bool>(first: &[u8], second: &[u8], weights: [i16; 2], s
     }
 }
 
-/// One row of the result, `Σ weights[i · taps + t] · sums[first[i] + t]`, normalised: three values at `place.0`, the next
+/// One row of the result, `Σ weights[i · taps + t] · sums[first[i] + t]`, normalized: three values at `place.0`, the next
 /// three `place.1` values (wrapping, for it may go backwards) further on.
 pub fn sum_columns_f32(
     sums: &[[i32; 4]],
     weights: &[f32],
     first: &[u32],
-    colours: &Colours,
+    colors: &Colors,
     place: (usize, usize),
     target: &mut [f32],
 ) {
-    let (mean, deviation) = (F32x4::load(&colours.mean), F32x4::load(&colours.deviation));
-    let forwards = place.1 == 3 && !colours.swapped;
-    sum_columns(sums, weights, first, place, |colour, at, last| {
-        let colour = colour.sub(mean).div(deviation);
+    let (mean, deviation) = (F32x4::load(&colors.mean), F32x4::load(&colors.deviation));
+    let forwards = place.1 == 3 && !colors.swapped;
+    sum_columns(sums, weights, first, place, |color, at, last| {
+        let color = color.sub(mean).div(deviation);
         // The fourth value is overwritten by the next pixel.
         if forwards && !last {
-            colour.store(&mut target[at..at + 4]);
+            color.store(&mut target[at..at + 4]);
             return;
         }
-        let [red, green, blue, _] = colour.to_array();
-        let normal = if colours.swapped { [blue, green, red] } else { [red, green, blue] };
+        let [red, green, blue, _] = color.to_array();
+        let normal = if colors.swapped { [blue, green, red] } else { [red, green, blue] };
         target[at..at + 3].copy_from_slice(&normal);
     });
 }
@@ -93,8 +93,8 @@ pub fn sum_columns_u8(
 ) {
     // Hidden from the compiler, or V8 builds the constant anew for each pixel.
     let half = F32x4::splat(std::hint::black_box(0.5));
-    sum_columns(sums, weights, first, place, |colour, at, last| {
-        let bytes = to_bytes(colour.add(half));
+    sum_columns(sums, weights, first, place, |color, at, last| {
+        let bytes = to_bytes(color.add(half));
         if place.1 == 3 && !last {
             bytes.store_four(&mut target[at..at + 4]);
         } else {
@@ -103,9 +103,9 @@ pub fn sum_columns_u8(
     });
 }
 
-/// A row that is as large as its result, whole fours of pixels, normalised from front to back. One value more is overwritten.
-pub fn copy_row_f32(row: &[u8], colours: &Colours, target: &mut [f32]) {
-    let (mean, deviation) = (F32x4::load(&colours.mean), F32x4::load(&colours.deviation));
+/// A row that is as large as its result, whole fours of pixels, normalized from front to back. One value more is overwritten.
+pub fn copy_row_f32(row: &[u8], colors: &Colors, target: &mut [f32]) {
+    let (mean, deviation) = (F32x4::load(&colors.mean), F32x4::load(&colors.deviation));
     for (block, bytes) in row.as_chunks::<16>().0.iter().enumerate() {
         let bytes = U8x16::load(bytes);
         let (low, high) = (bytes.widen_low(), bytes.widen_high());
@@ -167,12 +167,12 @@ fn sum_taps(
     }
 }
 
-/// The colour in bytes, rounded half up.
-pub fn store_bytes(colour: F32x4, target: &mut [u8]) {
-    store_three(to_bytes(colour.add(F32x4::splat(0.5))), target);
+/// The color in bytes, rounded half up.
+pub fn store_bytes(color: F32x4, target: &mut [u8]) {
+    store_three(to_bytes(color.add(F32x4::splat(0.5))), target);
 }
 
-/// The largest integers that are not above `raised`. No colour is below 0 or, but for rounding errors, above 255, for
+/// The largest integers that are not above `raised`. No color is below 0 or, but for rounding errors, above 255, for
 /// weights are not negative and sum to 1.
 #[inline(always)]
 fn to_bytes(raised: F32x4) -> U8x16 {

@@ -5,7 +5,7 @@ use super::*;
 #[cfg(target_arch = "wasm32")]
 use crate::browser_test as test;
 use crate::layout::transpose;
-use crate::shape::{ConvShape, Map, Padding};
+use crate::shape::{ConvShape, FeatureMap, Padding};
 use crate::{reference, simd::FUSED};
 
 const ACTIVATIONS: [Activation; 3] = [Activation::None, Activation::Relu, Activation::Relu6];
@@ -24,7 +24,7 @@ fn random(len: usize, seed: u32) -> Vec<f32> {
 }
 
 /// The numbers of a map, and behind them what another map has left in the same memory.
-fn random_map(map: Map) -> Vec<f32> {
+fn random_map(map: FeatureMap) -> Vec<f32> {
     let mut values = random(map.len(), 1);
     values.extend(std::iter::repeat_n(f32::NAN, 3 * map.width * map.channels));
     values
@@ -67,7 +67,7 @@ fn pointwise_equals_the_reference() {
     for pixels in (1..8).chain([13, 19, 49]) {
         for inputs in [1, 2, 3, 8, 27, 33] {
             for outputs in (1..=20).chain([31, 32, 33, 48]) {
-                let shape = ConvShape::pointwise(Map::new(1, pixels, inputs), outputs);
+                let shape = ConvShape::pointwise(FeatureMap::new(1, pixels, inputs), outputs);
                 let activation = ACTIVATIONS[(pixels + inputs + outputs) % 3];
                 let (input, kernel) = (random(pixels * inputs, 1), random(inputs * outputs, 2));
                 let bias = random(outputs, 3);
@@ -81,13 +81,18 @@ fn pointwise_equals_the_reference() {
 }
 
 /// Every width and height that matters, both strides, both paddings.
-fn windows(channels: &[usize], mut check: impl FnMut(Map, usize, Padding, usize)) {
+fn windows(channels: &[usize], mut check: impl FnMut(FeatureMap, usize, Padding, usize)) {
     for width in 1..=20 {
         for height in [1, 2, 3, 6, 7] {
             for stride in [1, 2] {
                 for padding in PADDINGS {
                     for &channels in channels {
-                        check(Map::new(height, width, channels), stride, padding, width + height + channels);
+                        check(
+                            FeatureMap::new(height, width, channels),
+                            stride,
+                            padding,
+                            width + height + channels,
+                        );
                     }
                 }
             }
@@ -95,7 +100,7 @@ fn windows(channels: &[usize], mut check: impl FnMut(Map, usize, Padding, usize)
     }
 }
 
-fn check_depthwise(map: Map, stride: usize, padding: Padding, seed: usize) {
+fn check_depthwise(map: FeatureMap, stride: usize, padding: Padding, seed: usize) {
     let shape = ConvShape::window(map, map.channels, stride, padding);
     let activation = ACTIVATIONS[seed % 3];
     let (input, kernel) = (random_map(map), random(9 * map.channels, 2));
@@ -120,7 +125,12 @@ fn depthwise_equals_the_reference() {
 #[test]
 fn depthwise_patches_of_a_few_rows_equal_the_reference() {
     // Of the first a patch holds two rows of outputs or one, of the second no row, which is then taken in parts.
-    for map in [Map::new(11, 70, 261), Map::new(5, 171, 256), Map::new(14, 14, 512), Map::new(7, 7, 1024)] {
+    for map in [
+        FeatureMap::new(11, 70, 261),
+        FeatureMap::new(5, 171, 256),
+        FeatureMap::new(14, 14, 512),
+        FeatureMap::new(7, 7, 1024),
+    ] {
         for stride in [1, 2] {
             for padding in PADDINGS {
                 check_depthwise(map, stride, padding, stride + map.width);
@@ -153,7 +163,7 @@ fn window_equals_the_reference() {
 fn pool_equals_the_reference() {
     for pixels in 1..=20 {
         for channels in 1..=20 {
-            let map = Map::new(1, pixels, channels);
+            let map = FeatureMap::new(1, pixels, channels);
             let input = random(map.len(), 4);
             let (mut got, mut wanted) = (vec![f32::NAN; channels], vec![0.0; channels]);
             pool::forward(&input, &mut got);

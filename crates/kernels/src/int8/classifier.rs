@@ -27,7 +27,7 @@ impl Packed {
     }
 }
 
-/// The largest value that the embedding may be quantised to, for sums of `inputs` products to fit 32 bits.
+/// The largest value that the embedding may be quantized to, for sums of `inputs` products to fit 32 bits.
 pub fn levels(inputs: usize) -> f32 {
     (i32::MAX / 128 / inputs as i32).min(i16::MAX.into()) as f32
 }
@@ -58,10 +58,10 @@ pub fn column(packed: &Packed, inputs: usize, output: usize) -> Vec<f32> {
     (0..inputs).map(|input| weight(input) * packed.scale[output]).collect()
 }
 
-/// Writes one logit an output. `room` holds the quantised embedding meanwhile: [stored] inputs.
+/// Writes one logit an output. `room` holds the quantized embedding meanwhile: [stored] inputs.
 pub fn forward(packed: &Packed, embedding: &[f32], room: &mut [i16], logits: &mut [f32]) {
     let room = &mut room[..packed.inputs];
-    let step = quantise(embedding, room);
+    let step = quantize(embedding, room);
     let blocks = packed.weights.chunks_exact(packed.inputs * GROUP);
     let terms = packed.scale.as_chunks::<GROUP>().0.iter().zip(packed.bias.as_chunks::<GROUP>().0);
     for ((weights, (scale, bias)), logits) in blocks.zip(terms).zip(logits.chunks_mut(GROUP)) {
@@ -77,7 +77,7 @@ pub fn forward(packed: &Packed, embedding: &[f32], room: &mut [i16], logits: &mu
 }
 
 /// Fills `room` with the embedding in steps of the returned size, the largest value being [`levels`].
-pub(super) fn quantise(embedding: &[f32], room: &mut [i16]) -> f32 {
+pub(super) fn quantize(embedding: &[f32], room: &mut [i16]) -> f32 {
     let largest = embedding.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
     let levels = levels(room.len());
     room.fill(0);

@@ -7,7 +7,7 @@ use super::{LEVELS, classifier, stem};
 use crate::shape::ConvShape;
 
 /// A sum of the products of 8-bit numbers as an activation: one product in floats, rounded to even.
-pub fn requantise(sum: i32, scale: f32) -> u8 {
+pub fn requantize(sum: i32, scale: f32) -> u8 {
     (sum as f32 * scale).round_ties_even().clamp(0.0, LEVELS as f32) as u8
 }
 
@@ -34,7 +34,7 @@ pub fn pointwise(input: &[u8], kernel: &[i8], bias: &[i32], scale: &[f32]) -> Ve
         for output in 0..outputs {
             let weights = kernel[output..].iter().step_by(outputs);
             let products = pixel.iter().zip(weights).map(|(&a, &weight)| i32::from(a) * i32::from(weight));
-            map.push(requantise(bias[output] + products.sum::<i32>(), scale[output]));
+            map.push(requantize(bias[output] + products.sum::<i32>(), scale[output]));
         }
     }
     map
@@ -77,13 +77,13 @@ pub fn stem(
                 let mut sum = bias[output];
                 for (tap, position) in window(shape, y, x).into_iter().enumerate() {
                     let Some(position) = position else { continue };
-                    for colour in 0..3 {
-                        let fine = i32::from(input[position * 3 + colour]) * i32::from(stem::FINE);
-                        let centred = fine - i32::from(stem::fine_mean(mean[colour]));
-                        sum += centred * i32::from(kernel[(tap * 3 + colour) * outputs + output]);
+                    for color in 0..3 {
+                        let fine = i32::from(input[position * 3 + color]) * i32::from(stem::FINE);
+                        let centred = fine - i32::from(stem::fine_mean(mean[color]));
+                        sum += centred * i32::from(kernel[(tap * 3 + color) * outputs + output]);
                     }
                 }
-                map.push(requantise(sum, scale[output]));
+                map.push(requantize(sum, scale[output]));
             }
         }
     }
@@ -104,11 +104,11 @@ pub fn pool(channels: usize, input: &[u8], scale: f32) -> Vec<f32> {
 /// `kernel` is `[inputs][outputs]`; logits in floats.
 pub fn classifier(embedding: &[f32], kernel: &[i8], scale: &[f32], bias: &[f32]) -> Vec<f32> {
     let outputs = bias.len();
-    let mut quantised = vec![0; super::stored(embedding.len())];
-    let step = classifier::quantise(embedding, &mut quantised);
+    let mut quantized = vec![0; super::stored(embedding.len())];
+    let step = classifier::quantize(embedding, &mut quantized);
     let logit = |output: usize| {
         let weights = kernel[output..].iter().step_by(outputs);
-        let products = quantised.iter().zip(weights).map(|(&a, &weight)| i32::from(a) * i32::from(weight));
+        let products = quantized.iter().zip(weights).map(|(&a, &weight)| i32::from(a) * i32::from(weight));
         products.sum::<i32>() as f32 * (scale[output] * step) + bias[output]
     };
     (0..outputs).map(logit).collect()

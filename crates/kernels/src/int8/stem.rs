@@ -1,6 +1,6 @@
-//! The first convolution: 3×3 over bytes of colour at stride 2, none of their eight bits lost.
+//! The first convolution: 3×3 over bytes of color at stride 2, none of their eight bits lost.
 //!
-//! Goes in: pixels as they come from a canvas, red first. Comes out: a map. Normalisation is `(byte − mean) /
+//! Goes in: pixels as they come from a canvas, red first. Comes out: a map. Normalization is `(byte − mean) /
 //! deviation` and padding is its zero, that is a byte equal to the mean, which need not be whole. So each byte
 //! becomes the 16-bit number `64 · byte − round(64 · mean)`, padding becomes 0, and the deviation lies in the
 //! weights. As naive loops: see [`reference::stem`](super::reference::stem). The fast loop takes four pixels by
@@ -8,11 +8,11 @@
 
 use super::panel::{FEW as PIXELS, Sums};
 use super::{GROUP, pointwise, stored};
-use crate::shape::{ConvShape, Map};
+use crate::shape::{ConvShape, FeatureMap};
 use crate::simd::{F32x4, I16x8, I32x4, Rounding};
 use std::ops::Range;
 
-/// How much finer than a byte the normalised colours are.
+/// How much finer than a byte the normalized colors are.
 pub const FINE: i16 = 64;
 
 /// Largest sum of the sizes of one output's weights, for sums to fit 32 bits beside a bias of the same size.
@@ -41,14 +41,14 @@ impl Packed {
     }
 }
 
-/// `64 · mean`, rounded: what is taken off a colour.
+/// `64 · mean`, rounded: what is taken off a color.
 pub fn fine_mean(mean: f32) -> i16 {
     (mean * f32::from(FINE)).round_ties_even() as i16
 }
 
 /// Packs `kernel` (`[3][3][3][outputs]`, red first, in units of which no output's sizes sum to more than
 /// [`LARGEST_WEIGHTS`]), `bias` (in units of a sum, at most 2³⁰), `scale` (output steps in a unit of a sum) and the
-/// colours' `mean`, 0 to 255. No sum may reach [`LARGEST`](super::LARGEST) steps.
+/// colors' `mean`, 0 to 255. No sum may reach [`LARGEST`](super::LARGEST) steps.
 #[inline]
 pub fn pack(kernel: &[i16], bias: &[i32], scale: &[f32], mean: [f32; 3]) -> Packed {
     let outputs = bias.len();
@@ -97,14 +97,14 @@ pub fn forward(
     room: &mut [i16],
     output: &mut [u8],
 ) {
-    let Map { width, channels, .. } = shape.output;
+    let FeatureMap { width, channels, .. } = shape.output;
     let outputs = stored(channels);
     let row_len = row_len(shape);
     let room = &mut room[..room_len(shape, rows.len())];
     for (index, room) in room.chunks_exact_mut(row_len).enumerate() {
         let y = (2 * rows.start + index).checked_sub(shape.pad_top).filter(|&y| y < shape.input.height);
         let row = y.map(|y| &input[y * shape.input.width * 3..][..shape.input.width * 3]);
-        normalise(row.unwrap_or_default(), packed.mean, room);
+        normalize(row.unwrap_or_default(), packed.mean, room);
     }
     // The room has a pixel of padding on the left, whether the window starts there or not.
     let left = 3 * (1 - shape.pad_left);
@@ -125,12 +125,12 @@ pub fn forward(
 }
 
 /// One row of pixels, or none, as fine numbers with zeros around.
-fn normalise(row: &[u8], mean: [i16; 3], room: &mut [i16]) {
+fn normalize(row: &[u8], mean: [i16; 3], room: &mut [i16]) {
     let (before, room) = room.split_at_mut(3);
     let (inside, after) = room.split_at_mut(row.len());
     before.fill(0);
     after.fill(0);
-    // Eight pixels are three vectors, and the colours of each vector are always the same ones.
+    // Eight pixels are three vectors, and the colors of each vector are always the same ones.
     let means = [0, 1, 2].map(|vector| {
         let lanes: [i16; 8] = std::array::from_fn(|lane| mean[(8 * vector + lane) % 3]);
         I16x8::load(&lanes)

@@ -4,7 +4,7 @@ use super::panel::{self, Cell, FEW, MANY};
 use super::*;
 #[cfg(target_arch = "wasm32")]
 use crate::browser_test as test;
-use crate::shape::{ConvShape, Map, Padding};
+use crate::shape::{ConvShape, FeatureMap, Padding};
 
 /// A small generator of reproducible numbers (xorshift).
 struct Random(u64);
@@ -119,8 +119,8 @@ fn pointwise_is_exact_at_the_limits() {
     assert!(panel::fits_pairs([127, 127, 127, 127, 4, 0, 0, 4]));
 }
 
-fn check_depthwise<C: Cell>(map: Map, stride: usize, padding: Padding, abreast: usize) {
-    let Map { height, width, channels } = map;
+fn check_depthwise<C: Cell>(map: FeatureMap, stride: usize, padding: Padding, abreast: usize) {
+    let FeatureMap { height, width, channels } = map;
     let shape = ConvShape::window(map, channels, stride, padding);
     let random = &mut Random(1 + width as u64 * 7 + channels as u64 * 31 + stride as u64);
     let input = random.activations(map.len());
@@ -149,7 +149,7 @@ fn depthwise_equals_the_reference() {
         for (height, channels) in [(1, 8), (2, 3), (5, 9), (width, 16)] {
             for stride in [1, 2] {
                 for padding in [Padding::Same, Padding::Symmetric] {
-                    let map = Map::new(height, width, channels);
+                    let map = FeatureMap::new(height, width, channels);
                     check_depthwise::<u8>(map, stride, padding, FEW);
                     check_depthwise::<u8>(map, stride, padding, MANY);
                     check_depthwise::<i16>(map, stride, padding, FEW);
@@ -173,7 +173,7 @@ fn stem_equals_the_reference() {
     for width in 1..=20 {
         for (height, outputs) in [(1, 8), (6, 3), (7, 12), (width, 16)] {
             for padding in [Padding::Same, Padding::Symmetric] {
-                let map = Map::new(height, width, 3);
+                let map = FeatureMap::new(height, width, 3);
                 let shape = ConvShape::window(map, outputs, 2, padding);
                 let random = &mut Random(1 + width as u64 * 7 + height as u64 * 31);
                 let input: Vec<u8> = (0..map.len()).map(|_| random.below(256) as u8).collect();

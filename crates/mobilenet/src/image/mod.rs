@@ -1,8 +1,8 @@
 //! A frame of any size becomes the network's input: region, rotation, mirror, fit, antialiased resize and
-//! normalisation, in one pass over the pixels.
+//! normalization, in one pass over the pixels.
 //!
-//! Goes in: RGBA bytes and [`Options`]. Comes out: a dense `side × side × 3` image, written straight into the
-//! network's input, as normalised floats or as bytes. Next: `infer` runs it.
+//! Goes in: RGBA bytes and [`ImageOptions`]. Comes out: a dense `side × side × 3` image, written straight into the
+//! network's input, as normalized floats or as bytes. Next: `infer` runs it.
 //!
 //! The steps, in this order: the region of interest is cut out of the frame as it is stored, turned clockwise,
 //! mirrored left to right, and fitted into the square. [`Window`] is the geometry of that, [`Resizer`] the
@@ -151,8 +151,8 @@ pub enum Fit {
     /// The largest centred square; what sticks out is cut off.
     #[default]
     Cover,
-    /// The whole picture, centred between bars of the normalisation's mean: the value that the network's own
-    /// padding has (0 once normalised), so the bars add nothing of their own.
+    /// The whole picture, centred between bars of the normalization's mean: the value that the network's own
+    /// padding has (0 once normalized), so the bars add nothing of their own.
     Contain,
     /// The whole picture, its sides scaled independently.
     Stretch,
@@ -160,7 +160,7 @@ pub enum Fit {
 
 /// What happens to a frame on its way into the network.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Options {
+pub struct ImageOptions {
     /// Part to look at; the whole frame where absent.
     pub region: Option<Region>,
     /// Turn, after the region is cut out.

@@ -4,7 +4,7 @@
 //! ```text
 //! for each row of the result:
 //!     sums = Σ weight · row of the frame                (a few rows, all columns of the window)
-//!     for each column: Σ weight · sums, normalised, stored where rotation and mirror put it
+//!     for each column: Σ weight · sums, normalized, stored where rotation and mirror put it
 //! ```
 //!
 //! Rows are summed in integers and columns in plain `f32` in a fixed order, so all builds give the same bits. Down first: the
@@ -13,10 +13,10 @@
 //! step at most, a fiftieth where a frame is halved.
 
 use super::window::Placement;
-use super::{Frame, Options, Window};
-use crate::architecture::{ChannelOrder, Normalisation};
+use super::{Frame, ImageOptions, Window};
+use crate::architecture::{ChannelOrder, Normalization};
 use crate::{Error, Input, Result};
-use mobilenet_kernels::f32::resample::{self, Colours};
+use mobilenet_kernels::f32::resample::{self, Colors};
 use mobilenet_kernels::simd::F32x4;
 
 /// Weights of one direction: result `i` is `Σ weights[i · taps + t] · source[first[i] + t]`.
@@ -73,7 +73,7 @@ struct Geometry {
     width: usize,
     height: usize,
     side: usize,
-    options: Options,
+    options: ImageOptions,
 }
 
 /// Resizes frames; keeps its tables and its one row, so that frames of the same geometry allocate nothing.
@@ -101,9 +101,9 @@ impl Resizer {
     pub fn resize(
         &mut self,
         frame: &Frame,
-        options: &Options,
+        options: &ImageOptions,
         side: usize,
-        normalisation: &Normalisation,
+        normalization: &Normalization,
         target: Input,
     ) -> Result<()> {
         let window = Window::new(frame.width(), frame.height(), options)?;
@@ -111,7 +111,7 @@ impl Resizer {
         let stride = frame.width() * 4;
         let start = seen.y * stride + seen.x * 4;
         let size = (frame.width(), frame.height());
-        self.resample(&frame.data()[start..], stride, size, options, side, normalisation, target)
+        self.resample(&frame.data()[start..], stride, size, options, side, normalization, target)
     }
 
     /// The same where only the [`Window::pixels`] were fetched of a frame of `size` (width, height): `cut` holds them
@@ -123,9 +123,9 @@ impl Resizer {
         &mut self,
         cut: &Frame,
         size: (usize, usize),
-        options: &Options,
+        options: &ImageOptions,
         side: usize,
-        normalisation: &Normalisation,
+        normalization: &Normalization,
         target: Input,
     ) -> Result<()> {
         let seen = Window::new(size.0, size.1, options)?.pixels(size.0, size.1);
@@ -138,7 +138,7 @@ impl Resizer {
                 cut.height()
             )));
         }
-        self.resample(cut.data(), cut.width() * 4, size, options, side, normalisation, target)
+        self.resample(cut.data(), cut.width() * 4, size, options, side, normalization, target)
     }
 
     /// `data` begins at the window's first pixel and has `stride` bytes from row to row.
@@ -148,9 +148,9 @@ impl Resizer {
         data: &[u8],
         stride: usize,
         (width, height): (usize, usize),
-        options: &Options,
+        options: &ImageOptions,
         side: usize,
-        normalisation: &Normalisation,
+        normalization: &Normalization,
         mut target: Input,
     ) -> Result<()> {
         if side == 0 || target.len() != side * side * 3 {
@@ -161,9 +161,9 @@ impl Resizer {
             )));
         }
         let placement = self.prepare(Geometry { width, height, side, options: *options })?;
-        let colours = colours(normalisation);
+        let colors = colors(normalization);
         if placement.columns * placement.rows < side * side {
-            fill_bars(&mut target, &colours);
+            fill_bars(&mut target, &colors);
         }
         // Frames of the network's size: a copied row overwrites what follows it, which the next row writes again, where there is
         // one and it lies below.
@@ -185,8 +185,8 @@ impl Resizer {
             if copied && step == 3 && below {
                 let row = &data[..4 * placement.columns];
                 match &mut target {
-                    Input::F32(values) if !colours.swapped => {
-                        resample::copy_row_f32(row, &colours, &mut values[start * 3..]);
+                    Input::F32(values) if !colors.swapped => {
+                        resample::copy_row_f32(row, &colors, &mut values[start * 3..]);
                         continue;
                     }
                     Input::U8(values) => {
@@ -200,7 +200,7 @@ impl Resizer {
             let Taps { first, weights, .. } = &self.across;
             match &mut target {
                 Input::F32(values) => {
-                    resample::sum_columns_f32(&self.sums, weights, first, &colours, place, values);
+                    resample::sum_columns_f32(&self.sums, weights, first, &colors, place, values);
                 }
                 Input::U8(values) => resample::sum_columns_u8(&self.sums, weights, first, place, values),
             }
@@ -246,19 +246,19 @@ fn in_pairs(weights: &[f32]) -> impl Iterator<Item = [i16; 2]> {
     weights.chunks(2).map(move |pair| [part(&pair[0]), pair.get(1).map_or(0, &mut part)])
 }
 
-/// The normalisation, laid out as a pixel is.
-fn colours(normalisation: &Normalisation) -> Colours {
-    let swapped = normalisation.order == ChannelOrder::Bgr;
+/// The normalization, laid out as a pixel is.
+fn colors(normalization: &Normalization) -> Colors {
+    let swapped = normalization.order == ChannelOrder::Bgr;
     let lay = |[a, b, c]: [f32; 3], rest| if swapped { [c, b, a, rest] } else { [a, b, c, rest] };
-    Colours { mean: lay(normalisation.mean, 0.0), deviation: lay(normalisation.deviation, 1.0), swapped }
+    Colors { mean: lay(normalization.mean, 0.0), deviation: lay(normalization.deviation, 1.0), swapped }
 }
 
-/// Everything that the window does not cover: 0 once normalised.
-fn fill_bars(target: &mut Input, colours: &Colours) {
+/// Everything that the window does not cover: 0 once normalized.
+fn fill_bars(target: &mut Input, colors: &Colors) {
     match target {
         Input::F32(values) => values.fill(0.0),
         Input::U8(values) => values
             .chunks_exact_mut(3)
-            .for_each(|pixel| resample::store_bytes(F32x4::load(&colours.mean), pixel)),
+            .for_each(|pixel| resample::store_bytes(F32x4::load(&colors.mean), pixel)),
     }
 }

@@ -3,7 +3,7 @@
 use super::window::Placement;
 use super::*;
 use crate::Input;
-use crate::architecture::{ChannelOrder, Normalisation};
+use crate::architecture::{ChannelOrder, Normalization};
 #[cfg(target_arch = "wasm32")]
 use crate::browser_test as test;
 
@@ -24,7 +24,7 @@ fn picture(width: usize, height: usize, seed: u32) -> Vec<u8> {
 
 /// Red of the reference at every pixel of the square, `None` on the bars: for each result the two-dimensional
 /// triangle around its centre, over every pixel that the window touches.
-fn reference(frame: &Frame, options: &Options, side: usize) -> Vec<Option<[f64; 3]>> {
+fn reference(frame: &Frame, options: &ImageOptions, side: usize) -> Vec<Option<[f64; 3]>> {
     let (width, height) = (frame.width() as f64, frame.height() as f64);
     let region = options.region.unwrap_or(Region { left: 0.0, top: 0.0, right: 1.0, bottom: 1.0 });
     let (mut left, mut top) = (region.left * width, region.top * height);
@@ -70,8 +70,8 @@ fn reference(frame: &Frame, options: &Options, side: usize) -> Vec<Option<[f64; 
             let mut sum = [0.0; 3];
             for &(py, wy) in &vertical {
                 for &(px, wx) in &horizontal {
-                    for (colour, sum) in sum.iter_mut().enumerate() {
-                        *sum += wx * wy * f64::from(frame.data()[(py * frame.width() + px) * 4 + colour]);
+                    for (color, sum) in sum.iter_mut().enumerate() {
+                        *sum += wx * wy * f64::from(frame.data()[(py * frame.width() + px) * 4 + color]);
                     }
                 }
             }
@@ -94,17 +94,22 @@ fn weights(centre: f64, scale: f64, start: f64, length: f64, size: usize) -> Vec
     touched.iter().map(|&pixel| (pixel, triangle(pixel) / sum)).collect()
 }
 
-fn resize_bytes(frame: &Frame, options: &Options, side: usize) -> Vec<u8> {
+fn resize_bytes(frame: &Frame, options: &ImageOptions, side: usize) -> Vec<u8> {
     let mut bytes = vec![0; side * side * 3];
-    let normalisation = Normalisation::default();
-    Resizer::new().resize(frame, options, side, &normalisation, Input::U8(&mut bytes)).unwrap();
+    let normalization = Normalization::default();
+    Resizer::new().resize(frame, options, side, &normalization, Input::U8(&mut bytes)).unwrap();
     bytes
 }
 
-fn resize_floats(frame: &Frame, options: &Options, side: usize, normalisation: &Normalisation) -> Vec<f32> {
+fn resize_floats(
+    frame: &Frame,
+    options: &ImageOptions,
+    side: usize,
+    normalization: &Normalization,
+) -> Vec<f32> {
     let mut values = vec![f32::NAN; side * side * 3];
     let target = Input::F32(&mut values);
-    Resizer::new().resize(frame, options, side, normalisation, target).unwrap();
+    Resizer::new().resize(frame, options, side, normalization, target).unwrap();
     values
 }
 
@@ -118,14 +123,14 @@ fn agrees_with_the_slow_reference_over_sizes_rotations_mirrors_fits_and_regions(
         Some(Region { left: 0.999, top: 0.0, right: 1.0, bottom: 0.001 }),
         Some(Region { left: 0.1, top: 0.1, right: 0.3, bottom: 0.2 }),
     ];
-    let unit = Normalisation::uniform(0.0, 1.0);
+    let unit = Normalization::uniform(0.0, 1.0);
     for (width, height) in sizes {
         let data = picture(width, height, (width * 100 + height) as u32);
         let frame = Frame::new(&data, width, height).unwrap();
         for (case, region) in regions.into_iter().enumerate() {
             for rotation in ROTATIONS {
                 for (mirror, fit) in FITS.into_iter().flat_map(|fit| [(false, fit), (true, fit)]) {
-                    let options = Options { region, rotation, mirror, fit };
+                    let options = ImageOptions { region, rotation, mirror, fit };
                     let side = 8 + (width + case) % 9;
                     let expected = reference(&frame, &options, side);
                     // What rounding the weights of a result's rows to 14 bits can make, and the floats.
@@ -153,19 +158,19 @@ fn a_frame_of_the_networks_size_goes_through_exactly() {
     for side in [1, 2, 31, 32] {
         let data = picture(side, side, 7);
         let frame = Frame::new(&data, side, side).unwrap();
-        let colours: Vec<u8> = data.chunks(4).flat_map(|pixel| pixel[..3].to_vec()).collect();
-        assert_eq!(resize_bytes(&frame, &Options::default(), side), colours);
-        let normalisation = Normalisation::default();
-        let floats = resize_floats(&frame, &Options::default(), side, &normalisation);
-        let exact: Vec<f32> = colours.iter().map(|&byte| (f32::from(byte) - 127.5) / 127.5).collect();
+        let colors: Vec<u8> = data.chunks(4).flat_map(|pixel| pixel[..3].to_vec()).collect();
+        assert_eq!(resize_bytes(&frame, &ImageOptions::default(), side), colors);
+        let normalization = Normalization::default();
+        let floats = resize_floats(&frame, &ImageOptions::default(), side, &normalization);
+        let exact: Vec<f32> = colors.iter().map(|&byte| (f32::from(byte) - 127.5) / 127.5).collect();
         assert_eq!(floats, exact);
     }
 }
 
 #[test]
 fn a_frame_that_fits_without_resizing_leaves_its_bars_alone() {
-    let unit = Normalisation::uniform(0.0, 1.0);
-    let options = Options { fit: Fit::Contain, ..Options::default() };
+    let unit = Normalization::uniform(0.0, 1.0);
+    let options = ImageOptions { fit: Fit::Contain, ..ImageOptions::default() };
     for (width, height) in [(20, 32), (32, 20), (32, 32), (16, 32)] {
         let data = picture(width, height, 11);
         let frame = Frame::new(&data, width, height).unwrap();
@@ -188,13 +193,13 @@ fn a_frame_that_fits_without_resizing_leaves_its_bars_alone() {
 
 #[test]
 fn a_frame_that_fits_may_be_turned_and_mirrored() {
-    let unit = Normalisation::uniform(0.0, 1.0);
+    let unit = Normalization::uniform(0.0, 1.0);
     let sizes = [(20, 32), (32, 20), (32, 32), (32, 1)];
     for (width, height) in sizes {
         let data = picture(width, height, 13);
         let frame = Frame::new(&data, width, height).unwrap();
         for (rotation, mirror) in ROTATIONS.into_iter().flat_map(|turn| [(turn, false), (turn, true)]) {
-            let options = Options { rotation, mirror, fit: Fit::Contain, ..Options::default() };
+            let options = ImageOptions { rotation, mirror, fit: Fit::Contain, ..ImageOptions::default() };
             let expected = reference(&frame, &options, 32);
             let floats = resize_floats(&frame, &options, 32, &unit);
             let bytes = resize_bytes(&frame, &options, 32);
@@ -208,7 +213,7 @@ fn a_frame_that_fits_may_be_turned_and_mirrored() {
                     "{width}×{height}, {options:?}, {index}: {found:?}"
                 );
                 let wanted =
-                    expected.map_or([128; 3], |colours| colours.map(|value| (value + 0.5).floor() as u8));
+                    expected.map_or([128; 3], |colors| colors.map(|value| (value + 0.5).floor() as u8));
                 assert_eq!(found.1, wanted, "{width}×{height}, {options:?}, pixel {index}");
             }
         }
@@ -219,9 +224,9 @@ fn a_frame_that_fits_may_be_turned_and_mirrored() {
 fn bytes_are_the_floats_rounded() {
     let data = picture(50, 41, 3);
     let frame = Frame::new(&data, 50, 41).unwrap();
-    let floats = resize_floats(&frame, &Options::default(), 24, &Normalisation::uniform(0.0, 1.0));
+    let floats = resize_floats(&frame, &ImageOptions::default(), 24, &Normalization::uniform(0.0, 1.0));
     let rounded: Vec<u8> = floats.iter().map(|value| (value + 0.5).floor() as u8).collect();
-    assert_eq!(resize_bytes(&frame, &Options::default(), 24), rounded);
+    assert_eq!(resize_bytes(&frame, &ImageOptions::default(), 24), rounded);
 }
 
 #[test]
@@ -230,7 +235,7 @@ fn one_colour_stays_that_colour_at_any_size() {
         let data = [10, 200, 255, 0].repeat(width * height);
         let frame = Frame::new(&data, width, height).unwrap();
         for fit in [Fit::Cover, Fit::Stretch] {
-            let bytes = resize_bytes(&frame, &Options { fit, ..Options::default() }, 32);
+            let bytes = resize_bytes(&frame, &ImageOptions { fit, ..ImageOptions::default() }, 32);
             assert!(bytes.chunks(3).all(|pixel| pixel == [10, 200, 255]), "{width}×{height}");
         }
     }
@@ -239,15 +244,15 @@ fn one_colour_stays_that_colour_at_any_size() {
 #[test]
 fn four_quarter_turns_and_two_mirrors_are_none() {
     let side = 16;
-    let turn = |data: &[u8], options: Options| -> Vec<u8> {
+    let turn = |data: &[u8], options: ImageOptions| -> Vec<u8> {
         let frame = Frame::new(data, side, side).unwrap();
         let bytes = resize_bytes(&frame, &options, side);
         bytes.chunks(3).flat_map(|pixel| [pixel[0], pixel[1], pixel[2], 255]).collect()
     };
     let data: Vec<u8> = picture(side, side, 1).chunks(4).flat_map(|p| [p[0], p[1], p[2], 255]).collect();
-    let quarter = Options { rotation: Rotation::Quarter, ..Options::default() };
-    let half = Options { rotation: Rotation::Half, ..Options::default() };
-    let mirror = Options { mirror: true, ..Options::default() };
+    let quarter = ImageOptions { rotation: Rotation::Quarter, ..ImageOptions::default() };
+    let half = ImageOptions { rotation: Rotation::Half, ..ImageOptions::default() };
+    let mirror = ImageOptions { mirror: true, ..ImageOptions::default() };
     let twice = turn(&turn(&data, quarter), quarter);
     assert_eq!(twice, turn(&data, half));
     assert_eq!(turn(&turn(&twice, quarter), quarter), data);
@@ -264,23 +269,23 @@ fn a_cut_gives_the_same_as_the_whole_frame() {
     let frame = Frame::new(&data, width, height).unwrap();
     let region = Some(Region { left: 0.11, top: 0.05, right: 0.83, bottom: 0.99 });
     for fit in FITS {
-        let options = Options { region, rotation: Rotation::Quarter, mirror: true, fit };
+        let options = ImageOptions { region, rotation: Rotation::Quarter, mirror: true, fit };
         let seen = Window::new(width, height, &options).unwrap().pixels(width, height);
         let rows = data.chunks(width * 4).skip(seen.y).take(seen.height);
         let cut: Vec<u8> = rows.flat_map(|row| row[seen.x * 4..(seen.x + seen.width) * 4].to_vec()).collect();
         let cut = Frame::new(&cut, seen.width, seen.height).unwrap();
         let mut bytes = vec![0; 20 * 20 * 3];
-        let normalisation = Normalisation::default();
+        let normalization = Normalization::default();
         let target = Input::U8(&mut bytes);
         let mut resizer = Resizer::new();
-        resizer.resize_cut(&cut, (width, height), &options, 20, &normalisation, target).unwrap();
+        resizer.resize_cut(&cut, (width, height), &options, 20, &normalization, target).unwrap();
         assert_eq!(bytes, resize_bytes(&frame, &options, 20));
         let wrong = resizer.resize_cut(
             &cut,
             (width, height + 9),
             &options,
             20,
-            &normalisation,
+            &normalization,
             Input::U8(&mut bytes),
         );
         assert!(wrong.is_err());
@@ -291,16 +296,16 @@ fn a_cut_gives_the_same_as_the_whole_frame() {
 fn bars_are_zero_once_normalised_and_floats_have_the_networks_order() {
     let data = [255, 128, 0, 255].repeat(8 * 2);
     let frame = Frame::new(&data, 8, 2).unwrap();
-    let options = Options { fit: Fit::Contain, ..Options::default() };
-    let normalisation =
-        Normalisation { mean: [10.0, 20.0, 30.0], deviation: [2.0, 4.0, 5.0], order: ChannelOrder::Bgr };
-    let values = resize_floats(&frame, &options, 8, &normalisation);
+    let options = ImageOptions { fit: Fit::Contain, ..ImageOptions::default() };
+    let normalization =
+        Normalization { mean: [10.0, 20.0, 30.0], deviation: [2.0, 4.0, 5.0], order: ChannelOrder::Bgr };
+    let values = resize_floats(&frame, &options, 8, &normalization);
     assert_eq!(values[..3], [0.0; 3]);
     let middle = 4 * 8 * 3;
     assert_eq!(values[middle..middle + 3], [(0.0 - 10.0) / 2.0, (128.0 - 20.0) / 4.0, (255.0 - 30.0) / 5.0]);
     let mut bytes = vec![0; 8 * 8 * 3];
     let mut resizer = Resizer::new();
-    resizer.resize(&frame, &options, 8, &normalisation, Input::U8(&mut bytes)).unwrap();
+    resizer.resize(&frame, &options, 8, &normalization, Input::U8(&mut bytes)).unwrap();
     assert_eq!((&bytes[..3], &bytes[middle..middle + 3]), (&[30, 20, 10][..], &[255, 128, 0][..]));
 }
 
@@ -312,8 +317,8 @@ fn warm_tables_follow_a_change_of_geometry() {
         let frame = Frame::new(&data, width, height).unwrap();
         let mut bytes = vec![0; side * side * 3];
         let target = Input::U8(&mut bytes);
-        resizer.resize(&frame, &Options::default(), side, &Normalisation::default(), target).unwrap();
-        assert_eq!(bytes, resize_bytes(&frame, &Options::default(), side));
+        resizer.resize(&frame, &ImageOptions::default(), side, &Normalization::default(), target).unwrap();
+        assert_eq!(bytes, resize_bytes(&frame, &ImageOptions::default(), side));
     }
 }
 
@@ -336,8 +341,9 @@ fn bad_arguments_are_sentences() {
     let data = [0; 4];
     let frame = Frame::new(&data, 1, 1).unwrap();
     let mut short = [0; 5];
-    let normalisation = Normalisation::default();
+    let normalization = Normalization::default();
     let target = Input::U8(&mut short);
-    let error = Resizer::new().resize(&frame, &Options::default(), 2, &normalisation, target).unwrap_err();
+    let error =
+        Resizer::new().resize(&frame, &ImageOptions::default(), 2, &normalization, target).unwrap_err();
     assert!(sentence(error).contains("5 values, and 2×2 pixels take 12"));
 }

@@ -4,7 +4,7 @@
 //! frame, the whole pixels it touches ([`Pixels`], all that a caller has to fetch) and the [`Placement`] of the
 //! resampled window. Next: [`super::Resizer`] does the arithmetic.
 
-use super::{Fit, Options, Rotation, check_size};
+use super::{Fit, ImageOptions, Rotation, check_size};
 use crate::Result;
 
 /// The part of a frame that is seen, in pixels, edges not rounded.
@@ -39,7 +39,7 @@ impl Window {
     ///
     /// # Errors
     /// An empty frame, a region outside of it.
-    pub fn new(width: usize, height: usize, options: &Options) -> Result<Self> {
+    pub fn new(width: usize, height: usize, options: &ImageOptions) -> Result<Self> {
         check_size(width, height)?;
         let (width, height) = (width as f64, height as f64);
         let mut window = Window { left: 0.0, top: 0.0, width, height };
@@ -96,7 +96,7 @@ pub(super) struct Placement {
 
 impl Placement {
     /// Places `window` in a square of `side` pixels.
-    pub fn new(window: &Window, side: usize, options: &Options) -> Self {
+    pub fn new(window: &Window, side: usize, options: &ImageOptions) -> Self {
         let (columns, rows) = match options.fit {
             Fit::Cover | Fit::Stretch => (side, side),
             Fit::Contain => {

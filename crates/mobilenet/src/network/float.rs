@@ -1,6 +1,6 @@
 //! The network in 32-bit floats: packed weights, one arena, and the order in which kernels run.
 //!
-//! Goes in: [`Weights`], then a normalised frame. Comes out: every map, one after the other in the arena's two
+//! Goes in: [`Weights`], then a normalized frame. Comes out: every map, one after the other in the arena's two
 //! turns, and the answers. A depthwise convolution and its pointwise run as one step, band by band of rows, so that
 //! the map between them never leaves the cache; observed, they run one after the other and give the same bits. Every
 //! layer's rows are shared out over [`threads`]. Bands go down in one layer and up in the next: the rows that were written
@@ -14,7 +14,7 @@ use super::threads;
 use crate::Result;
 use crate::{Kernel, Layer, LayerKind, Weights};
 use mobilenet_kernels::f32::{depthwise, pointwise, pool, softmax, window};
-use mobilenet_kernels::shape::{ConvShape, Map};
+use mobilenet_kernels::shape::{ConvShape, FeatureMap};
 use std::ops::Range;
 
 /// Values of a band between depthwise and pointwise: 96 KiB, which leaves the second cache room for weights.
@@ -87,7 +87,7 @@ impl Crew {
     /// Has `output`, a map of the shape `shape`, filled.
     fn share(
         self,
-        shape: Map,
+        shape: FeatureMap,
         output: &mut [f32],
         scratch: &mut [f32],
         work: impl Fn(Range<usize>, &mut [f32], &mut [f32]) + Sync,
@@ -216,7 +216,7 @@ impl FloatNetwork {
     }
 
     /// See [`Network::features`](super::Network::features).
-    pub fn features(&self, map: Map) -> &[f32] {
+    pub fn features(&self, map: FeatureMap) -> &[f32] {
         &self.arena.map(self.last)[..map.len()]
     }
 }
@@ -265,7 +265,7 @@ fn step<'a>(crew: Crew, layer: &Layer, packed: &Packed, slices: &'a mut Slices, 
 
 /// Rows that a band of the depthwise convolution `shape` has.
 fn band_rows(shape: &ConvShape) -> usize {
-    let Map { height, width, channels } = shape.output;
+    let FeatureMap { height, width, channels } = shape.output;
     let fit = BAND / (width * channels).max(1);
     fit.max(FEWEST_PIXELS.div_ceil(width.max(1))).clamp(1, height.max(1))
 }

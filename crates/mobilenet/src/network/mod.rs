@@ -18,7 +18,7 @@ pub use warm_up::warm_up;
 use crate::{Architecture, Error, Input, Layer, Result, Weights};
 use float::FloatNetwork;
 use int8::Int8Network;
-use mobilenet_kernels::shape::Map;
+use mobilenet_kernels::shape::FeatureMap;
 use source::WeightSource;
 use std::borrow::Cow;
 
@@ -190,7 +190,7 @@ impl Network {
     }
 
     /// The last feature map of the last run, before pooling: its shape and its values, dense HWC.
-    pub fn features(&self) -> (Map, Cow<'_, [f32]>) {
+    pub fn features(&self) -> (FeatureMap, Cow<'_, [f32]>) {
         let pool = &self.layers[self.layers.len() - 2];
         let values = match &self.body {
             Body::F32(body) => body.features(pool.shape.input).into(),

@@ -6,7 +6,7 @@
 use crate::{Error, Result};
 use crate::{Layer, LayerKind};
 use mobilenet_kernels::aligned::{Aligned, line};
-use mobilenet_kernels::shape::Map;
+use mobilenet_kernels::shape::FeatureMap;
 
 /// Values between two cache lines of 64 bytes.
 const LINE: usize = line::<f32>();
@@ -49,7 +49,7 @@ pub struct Slices<'a> {
 }
 
 /// `height · width · channels` where that is a possible size of memory here.
-fn size(map: Map) -> Option<usize> {
+fn size(map: FeatureMap) -> Option<usize> {
     let values = map.height.checked_mul(map.width)?.checked_mul(map.channels)?;
     (values <= isize::MAX as usize / 16).then_some(values)
 }
@@ -57,7 +57,7 @@ fn size(map: Map) -> Option<usize> {
 impl Arena {
     /// Room for `input` and everything that `layers` (the pool and the classifier last) give, and for `scratch`
     /// values within a step. An error where this machine has not so much memory.
-    pub fn new(input: Map, layers: &[Layer], scratch: usize) -> Result<Self> {
+    pub fn new(input: FeatureMap, layers: &[Layer], scratch: usize) -> Result<Self> {
         let side = input.height;
         let refuse = || {
             Error::argument(format!(
@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn what_no_machine_can_hold_is_refused() {
         let layers = Architecture::default().layers();
-        let error = Arena::new(Map::new(1 << 30, 1 << 30, 3), &layers, 5).err().unwrap();
+        let error = Arena::new(FeatureMap::new(1 << 30, 1 << 30, 3), &layers, 5).err().unwrap();
         assert!(error.to_string().contains("take a lower resolution"), "{error}");
     }
 }

@@ -1,7 +1,7 @@
 //! What both networks (float32 and int8) share: the precision, and what an observer of a run sees.
 
 use crate::{Layer, Weights};
-use mobilenet_kernels::shape::Map;
+use mobilenet_kernels::shape::FeatureMap;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -29,4 +29,4 @@ impl Precision {
 pub type Values<'a> = dyn Fn() -> Cow<'a, [f32]> + 'a;
 
 /// What a caller may want to see: the layer that has just run, its output's shape, and the output.
-pub type Observer<'a> = dyn FnMut(&Layer, Map, &Values) + 'a;
+pub type Observer<'a> = dyn FnMut(&Layer, FeatureMap, &Values) + 'a;

@@ -111,7 +111,7 @@ pub fn bytes(plan: &Plan, style: Style) -> (Vec<u8>, Vec<u8>) {
     let graph = [writer.nodes, writer.initialisers, field(11, &input), field(12, &field(1, data.as_bytes()))]
         .concat();
     let file = [number(1, 8), field(2, b"test"), field(7, &graph), field(8, &number(2, 13))].concat();
-    (file, writer.beside)
+    (file, writer.companions)
 }
 
 #[derive(Default)]
@@ -119,7 +119,7 @@ struct Writer {
     style: Style,
     nodes: Vec<u8>,
     initialisers: Vec<u8>,
-    beside: Vec<u8>,
+    companions: Vec<u8>,
     written: std::collections::BTreeSet<String>,
 }
 
@@ -148,10 +148,10 @@ impl Writer {
                 field(13, &[field(1, key.as_bytes()), field(2, value.as_bytes())].concat())
             };
             tensor.extend(entry("location", "weights.bin".into()));
-            tensor.extend(entry("offset", self.beside.len().to_string()));
+            tensor.extend(entry("offset", self.companions.len().to_string()));
             tensor.extend(entry("length", (values.len() * 4).to_string()));
             tensor.extend(number(14, 1));
-            self.beside.extend(floats(values));
+            self.companions.extend(floats(values));
         } else {
             tensor.extend(field(9, &floats(values)));
         }

@@ -32,7 +32,7 @@ fn pack(weights: &[Weight], packing: Packing, shard: usize) -> (Value, Vec<(Stri
             json!({ "name": name, "shape": shape, "dtype": if *whole { "int32" } else { "float32" } });
         let least = values.iter().copied().fold(f32::INFINITY, f32::min);
         let most = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let mut quantised = |steps: f32, kind: &str| {
+        let mut quantized = |steps: f32, kind: &str| {
             let scale = if most > least { (most - least) / steps } else { 1.0 };
             entry["quantization"] =
                 json!({ "dtype": kind, "min": least, "scale": scale, "original_dtype": "float32" });
@@ -47,9 +47,9 @@ fn pack(weights: &[Weight], packing: Packing, shard: usize) -> (Value, Vec<(Stri
                     entry["quantization"] = json!({ "dtype": "float16", "original_dtype": "float32" });
                     bytes.extend(values.iter().flat_map(|value| half::f16::from_f32(*value).to_le_bytes()));
                 }
-                Packing::U8 => bytes.extend(quantised(255.0, "uint8").iter().map(|value| *value as u8)),
+                Packing::U8 => bytes.extend(quantized(255.0, "uint8").iter().map(|value| *value as u8)),
                 Packing::U16 => {
-                    bytes.extend(quantised(65535.0, "uint16").iter().flat_map(|value| value.to_le_bytes()))
+                    bytes.extend(quantized(65535.0, "uint16").iter().flat_map(|value| value.to_le_bytes()))
                 }
             }
         }

@@ -56,14 +56,14 @@ pub struct File {
     pub metadata: Option<Vec<u8>>,
 }
 
-/// What activations reach in quantised files.
+/// What activations reach in quantized files.
 pub const RANGE: f32 = 6.0;
 
 /// The file of a plan.
 pub fn file(plan: &Plan, numbers: Numbers) -> File {
     let mut file = File::default();
     let side = plan.resolution as i32;
-    let quantised = matches!(numbers, Numbers::Int8 | Numbers::Uint8);
+    let quantized = matches!(numbers, Numbers::Int8 | Numbers::Uint8);
     let activation = |name: &str, shape: Vec<i32>, scale: f32, zero: i64| Tensor {
         name: name.into(),
         shape,
@@ -72,8 +72,8 @@ pub fn file(plan: &Plan, numbers: Numbers) -> File {
             Numbers::Uint8 => 3,
             _ => 0,
         },
-        scales: if quantised { vec![scale] } else { Vec::new() },
-        zeros: if quantised { vec![zero] } else { Vec::new() },
+        scales: if quantized { vec![scale] } else { Vec::new() },
+        zeros: if quantized { vec![zero] } else { Vec::new() },
         ..Tensor::default()
     };
     let lowest = if numbers == Numbers::Int8 { -128 } else { 0 };
@@ -250,7 +250,7 @@ impl File {
                 buffers.push(table(b, |b| b.push_slot_always(slot(0), data)));
                 buffers.len() as u32 - 1
             };
-            let quantisation = (!tensor.scales.is_empty()).then(|| {
+            let quantization = (!tensor.scales.is_empty()).then(|| {
                 let (scales, zeros) = (b.create_vector(&tensor.scales), b.create_vector(&tensor.zeros));
                 table(b, |b| {
                     b.push_slot_always(slot(2), scales);
@@ -264,8 +264,8 @@ impl File {
                 b.push_slot_always(slot(1), tensor.kind);
                 b.push_slot_always(slot(2), number);
                 b.push_slot_always(slot(3), name);
-                if let Some(quantisation) = quantisation {
-                    b.push_slot_always(slot(4), quantisation);
+                if let Some(quantization) = quantization {
+                    b.push_slot_always(slot(4), quantization);
                 }
             }));
         }
@@ -338,7 +338,7 @@ impl File {
     }
 }
 
-/// Metadata with a normalisation, a licence and the name of the label file.
+/// Metadata with a normalization, a licence and the name of the label file.
 pub fn metadata(mean: &[f32], deviation: &[f32], licence: &str, labels: &str) -> Vec<u8> {
     let mut builder = FlatBufferBuilder::new();
     let b = &mut builder;

@@ -17,7 +17,7 @@ pub struct Exact {
 /// What a convolution with batch norm and ReLU remembers of a batch.
 struct Memory {
     input: Vec<f64>,
-    normalised: Vec<f64>,
+    normalized: Vec<f64>,
     deviation: Vec<f64>,
     output: Vec<f64>,
 }
@@ -58,16 +58,16 @@ impl Exact {
             });
             let deviation: Vec<f64> =
                 variance.iter().map(|value| (value + self.layout.architecture.epsilon).sqrt()).collect();
-            let normalise =
+            let normalize =
                 |(at, value): (usize, &f64)| (value - mean[at % channels]) / deviation[at % channels];
-            let normalised: Vec<f64> = y.iter().enumerate().map(normalise).collect();
+            let normalized: Vec<f64> = y.iter().enumerate().map(normalize).collect();
             assert_eq!(layer.activation, Activation::Relu6);
             let activate = |(at, value): (usize, &f64)| {
                 (value * gamma[at % channels] + beta[at % channels]).clamp(0.0, 6.0)
             };
-            let output: Vec<f64> = normalised.iter().enumerate().map(activate).collect();
+            let output: Vec<f64> = normalized.iter().enumerate().map(activate).collect();
             let input = std::mem::replace(&mut map, output.clone());
-            memories.push(Memory { input, normalised, deviation, output });
+            memories.push(Memory { input, normalized, deviation, output });
         }
         let mut gradient = vec![0.0; self.weights.len()];
         let (loss, mut d_map) = self.classify(&map, labels, &mut gradient);
@@ -80,12 +80,12 @@ impl Exact {
                 if memory.output[at] <= 0.0 || memory.output[at] >= 6.0 {
                     *d = 0.0;
                 }
-                d_gamma[at % channels] += *d * memory.normalised[at];
+                d_gamma[at % channels] += *d * memory.normalized[at];
                 d_beta[at % channels] += *d;
             }
             for (at, d) in d_map.iter_mut().enumerate() {
                 let channel = at % channels;
-                let rest = d_beta[channel] + memory.normalised[at] * d_gamma[channel];
+                let rest = d_beta[channel] + memory.normalized[at] * d_gamma[channel];
                 *d = gamma[channel] / memory.deviation[channel] * (*d - rest / pixels);
             }
             gradient[ranges.gamma.clone()].copy_from_slice(&d_gamma);

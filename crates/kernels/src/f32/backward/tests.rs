@@ -6,7 +6,7 @@ use super::*;
 use crate::browser_test as test;
 use crate::f32::batch_norm::Moments;
 use crate::f32::matmul::Packed;
-use crate::shape::{Map, Padding};
+use crate::shape::{FeatureMap, Padding};
 
 fn values(count: usize, seed: u32) -> Vec<f32> {
     let mut state = seed;
@@ -81,7 +81,7 @@ fn check(shape: ConvShape, depthwise: bool, pictures: usize) {
 fn gradients_are_adjoint_to_the_convolutions() {
     for size in 1..10 {
         for (inputs, outputs) in [(1, 1), (3, 8), (8, 3), (9, 17), (16, 20)] {
-            let map = Map::new(size, size + 2, inputs);
+            let map = FeatureMap::new(size, size + 2, inputs);
             check(ConvShape::pointwise(map, outputs), false, 3);
             for padding in [Padding::Same, Padding::Symmetric] {
                 for stride in [1, 2] {

@@ -1,6 +1,6 @@
 //! The network in 8-bit integers: packed weights, memory for maps, and the order in which kernels run.
 //!
-//! Goes in: [`Weights`] whose kernels are int8 and whose layers know their ranges (`quantise` makes such), then a
+//! Goes in: [`Weights`] whose kernels are int8 and whose layers know their ranges (`quantize` makes such), then a
 //! frame of bytes. Comes out: every map, and the answers. A depthwise convolution and its pointwise one run in bands
 //! of rows, so that what lies between them stays in the first-level cache. Next: [`Network`](super::Network) hands
 //! the answers out.
@@ -16,9 +16,9 @@ use crate::{Error, Result};
 use crate::{Kernel, Layer, LayerKind, Weights};
 use mobilenet_kernels::f32::softmax;
 use mobilenet_kernels::int8::{classifier, depthwise, fast, panel, pointwise, pool, stem, stored};
-use mobilenet_kernels::shape::{ConvShape, Map};
+use mobilenet_kernels::shape::{ConvShape, FeatureMap};
 use pack::{int8_kernel, pack_depthwise, pack_stem, pointwise_terms};
-pub(crate) use pack::{largest_colour, step, worst};
+pub(crate) use pack::{largest_color, step, worst};
 use panel::Fast;
 use std::ops::Range;
 
@@ -162,7 +162,7 @@ impl Int8Network {
     pub fn run_stem(&mut self) {
         let (shape, packed) = &self.stem;
         let Memory { input, maps: [even, _], stem: room, .. } = &mut self.memory;
-        let Map { height, width, channels } = shape.output;
+        let FeatureMap { height, width, channels } = shape.output;
         let (line, each) = (width * stored(channels), room.len() / self.threads);
         let output = (line, &mut even[..height * line]);
         threads::share(self.threads, (0..height, width), output, (each, room), |rows, output, room| {
@@ -206,12 +206,12 @@ impl Int8Network {
         };
         show(&|pixel, channel| even[pixel * stored(self.stem.0.output.channels) + channel]);
         let (mut before, mut after) = (even, odd);
-        let panel_len = |map: Map| panel::len(map.pixels(), stored(map.channels), panel::abreast());
+        let panel_len = |map: FeatureMap| panel::len(map.pixels(), stored(map.channels), panel::abreast());
         let longest = self.blocks.iter().map(|block| panel_len(block.depthwise.0.output)).max();
         let mut panel = vec![Fast::default(); longest.unwrap_or_default()];
         for block in &self.blocks {
             let (shape, weights) = &block.depthwise;
-            let Map { height, channels, .. } = shape.output;
+            let FeatureMap { height, channels, .. } = shape.output;
             fast::depthwise(shape, weights, 0..height, before, &mut panel);
             show(&|pixel, channel| panel::get(&panel, pixel, channel, stored(channels), panel::abreast()));
             fast::pointwise(&block.pointwise.1, shape.output.pixels(), &panel, after);
@@ -241,7 +241,7 @@ impl Int8Network {
     }
 
     /// Shape of the last map, and its step.
-    fn last_map(&self) -> (Map, f32) {
+    fn last_map(&self) -> (FeatureMap, f32) {
         let map = self.blocks.last().map_or(self.stem.0.output, |block| block.pointwise.0.output);
         (map, self.steps.last().copied().unwrap_or_default())
     }
@@ -270,7 +270,7 @@ impl Int8Network {
 
 /// Rows of `output` in a band: few enough for the first-level cache, a whole number of tiles where that
 /// is possible, and never so few that the weights are read again for nothing.
-fn band(output: Map) -> usize {
+fn band(output: FeatureMap) -> usize {
     let fit = BAND / (output.width * stored(output.channels)).max(1);
     let enough = FEWEST_PIXELS.div_ceil(output.width.max(1));
     let rows = fit.max(enough).clamp(1, output.height.max(1));
@@ -283,7 +283,7 @@ fn band(output: Map) -> usize {
 }
 
 /// A map of `step` times what `value` says of each pixel's channels.
-fn reals(map: Map, step: f32, value: impl Fn(usize, usize) -> u8) -> Vec<f32> {
+fn reals(map: FeatureMap, step: f32, value: impl Fn(usize, usize) -> u8) -> Vec<f32> {
     let at = |index| value(index / map.channels, index % map.channels);
     (0..map.len()).map(|index| f32::from(at(index)) * step).collect()
 }
@@ -297,7 +297,7 @@ impl Int8Network {
         // the other.
         let mut largest = [map_len(last)?, 0];
         for (index, block) in blocks.iter().enumerate() {
-            let Map { width, channels, .. } = block.depthwise.0.output;
+            let FeatureMap { width, channels, .. } = block.depthwise.0.output;
             panel = panel.max(panel::len(block.rows * width, stored(channels), panel::abreast()));
             last = block.pointwise.0.output;
             let map = &mut largest[(index + 1) % 2];
@@ -328,7 +328,7 @@ fn short_of_memory() -> Error {
 }
 
 /// Bytes of a map as stored.
-fn map_len(map: Map) -> Result<usize> {
+fn map_len(map: FeatureMap) -> Result<usize> {
     let pixels =
         map.height.checked_mul(map.width).and_then(|pixels| pixels.checked_mul(stored(map.channels)));
     pixels.ok_or_else(short_of_memory)

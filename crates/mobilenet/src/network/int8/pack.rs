@@ -45,11 +45,11 @@ fn worst_of_bytes(layer: &LayerWeights, largest: f64) -> Result<f64> {
     Ok(worst)
 }
 
-/// The largest size of a normalised colour.
-pub(crate) fn largest_colour(architecture: &Architecture) -> f64 {
-    let normalisation = &architecture.normalisation;
+/// The largest size of a normalized color.
+pub(crate) fn largest_color(architecture: &Architecture) -> f64 {
+    let normalization = &architecture.normalization;
     let ends = |c: usize| {
-        let (mean, deviation) = (normalisation.mean[c], normalisation.deviation[c]);
+        let (mean, deviation) = (normalization.mean[c], normalization.deviation[c]);
         f64::from((mean.max(255.0 - mean) / deviation).abs())
     };
     (0..3).map(ends).fold(0.0, f64::max)
@@ -61,7 +61,7 @@ pub(super) fn int8_kernel(layer: &LayerWeights) -> Result<(&[i8], &[f32])> {
         Kernel::Int8 { values, scales } => Ok((values, scales)),
         Kernel::F32(_) | Kernel::Rows { .. } => {
             let name = &layer.name;
-            Err(Error::argument(format!("layer `{name}` has no int8 kernel: quantise the network first")))
+            Err(Error::argument(format!("layer `{name}` has no int8 kernel: quantize the network first")))
         }
     }
 }
@@ -74,26 +74,26 @@ fn range(layer: &LayerWeights) -> Result<f32> {
     })
 }
 
-/// The stem. `after` becomes the step of its output. Its weights gain bits where bytes of colour want them: normalisation and
-/// the order of the colours are folded in.
+/// The stem. `after` becomes the step of its output. Its weights gain bits where bytes of color want them: normalization and
+/// the order of the colors are folded in.
 pub(super) fn pack_stem(
     architecture: &Architecture,
     given: &LayerWeights,
     after: &mut f64,
 ) -> Result<stem::Packed> {
     let outputs = given.bias.len();
-    let normalisation = &architecture.normalisation;
+    let normalization = &architecture.normalization;
     let reals = given.kernel.to_f32();
-    let step = step(range(given)?, worst(&reals, &given.bias, largest_colour(architecture), true));
-    // Position of a colour, red first, in the network's order.
-    let position = |colour: usize| match normalisation.order {
-        ChannelOrder::Rgb => colour,
-        ChannelOrder::Bgr => 2 - colour,
+    let step = step(range(given)?, worst(&reals, &given.bias, largest_color(architecture), true));
+    // Position of a color, red first, in the network's order.
+    let position = |color: usize| match normalization.order {
+        ChannelOrder::Rgb => color,
+        ChannelOrder::Bgr => 2 - color,
     };
     let folded = |tap: usize, output: usize| {
         let channel = position(tap % 3);
         let weight = reals[(tap / 3 * 3 + channel) * outputs + output];
-        f64::from(weight) / f64::from(normalisation.deviation[channel])
+        f64::from(weight) / f64::from(normalization.deviation[channel])
     };
     let (mut kernel, mut bias, mut scale) = (vec![0; 27 * outputs], vec![0; outputs], vec![0.0; outputs]);
     for output in 0..outputs {
@@ -110,7 +110,7 @@ pub(super) fn pack_stem(
         bias[output] = (f64::from(given.bias[output]) / fine).round_ties_even() as i32;
         scale[output] = (fine / step) as f32;
     }
-    let mean = [0, 1, 2].map(|colour| normalisation.mean[position(colour)]);
+    let mean = [0, 1, 2].map(|color| normalization.mean[position(color)]);
     *after = step;
     Ok(stem::pack(&kernel, &bias, &scale, mean))
 }
@@ -145,7 +145,7 @@ struct Fitted {
     scale: f64,
 }
 
-/// Coarsens the weights until no input can drive their sum out of 16 bits. Weights that `quantise` made fit as
+/// Coarsens the weights until no input can drive their sum out of 16 bits. Weights that `quantize` made fit as
 /// they are.
 fn fit(weights: [i8; 9], scale: f64, bias: f64, before: f64) -> Fitted {
     let mut coarser = scale;
