@@ -51,10 +51,7 @@ fn embedding(network: &mut Network, resizer: &mut Resizer, picture: &image::Rgba
     let (width, height) = picture.dimensions();
     let frame = Frame::new(picture.as_raw(), width as usize, height as usize).unwrap();
     let (side, normalization) = (architecture.resolution, &architecture.normalization);
-    let target = match network.input() {
-        Input::F32(input) => Input::F32(input),
-        Input::U8(input) => Input::U8(input),
-    };
+    let target = network.input();
     resizer.resize(&frame, &ImageOptions::default(), side, normalization, target).unwrap();
     network.run();
     network.embedding().to_vec()
