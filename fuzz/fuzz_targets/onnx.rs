@@ -1,12 +1,13 @@
 //! ONNX from any bytes: a network or a sentence, never a panic.
 #![no_main]
 
-#[path = "../limit.rs"]
-mod limit;
-
 use libfuzzer_sys::fuzz_target;
 use mobilenet_formats::{ModelOptions, ModelSource, onnx};
+use mobilenet_testing::limit::{Measuring, within};
+
+#[global_allocator]
+static ALLOCATOR: Measuring = Measuring;
 
 fuzz_target!(|bytes: &[u8]| {
-    let _ = limit::within("onnx", bytes.len(), || onnx::read(&ModelSource::alone(bytes), &ModelOptions::default()));
+    let _ = within("onnx", bytes.len(), || onnx::read(&ModelSource::alone(bytes), &ModelOptions::default()));
 });

@@ -1,14 +1,15 @@
 //! safetensors from any bytes: a network or a sentence, never a panic.
 #![no_main]
 
-#[path = "../limit.rs"]
-mod limit;
-
 use libfuzzer_sys::fuzz_target;
 use mobilenet_formats::{ModelOptions, ModelSource, safetensors};
+use mobilenet_testing::limit::{Measuring, within};
+
+#[global_allocator]
+static ALLOCATOR: Measuring = Measuring;
 
 fuzz_target!(|bytes: &[u8]| {
-    let _ = limit::within("safetensors", bytes.len(), || {
+    let _ = within("safetensors", bytes.len(), || {
         safetensors::read(&ModelSource::alone(bytes), &ModelOptions::default())
     });
 });

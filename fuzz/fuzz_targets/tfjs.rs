@@ -1,11 +1,12 @@
 //! TF.js from any bytes: the first two say how long `model.json` is, the rest is every shard that it names.
 #![no_main]
 
-#[path = "../limit.rs"]
-mod limit;
-
 use libfuzzer_sys::fuzz_target;
 use mobilenet_formats::{ModelOptions, ModelSource, tfjs};
+use mobilenet_testing::limit::{Measuring, within};
+
+#[global_allocator]
+static ALLOCATOR: Measuring = Measuring;
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((length, rest)) = bytes.split_first_chunk() else { return };
@@ -15,5 +16,5 @@ fuzz_target!(|bytes: &[u8]| {
     let source = ModelSource { bytes: json, companions: &beside };
     // Every shard counts, as it would in files of their own.
     let input = json.len() + beside.len() * shard.len();
-    let _ = limit::within("tfjs", input, || tfjs::read(&source, &ModelOptions::default()));
+    let _ = within("tfjs", input, || tfjs::read(&source, &ModelOptions::default()));
 });

@@ -19,7 +19,7 @@ fn target(name: &str) -> &'static str {
 }
 
 fn put(target: &str, name: &str, bytes: &[u8]) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join(name), &bytes[..bytes.len().min(LONGEST)]).unwrap();
 }
