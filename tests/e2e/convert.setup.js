@@ -1,6 +1,7 @@
 // Converts the Keras file for reference.spec.js, as its user would: the package does not read Keras' files.
 import { execFile } from "node:child_process";
 import { mkdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { test } from "@playwright/test";
 import { converted, missing, shared } from "./reference-data.js";
@@ -12,5 +13,5 @@ test("`mobilenet convert` writes a native file", async () => {
   const files = [`${shared}/weights/keras/mobilenet_1_0_224_tf.h5`, `${converted}/keras.safetensors`];
   const options = ["--padding", "same", "--normalisation", "128,128"];
   const cargo = ["run", "--quiet", "--package", "mobilenet-cli", "--", "convert", ...files, ...options];
-  await promisify(execFile)("cargo", cargo, { maxBuffer: 1 << 24 });
+  await promisify(execFile)("cargo", cargo, { cwd: fileURLToPath(new URL("../../", import.meta.url)) });
 });
