@@ -15,12 +15,12 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import binaryen from "binaryen";
-import { chromium } from "playwright-core";
-import { chromeLaunchOptions } from "./lib/tools.mjs";
+import { chromium } from "@playwright/test";
+import { launchOptions } from "../tests/browser.js";
+import { serve } from "../tests/server.js";
 import { loads, mounts } from "./lib/loads.mjs";
 import { count, Failure, main, options, root, say } from "./lib/shell.mjs";
 import { variants } from "./lib/variants.mjs";
-import { serve } from "./serve.mjs";
 
 const MODELS = { "1.0-224": [1, 224], "0.5-160": [0.5, 160], "0.25-224": [0.25, 224], "0.25-128": [0.25, 128] };
 
@@ -81,9 +81,9 @@ await main(import.meta, async (args) => {
   const asked = named("variant", flags.variants, variants.map(({ name }) => name));
   const wanted = variants.filter(({ name, folder }) => asked.includes(name) && existsSync(folder));
   if (wanted.length === 0) throw new Failure("bench: nothing is built yet; run `npm run build` first.");
-  const server = await serve({ port: 0, mounts: { "/bench/": join(root, "benches/page"), ...mounts } });
+  const server = await serve({ mounts: { "/bench/": join(root, "benches/page"), ...mounts } });
   // A page that Chromium thinks nobody sees would be given less of the machine; a process started for a page to come takes some.
-  const browser = await chromium.launch(chromeLaunchOptions(["--disable-renderer-backgrounding", "--disable-features=SpareRendererForSitePerProcess"]));
+  const browser = await chromium.launch(launchOptions(["--disable-renderer-backgrounding", "--disable-features=SpareRendererForSitePerProcess"]));
   const rows = [];
   try {
     if (flags.load) {

@@ -35,7 +35,9 @@ export class Camera extends EventTarget {
   async start(deviceId = "") {
     const attempt = ++this.#attempt;
     if (!window.isSecureContext) {
-      throw new Error("The browser gives the camera only to a secure page: open this one over https:// or on localhost.");
+      throw new Error(
+        "The browser gives the camera only to a secure page: open this one over https:// or on localhost.",
+      );
     }
     if (!navigator.mediaDevices?.getUserMedia) {
       throw new Error("This browser does not offer a camera to pages. Use a picture instead.");
@@ -43,7 +45,8 @@ export class Camera extends EventTarget {
     let stream;
     try {
       stream = await this.#open(deviceId).catch((error) => {
-        if (!this.#stream || attempt !== this.#attempt || !["NotReadableError", "AbortError"].includes(error.name)) throw error;
+        if (!this.#stream || attempt !== this.#attempt || !["NotReadableError", "AbortError"].includes(error.name))
+          throw error;
         // Many phones open a second camera only when the first is closed.
         this.#letGo();
         return this.#open(deviceId);

@@ -5,7 +5,8 @@ import { byId, make, short, tell } from "./dom.js";
 import { builds, openNetwork } from "./engine.js";
 import { parseLabels } from "./labels.js";
 
-const NONE_SHIPPED = "None came with this page, so give it yours: a safetensors or TFLite file, dropped anywhere or chosen below.";
+const NONE_SHIPPED =
+  "None came with this page, so give it yours: a safetensors or TFLite file, dropped anywhere or chosen below.";
 const BUILD_NAMES = { relaxed: "relaxed SIMD", simd128: "SIMD", threads: "threads" };
 
 export class Chooser {
@@ -48,7 +49,10 @@ export class Chooser {
     for (const option of byId("variant").options) {
       if (!option.value || offered.includes(option.value)) continue;
       option.disabled = true;
-      option.textContent += option.value === "threads" && !self.crossOriginIsolated ? " (needs an isolated page)" : " (not in this browser)";
+      option.textContent +=
+        option.value === "threads" && !self.crossOriginIsolated
+          ? " (needs an isolated page)"
+          : " (not in this browser)";
     }
     if (!offered.includes("threads")) {
       byId("threads").disabled = true;
@@ -104,7 +108,8 @@ export class Chooser {
   /** Loads what the form says. Resolves to whether a network came of it. `unasked`: the page's own first try. */
   async load({ unasked = false } = {}) {
     this.#loading?.abort();
-    const control = (this.#loading = new AbortController());
+    const control = new AbortController();
+    this.#loading = control;
     tell(byId("chooser-error"), null);
     this.#busy(true);
     try {
@@ -205,7 +210,9 @@ export class Chooser {
 
   #progress(loaded, total) {
     if (total > 0) byId("progress").value = Math.min(1, loaded / total);
-    this.#onStatus(total > 0 ? `Loading… ${Math.round((100 * loaded) / total)} %` : `Loading… ${(loaded / 1e6).toFixed(1)} MB`);
+    this.#onStatus(
+      total > 0 ? `Loading… ${Math.round((100 * loaded) / total)} %` : `Loading… ${(loaded / 1e6).toFixed(1)} MB`,
+    );
   }
 
   #offerThreads() {
@@ -236,7 +243,9 @@ export class Chooser {
       ["Runs as", `${running}${choice.worker ? ", in a worker" : ""}`],
       ["Ready after", `${Math.round(readyAfter)} ms`],
     ];
-    byId("facts").replaceChildren(...facts.map(([term, value]) => make("div", {}, make("dt", {}, term), make("dd", {}, value))));
+    byId("facts").replaceChildren(
+      ...facts.map(([term, value]) => make("div", {}, make("dt", {}, term), make("dd", {}, value))),
+    );
     this.#onStatus(`${title} · ${running}`);
   }
 }
@@ -249,7 +258,9 @@ function address(text) {
     throw new Error(`“${text}” is not an address.`);
   }
   if (url.origin !== location.origin && url.protocol !== "https:") {
-    throw new Error(`“${text}” is neither on this page’s server nor an https:// address, and the browser fetches nothing else from here.`);
+    throw new Error(
+      `“${text}” is neither on this page’s server nor an https:// address, and the browser fetches nothing else from here.`,
+    );
   }
   return url.href;
 }

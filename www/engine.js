@@ -51,7 +51,10 @@ export async function openNetwork(choice, { onProgress, signal } = {}) {
 async function canTeach(net) {
   if (typeof net.addExample !== "function" || typeof net.train !== "function") return false;
   if (typeof net.examples !== "function") return true;
-  return net.examples().then((examples) => examples !== undefined, () => false);
+  return net.examples().then(
+    (examples) => examples !== undefined,
+    () => false,
+  );
 }
 
 /** A loaded network and the names it answers with. */

@@ -24,7 +24,7 @@ function fromJson(text, fileName) {
   } catch (error) {
     throw new Error(`“${fileName}” begins like JSON and is not: ${error.message}.`);
   }
-  const list = Array.isArray(value) ? value : Object.keys(value).map((key, index) => value[index]);
+  const list = Array.isArray(value) ? value : Object.keys(value).map((_, index) => value[index]);
   const names = list.map((entry) => (Array.isArray(entry) ? entry[entry.length - 1] : entry));
   if (!names.length || names.some((name) => typeof name !== "string")) {
     throw new Error(`“${fileName}” must hold an array of names, or an object with keys "0", "1", ….`);

@@ -34,10 +34,29 @@ export class LayersPanel {
     this.shares = make("div", { className: "shares" });
     this.body = make("tbody");
     this.totals = make("p", { className: "small" });
-    const head = make("tr", {}, ...["Layer", "Comes out", "Mult-Adds", "Time"].map((text) => make("th", { scope: "col" }, text)));
-    const table = make("table", { className: "layers" }, make("caption", { className: "unseen" }, "Layers, their Mult-Adds and their time"), make("thead", {}, head), this.body);
+    const head = make(
+      "tr",
+      {},
+      ...["Layer", "Comes out", "Mult-Adds", "Time"].map((text) => make("th", { scope: "col" }, text)),
+    );
+    const table = make(
+      "table",
+      { className: "layers" },
+      make("caption", { className: "unseen" }, "Layers, their Mult-Adds and their time"),
+      make("thead", {}, head),
+      this.body,
+    );
     panel.append(
-      make("div", { className: "lesson" }, this.summary, this.shares, explanation(), this.totals, this.again, this.notice),
+      make(
+        "div",
+        { className: "lesson" },
+        this.summary,
+        this.shares,
+        explanation(),
+        this.totals,
+        this.again,
+        this.notice,
+      ),
       table,
     );
   }
@@ -78,7 +97,7 @@ export class LayersPanel {
         await new Promise(requestAnimationFrame);
       }
       if (engine !== this.#engine) return;
-      this.#measured = runs[0].map((layer, at) => typical(runs.map((one) => one[at].milliseconds)));
+      this.#measured = runs[0].map((_, at) => typical(runs.map((one) => one[at].milliseconds)));
       this.#draw(engine, this.#measured);
     } catch (error) {
       if (error.name !== "AbortError") tell(this.notice, error.message);
@@ -96,8 +115,17 @@ export class LayersPanel {
       ...layers.map((layer, at) =>
         make(
           "tr",
-          { className: layer.kind, title: `${layer.input.join(" × ")} → ${layer.output.join(" × ")}, ${short(layer.parameters)} parameters` },
-          make("th", { scope: "row" }, make("i", { className: "dot" }), layerName(layer), make("span", {}, KINDS[layer.kind]?.name ?? layer.kind)),
+          {
+            className: layer.kind,
+            title: `${layer.input.join(" × ")} → ${layer.output.join(" × ")}, ${short(layer.parameters)} parameters`,
+          },
+          make(
+            "th",
+            { scope: "row" },
+            make("i", { className: "dot" }),
+            layerName(layer),
+            make("span", {}, KINDS[layer.kind]?.name ?? layer.kind),
+          ),
           make("td", { className: "shape" }, layer.output.join(" × ")),
           cell("work", work[at] / mostWork, short(work[at])),
           cell("time", times ? times[at] / mostTime : 0, times ? `${times[at].toFixed(2)} ms` : "…"),
@@ -118,12 +146,23 @@ export class LayersPanel {
         piece.style.flexGrow = part;
         strip.append(piece);
       }
-      const text = values ? parts.filter(([, part]) => part > 0.0005).map(([kind, part]) => `${KINDS[kind]?.name ?? kind} ${percent(part)}`).join(", ") : "being measured";
+      const text = values
+        ? parts
+            .filter(([, part]) => part > 0.0005)
+            .map(([kind, part]) => `${KINDS[kind]?.name ?? kind} ${percent(part)}`)
+            .join(", ")
+        : "being measured";
       strip.setAttribute("role", "img");
       strip.setAttribute("aria-label", `${title}: ${text}`);
       return make("div", {}, make("span", {}, title), strip);
     };
-    const legend = make("ul", { className: "legend" }, ...kinds.filter((kind) => kind !== "pool").map((kind) => make("li", { className: kind }, make("i", { className: "dot" }), KINDS[kind]?.name ?? kind)));
+    const legend = make(
+      "ul",
+      { className: "legend" },
+      ...kinds
+        .filter((kind) => kind !== "pool")
+        .map((kind) => make("li", { className: kind }, make("i", { className: "dot" }), KINDS[kind]?.name ?? kind)),
+    );
     this.shares.replaceChildren(row("Mult-Adds", work), row("Time", times), legend);
 
     const pointwise = percent(share(work, "pointwise"));
@@ -131,8 +170,14 @@ export class LayersPanel {
       ? `The 1×1 layers do ${pointwise} of the Mult-Adds in ${percent(share(times, "pointwise"))} of the time; the 3×3 depthwise ones do ${percent(share(work, "depthwise"))} in ${percent(share(times, "depthwise"))}.`
       : `The 1×1 layers do ${pointwise} of the Mult-Adds. How long they take is being measured…`;
     const full = asFullConvolutions(layers);
-    const speed = times && sum(times) > 0 ? ` ${sum(times).toFixed(1)} ms in all, ${((2 * sum(work)) / sum(times) / 1e6).toFixed(1)} GFLOP/s.` : "";
-    const saving = full > sum(work) ? ` With full 3×3 convolutions the same network would need ${short(full)}: ${(full / sum(work)).toFixed(1)} times as many.` : "";
+    const speed =
+      times && sum(times) > 0
+        ? ` ${sum(times).toFixed(1)} ms in all, ${((2 * sum(work)) / sum(times) / 1e6).toFixed(1)} GFLOP/s.`
+        : "";
+    const saving =
+      full > sum(work)
+        ? ` With full 3×3 convolutions the same network would need ${short(full)}: ${(full / sum(work)).toFixed(1)} times as many.`
+        : "";
     this.totals.textContent = `${short(sum(work))} Mult-Adds a picture.${speed}${saving}`;
   }
 }
@@ -164,7 +209,8 @@ function layerName({ name, kind }) {
 }
 
 function explanation() {
-  const one = (kind, title, text, drawing) => make("figure", { className: kind }, drawing, make("figcaption", {}, make("b", {}, title), ` ${text}`));
+  const one = (kind, title, text, drawing) =>
+    make("figure", { className: kind }, drawing, make("figcaption", {}, make("b", {}, title), ` ${text}`));
   return make(
     "div",
     { className: "explanation" },
@@ -179,9 +225,19 @@ function planes(windows) {
   for (let at = 0; at < 3; at++) {
     const x = 8 + at * 34;
     const corner = (u, v) => `${x + u * 30},${8 + v * 36 + u * 12}`;
-    svg.append(svgElement("polygon", { class: "plane", points: [corner(0, 0), corner(1, 0), corner(1, 1), corner(0, 1)].join(" ") }));
+    svg.append(
+      svgElement("polygon", {
+        class: "plane",
+        points: [corner(0, 0), corner(1, 0), corner(1, 1), corner(0, 1)].join(" "),
+      }),
+    );
     const [from, to] = windows ? [0.25, 0.75] : [0.42, 0.58];
-    svg.append(svgElement("polygon", { class: "window", points: [corner(from, from), corner(to, from), corner(to, to), corner(from, to)].join(" ") }));
+    svg.append(
+      svgElement("polygon", {
+        class: "window",
+        points: [corner(from, from), corner(to, from), corner(to, to), corner(from, to)].join(" "),
+      }),
+    );
   }
   if (!windows) svg.append(svgElement("path", { class: "through", d: "M23 32H91" }));
   return svg;

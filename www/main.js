@@ -16,13 +16,36 @@ import { Times } from "./times.js";
 const STILL_RUNS = 5; // a still is looked at so often, so that the times are not those of a first run
 
 const stage = new Stage({ glass: byId("glass"), video: byId("video"), picture: byId("picture"), heat: byId("heat") });
-const bars = new Bars({ bars: byId("bars"), name: byId("top-name"), more: byId("top-more"), ranking: byId("ranking"), live: byId("live") });
-const times = new Times({ strip: byId("strip"), grab: byId("t-grab"), resize: byId("t-resize"), network: byId("t-network"), rate: byId("t-rate") });
+const bars = new Bars({
+  bars: byId("bars"),
+  name: byId("top-name"),
+  more: byId("top-more"),
+  ranking: byId("ranking"),
+  live: byId("live"),
+});
+const times = new Times({
+  strip: byId("strip"),
+  grab: byId("t-grab"),
+  resize: byId("t-resize"),
+  network: byId("t-network"),
+  rate: byId("t-rate"),
+});
 const camera = new Camera(byId("video"));
 
-const state = { engine: null, still: null, stillRuns: 0, mirror: false, heat: false, paused: false, looking: false, once: false };
+const state = {
+  engine: null,
+  still: null,
+  stillRuns: 0,
+  mirror: false,
+  heat: false,
+  paused: false,
+  looking: false,
+  once: false,
+};
 
-const tabs = makeTabs(document.querySelector('[role="tablist"]'), (panel) => (panel === "panel-layers" ? layers.show() : teach.see()));
+const tabs = makeTabs(document.querySelector('[role="tablist"]'), (panel) =>
+  panel === "panel-layers" ? layers.show() : teach.see(),
+);
 const layers = new LayersPanel(byId("panel-layers"), currentFrame);
 const teach = new TeachPanel(byId("panel-teach"), currentFrame, () => lookAgain());
 const chooser = new Chooser({ onEngine: useEngine, onStatus: showStatus });
@@ -140,7 +163,8 @@ async function showSample() {
   leave();
   sampleAt = (sampleAt + 1) % SAMPLES.length;
   const sample = SAMPLES[sampleAt];
-  const control = (drawing = new AbortController());
+  const control = new AbortController();
+  drawing = control;
   stage.showStill(null, `Sample picture: ${sample.name}`, false);
   const frame = await drawSample(sample, stage.picture, control.signal);
   if (!frame) return;
@@ -194,7 +218,8 @@ async function startCamera(deviceId) {
     lookAgain();
   } catch (error) {
     say(error.message);
-    if (camera.running) await listCameras(); // the one before goes on
+    if (camera.running)
+      await listCameras(); // the one before goes on
     else if (!state.still) showSample().then(() => say(error.message));
   } finally {
     byId("camera").disabled = false;
@@ -211,7 +236,9 @@ function stopCamera(sentence) {
 
 async function listCameras() {
   const devices = await camera.devices().catch(() => []);
-  byId("cameras").replaceChildren(...devices.map(({ id, name }) => new Option(name, id, false, id === camera.deviceId)));
+  byId("cameras").replaceChildren(
+    ...devices.map(({ id, name }) => new Option(name, id, false, id === camera.deviceId)),
+  );
   byId("which").hidden = !camera.running || devices.length < 2;
 }
 
@@ -226,7 +253,12 @@ function setPaused(on) {
   byId("pause").setAttribute("aria-pressed", String(on));
   label("pause", on ? "Resume" : "Pause", on ? "play" : "pause");
   stage.setPaused(on);
-  if (camera.running) on ? byId("video").pause() : byId("video").play().catch(() => {});
+  if (camera.running)
+    on
+      ? byId("video").pause()
+      : byId("video")
+          .play()
+          .catch(() => {});
 }
 
 function setMirror(on) {
@@ -273,8 +305,12 @@ byId("go-choose").addEventListener("click", () => {
   byId("chooser").scrollIntoView({ block: "start" });
 });
 
-camera.addEventListener("ended", () => stopCamera("The camera was taken away: it was unplugged, or its permission withdrawn. Press Camera to try again."));
-camera.addEventListener("silent", () => say("The camera sends no picture just now: it may be covered, or in use elsewhere."));
+camera.addEventListener("ended", () =>
+  stopCamera("The camera was taken away: it was unplugged, or its permission withdrawn. Press Camera to try again."),
+);
+camera.addEventListener("silent", () =>
+  say("The camera sends no picture just now: it may be covered, or in use elsewhere."),
+);
 camera.addEventListener("heard", () => say(null));
 camera.addEventListener("devices", listCameras);
 document.addEventListener("visibilitychange", wake);

@@ -7,9 +7,34 @@ const SLICE_MS = 12; // of work between two looks at the screen
 
 /** What `drawSample` can draw. Lengths are in radii, colours linear; `pores` is the depth of the skin's bumps. */
 export const SAMPLES = [
-  { name: "an orange", axes: [1, 0.95, 1], skin: [0.86, 0.235, 0.008], spots: [0.93, 0.33, 0.03], pores: 0.045, shine: 0.22, table: [0.36, 0.22, 0.12] },
-  { name: "a lemon", axes: [1.26, 0.88, 0.88], skin: [0.9, 0.66, 0.05], spots: [0.95, 0.77, 0.16], pores: 0.03, shine: 0.22, table: [0.3, 0.33, 0.36] },
-  { name: "a green apple", axes: [1, 0.93, 1], skin: [0.36, 0.56, 0.07], spots: [0.5, 0.66, 0.16], pores: 0, shine: 0.6, table: [0.5, 0.36, 0.26], dimple: 2 },
+  {
+    name: "an orange",
+    axes: [1, 0.95, 1],
+    skin: [0.86, 0.235, 0.008],
+    spots: [0.93, 0.33, 0.03],
+    pores: 0.045,
+    shine: 0.22,
+    table: [0.36, 0.22, 0.12],
+  },
+  {
+    name: "a lemon",
+    axes: [1.26, 0.88, 0.88],
+    skin: [0.9, 0.66, 0.05],
+    spots: [0.95, 0.77, 0.16],
+    pores: 0.03,
+    shine: 0.22,
+    table: [0.3, 0.33, 0.36],
+  },
+  {
+    name: "a green apple",
+    axes: [1, 0.93, 1],
+    skin: [0.36, 0.56, 0.07],
+    spots: [0.5, 0.66, 0.16],
+    pores: 0,
+    shine: 0.6,
+    table: [0.5, 0.36, 0.26],
+    dimple: 2,
+  },
 ];
 
 const LIGHT = normal([-0.55, 0.85, -0.6]);
@@ -48,7 +73,8 @@ function show(image, canvas, rows) {
 
 function drawRow(sample, image, y) {
   const side = image.width;
-  const colour = [0, 0, 0], behind = [0, 0, 0];
+  const colour = [0, 0, 0],
+    behind = [0, 0, 0];
   for (let x = 0; x < side; x++) {
     const ray = normal([((x + 0.5) / side - 0.5) * 0.66, (0.5 - (y + 0.5) / side) * 0.66 - HORIZON, 1]);
     const hit = meet(sample.axes, EYE, ray);
@@ -58,7 +84,7 @@ function drawRow(sample, image, y) {
     for (let c = 0; c < 3; c++) colour[c] = edge * colour[c] + (1 - edge) * behind[c];
     const grain = (hash(x, y, 7) - 0.5) * 0.012;
     const at = 4 * (y * side + x);
-    for (let c = 0; c < 3; c++) image.data[at + c] = 255 * Math.pow(clamp(colour[c] + grain), 1 / 2.2);
+    for (let c = 0; c < 3; c++) image.data[at + c] = 255 * clamp(colour[c] + grain) ** (1 / 2.2);
     image.data[at + 3] = 255;
   }
 }
@@ -67,9 +93,12 @@ const MISS = { distance: 0, depth: 0 };
 
 /** Where a ray meets the ellipsoid around the origin: `distance` along it, and `depth`, how far it goes in; 0 where it passes by. */
 function meet(axes, from, ray) {
-  let a = 0, b = 0, c = -1;
+  let a = 0,
+    b = 0,
+    c = -1;
   for (let i = 0; i < 3; i++) {
-    const r = ray[i] / axes[i], o = from[i] / axes[i];
+    const r = ray[i] / axes[i],
+      o = from[i] / axes[i];
     a += r * r;
     b += r * o;
     c += o * o;
@@ -85,7 +114,12 @@ function shadeFruit(sample, point, ray, colour) {
   if (pores) {
     const here = noise(...point, 26);
     for (let i = 0; i < 3; i++) {
-      const beside = noise(point[0] + (i === 0) * 0.012, point[1] + (i === 1) * 0.012, point[2] + (i === 2) * 0.012, 26);
+      const beside = noise(
+        point[0] + (i === 0) * 0.012,
+        point[1] + (i === 1) * 0.012,
+        point[2] + (i === 2) * 0.012,
+        26,
+      );
       slope[i] -= (pores * (beside - here)) / 0.048;
     }
   }
@@ -93,14 +127,14 @@ function shadeFruit(sample, point, ray, colour) {
   const [dx, dz] = [point[0] - 0.08, point[2] + 0.3];
   const away = point[1] > 0 ? Math.hypot(dx, dz) : 9;
   if (away < 0.3) {
-    slope[0] -= (dimple * (0.3 - away) * dx) / (away + 0.04) * 2;
-    slope[2] -= (dimple * (0.3 - away) * dz) / (away + 0.04) * 2;
+    slope[0] -= ((dimple * (0.3 - away) * dx) / (away + 0.04)) * 2;
+    slope[2] -= ((dimple * (0.3 - away) * dz) / (away + 0.04)) * 2;
   }
   const n = normal(slope);
   const half = normal(LIGHT.map((value, i) => value - ray[i]));
   const facing = Math.max(0, dot(n, LIGHT));
   const rim = 1 + dot(n, ray);
-  const gloss = shine * Math.pow(Math.max(0, dot(n, half)), 28);
+  const gloss = shine * Math.max(0, dot(n, half)) ** 28;
   const bounce = Math.max(0, -n[1]) * 0.5;
   const mottle = noise(...point, 3.1) * 0.6 + noise(...point, 9) * 0.4;
   for (let c = 0; c < 3; c++) {
@@ -150,12 +184,20 @@ function hash(x, y, z) {
 
 /** Smooth noise in 0..1 with `frequency` bumps to the unit. */
 function noise(px, py, pz, frequency) {
-  px *= frequency, py *= frequency, pz *= frequency;
-  const x = Math.floor(px), y = Math.floor(py), z = Math.floor(pz);
-  const fx = ease(px - x), fy = ease(py - y), fz = ease(pz - z);
+  px *= frequency;
+  py *= frequency;
+  pz *= frequency;
+  const x = Math.floor(px),
+    y = Math.floor(py),
+    z = Math.floor(pz);
+  const fx = ease(px - x),
+    fy = ease(py - y),
+    fz = ease(pz - z);
   let sum = 0;
   for (let corner = 0; corner < 8; corner++) {
-    const i = corner & 1, j = (corner >> 1) & 1, k = corner >> 2;
+    const i = corner & 1,
+      j = (corner >> 1) & 1,
+      k = corner >> 2;
     sum += hash(x + i, y + j, z + k) * (i ? fx : 1 - fx) * (j ? fy : 1 - fy) * (k ? fz : 1 - fz);
   }
   return sum;

@@ -58,15 +58,20 @@ export class Stage {
     // A map that is the same everywhere says that the network looked nowhere in particular.
     if (maximum <= minimum) values = new Float32Array(values.length).fill(1);
     const blend = live && this.#heat?.length === values.length ? 0.45 : 1;
-    if (blend === 1) this.#heat = Float32Array.from(values);
-    else values.forEach((value, i) => (this.#heat[i] += blend * (value - this.#heat[i])));
+    if (blend === 1) {
+      this.#heat = Float32Array.from(values);
+    } else {
+      values.forEach((value, i) => {
+        this.#heat[i] += blend * (value - this.#heat[i]);
+      });
+    }
 
     this.#small.width = width;
     this.#small.height = height;
     const image = new ImageData(width, height);
     this.#heat.forEach((value, i) => {
       image.data.set(DARK, 4 * i);
-      image.data[4 * i + 3] = 225 * Math.pow(1 - value, 1.4);
+      image.data[4 * i + 3] = 225 * (1 - value) ** 1.4;
     });
     this.#small.getContext("2d").putImageData(image, 0, 0);
     const canvas = this.#parts.heat;

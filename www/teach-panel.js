@@ -30,11 +30,22 @@ export class TeachPanel {
     this.trainButton.addEventListener("click", () => (this.#training ? this.#training.abort() : this.#train()));
     this.saveButton = make("button", { type: "button", disabled: true }, "Save as a file");
     this.saveButton.addEventListener("click", () => this.#save());
-    this.curve = make("canvas", { className: "curve", width: 560, height: 120, hidden: true, role: "img", "aria-label": "Loss of every pass" });
+    this.curve = make("canvas", {
+      className: "curve",
+      width: 560,
+      height: 120,
+      hidden: true,
+      role: "img",
+      "aria-label": "Loss of every pass",
+    });
     this.outcome = make("p", { className: "small", "aria-live": "polite" });
     this.notice = make("p", { className: "notice", role: "alert", hidden: true });
     panel.append(
-      make("p", { className: "lead" }, "Show it your own things. Hold a button while the camera sees one from several sides, then the next; ten of each is a start."),
+      make(
+        "p",
+        { className: "lead" },
+        "Show it your own things. Hold a button while the camera sees one from several sides, then the next; ten of each is a start.",
+      ),
       // The picture above is out of sight on a phone; its answer is read aloud from there.
       make("div", { className: "eye", "aria-hidden": "true" }, this.eye, this.answer),
       this.cards,
@@ -42,7 +53,11 @@ export class TeachPanel {
       this.curve,
       this.outcome,
       this.notice,
-      make("p", { className: "small" }, "Only the last layer is trained, on what the others see; that takes seconds. A saved file is a network like any other: drop it on the page to use it again. To have the first names back, load the first network."),
+      make(
+        "p",
+        { className: "small" },
+        "Only the last layer is trained, on what the others see; that takes seconds. A saved file is a network like any other: drop it on the page to use it again. To have the first names back, load the first network.",
+      ),
     );
   }
 
@@ -83,7 +98,14 @@ export class TeachPanel {
     group.counter = make("span", { className: "small", "aria-live": "off" }, "none yet");
     group.hold = make("button", { type: "button", className: "hold" }, "Hold to show it");
     group.remove = make("button", { type: "button", className: "quiet", "aria-label": `Remove ${name}` }, "Remove");
-    group.card = make("section", { className: "card", "aria-label": name }, group.input, group.thumbs, group.hold, make("div", { className: "row" }, group.counter, group.remove));
+    group.card = make(
+      "section",
+      { className: "card", "aria-label": name },
+      group.input,
+      group.thumbs,
+      group.hold,
+      make("div", { className: "row" }, group.counter, group.remove),
+    );
     group.input.addEventListener("change", () => this.#rename(group));
     group.remove.addEventListener("click", () => this.#remove(group));
     this.#holdable(group);
@@ -112,7 +134,8 @@ export class TeachPanel {
       group.hold.setPointerCapture(event.pointerId);
       start();
     });
-    for (const type of ["pointerup", "pointercancel", "lostpointercapture", "blur"]) group.hold.addEventListener(type, stop);
+    for (const type of ["pointerup", "pointercancel", "lostpointercapture", "blur"])
+      group.hold.addEventListener(type, stop);
     group.hold.addEventListener("contextmenu", (event) => event.preventDefault());
     group.hold.addEventListener("keydown", (event) => {
       if (event.key !== " " && event.key !== "Enter") return;
@@ -121,7 +144,10 @@ export class TeachPanel {
     });
     group.hold.addEventListener("keyup", stop);
     // Screen readers send a click and no pointer.
-    group.hold.addEventListener("click", (event) => event.detail === 0 && !timer && this.#settleName(group) && this.#example(group));
+    group.hold.addEventListener(
+      "click",
+      (event) => event.detail === 0 && !timer && this.#settleName(group) && this.#example(group),
+    );
   }
 
   async #example(group) {
@@ -159,7 +185,11 @@ export class TeachPanel {
     const taken = this.#groups.some((other) => other !== group && other.name === name);
     if (!name || taken || group.count > 0 || group.adding) {
       if (name !== group.name) {
-        const why = taken ? `“${name}” is there already.` : name ? `“${group.name}” has examples under that name; remove it first, or add another thing.` : "A thing needs a name.";
+        const why = taken
+          ? `“${name}” is there already.`
+          : name
+            ? `“${group.name}” has examples under that name; remove it first, or add another thing.`
+            : "A thing needs a name.";
         tell(this.notice, why);
       }
       group.input.value = group.name;
@@ -185,7 +215,8 @@ export class TeachPanel {
   }
 
   #refresh() {
-    for (const { count, counter } of this.#groups) counter.textContent = count ? `${count} example${count > 1 ? "s" : ""}` : "none yet";
+    for (const { count, counter } of this.#groups)
+      counter.textContent = count ? `${count} example${count > 1 ? "s" : ""}` : "none yet";
     const ready = this.#groups.filter(({ count }) => count > 0).length >= 2;
     this.trainButton.disabled = !ready && !this.#training;
     this.trainButton.title = ready ? "" : "Two things need examples first.";
@@ -193,7 +224,8 @@ export class TeachPanel {
 
   async #train() {
     const engine = this.#engine;
-    const control = (this.#training = new AbortController());
+    const control = new AbortController();
+    this.#training = control;
     this.trainButton.textContent = "Stop training";
     tell(this.notice, null);
     const losses = [];
@@ -223,7 +255,10 @@ export class TeachPanel {
   /** The loss of every pass, as a line that falls. */
   #drawCurve(losses) {
     this.curve.hidden = false;
-    this.curve.setAttribute("aria-label", `Loss ${losses[0].toFixed(2)} at first, ${losses[losses.length - 1].toFixed(2)} now`);
+    this.curve.setAttribute(
+      "aria-label",
+      `Loss ${losses[0].toFixed(2)} at first, ${losses[losses.length - 1].toFixed(2)} now`,
+    );
     const { width, height } = this.curve;
     const context = this.curve.getContext("2d");
     context.clearRect(0, 0, width, height);
@@ -232,7 +267,11 @@ export class TeachPanel {
     context.lineJoin = "round";
     context.beginPath();
     const most = Math.max(...losses, 1e-6);
-    losses.forEach((loss, at) => context.lineTo(4 + (at / Math.max(losses.length - 1, 1)) * (width - 8), height - 6 - (loss / most) * (height - 12)));
+    losses.forEach((loss, at) => {
+      const x = 4 + (at / Math.max(losses.length - 1, 1)) * (width - 8);
+      const y = height - 6 - (loss / most) * (height - 12);
+      context.lineTo(x, y);
+    });
     context.stroke();
   }
 

@@ -28,7 +28,10 @@ async function memory(variant) {
 window.firstAnswer = async ({ variant, file, url }) => {
   const options = variant === "threads" ? { variant, numThreads: 2 } : { variant };
   const weights = await weightsOf(file, url);
-  const small = await load({ ...options, weights: await bytesOf({ alpha: 0.25, resolution: 32 }, file === "int8" ? "int8" : "f32") });
+  const small = await load({
+    ...options,
+    weights: await bytesOf({ alpha: 0.25, resolution: 32 }, file === "int8" ? "int8" : "f32"),
+  });
   small.classify(picture, 5);
   small.dispose();
   const before = await memory(variant);
@@ -37,10 +40,17 @@ window.firstAnswer = async ({ variant, file, url }) => {
   const loaded = performance.now();
   const [first] = net.classify(picture, 5);
   const end = performance.now();
-  if (!(first.probability > 0 && first.probability <= 1)) throw new Error(`bench: the first answer is ${JSON.stringify(first)}`);
+  if (!(first.probability > 0 && first.probability <= 1))
+    throw new Error(`bench: the first answer is ${JSON.stringify(first)}`);
   const after = await memory(variant);
   net.dispose();
-  return { bytes: weights.length, load_ms: loaded - start, first_answer_ms: end - start, memory_before: before, memory_after: after };
+  return {
+    bytes: weights.length,
+    load_ms: loaded - start,
+    first_answer_ms: end - start,
+    memory_before: before,
+    memory_after: after,
+  };
 };
 
 /** The first load of a page, module and all; nothing has run before. */

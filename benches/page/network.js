@@ -1,7 +1,21 @@
 // Networks of random weights as native model files, for the bench and for tests: in pages and in Node.
 
 /** Channels of the blocks and strides of their depthwise convolutions: Table 1 of the paper. */
-const BLOCKS = [[1, 64], [2, 128], [1, 128], [2, 256], [1, 256], [2, 512], [1, 512], [1, 512], [1, 512], [1, 512], [1, 512], [2, 1024], [1, 1024]];
+const BLOCKS = [
+  [1, 64],
+  [2, 128],
+  [1, 128],
+  [2, 256],
+  [1, 256],
+  [2, 512],
+  [1, 512],
+  [1, 512],
+  [1, 512],
+  [1, 512],
+  [1, 512],
+  [2, 1024],
+  [1, 1024],
+];
 
 /** Name, kernel shape and number of multiplied inputs of every layer with weights; and the Mult-Adds of all. */
 export function layersOf(alpha, resolution, classes = 1000) {
@@ -13,7 +27,10 @@ export function layersOf(alpha, resolution, classes = 1000) {
   let multAdds = side * side * 27 * channels;
   BLOCKS.forEach(([stride, out], index) => {
     side = Math.ceil(side / stride);
-    layers.push([`conv_dw_${index + 1}`, [3, 3, channels, 1], 9], [`conv_pw_${index + 1}`, [1, 1, channels, width(out)], channels]);
+    layers.push(
+      [`conv_dw_${index + 1}`, [3, 3, channels, 1], 9],
+      [`conv_pw_${index + 1}`, [1, 1, channels, width(out)], channels],
+    );
     strides[`conv_dw_${index + 1}`] = stride;
     multAdds += side * side * channels * (9 + width(out));
     channels = width(out);
@@ -56,7 +73,8 @@ export function modelFile(alpha, resolution, layers, more = {}) {
   let offset = 0;
   const add = (name, shape, scale) => {
     const values = Float32Array.from({ length: shape.reduce((a, b) => a * b) }, () => random() * scale);
-    header[name] = { dtype: "F32", shape, data_offsets: [offset, (offset += values.byteLength)] };
+    header[name] = { dtype: "F32", shape, data_offsets: [offset, offset + values.byteLength] };
+    offset += values.byteLength;
     parts.push(values);
     return values;
   };

@@ -12,7 +12,9 @@ function canvas() {
   const element = new OffscreenCanvas(640, 480);
   const context = element.getContext("2d");
   const gradient = context.createLinearGradient(0, 0, 640, 480);
-  ["#234", "#f83", "#3a7", "#fed"].forEach((colour, index) => gradient.addColorStop(index / 3, colour));
+  ["#234", "#f83", "#3a7", "#fed"].forEach((colour, index) => {
+    gradient.addColorStop(index / 3, colour);
+  });
   context.fillStyle = gradient;
   context.fillRect(0, 0, 640, 480);
   return element;
@@ -49,7 +51,9 @@ function check(net, { values, strides, resolution, precision, variant }) {
   const apart = got.reduce((worst, value, index) => Math.max(worst, Math.abs(value - wanted[index])), 0) / largest;
   const alike = likeness([...got].map(Math.log), [...wanted].map(Math.log));
   if (precision === "f32" ? !(apart < 1e-3) : !(alike > LIKE))
-    throw new Error(`bench: ${variant} in ${precision} answers ${apart} of the largest probability apart from the naive loops, alike ${alike}`);
+    throw new Error(
+      `bench: ${variant} in ${precision} answers ${apart} of the largest probability apart from the naive loops, alike ${alike}`,
+    );
   return { apart, alike };
 }
 
@@ -101,6 +105,13 @@ window.measure = async ({ alpha, resolution, precision, variant, threads, rounds
   const min_ms = Math.min(...rounds_of.network);
   const gflops = (2 * multAdds) / min_ms / 1e6;
   net.dispose();
-  const result = { median_ms: median(rounds_of.network), min_ms, gflops, share_of_peak: median(rounds_of.share), best_share: gflops / Math.max(...rounds_of.peak) / threads, prepare_ms: median(rounds_of.prepare) };
+  const result = {
+    median_ms: median(rounds_of.network),
+    min_ms,
+    gflops,
+    share_of_peak: median(rounds_of.share),
+    best_share: gflops / Math.max(...rounds_of.peak) / threads,
+    prepare_ms: median(rounds_of.prepare),
+  };
   return Object.fromEntries(Object.entries(result).map(([key, value]) => [key, Number(value.toPrecision(5))]));
 };

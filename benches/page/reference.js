@@ -16,7 +16,9 @@ function window(map, side, inputs, kernel, bias, stride, depthwise) {
           if (row < 0 || row >= side || column < 0 || column >= side) continue;
           const pixel = (row * side + column) * inputs;
           if (depthwise) sum += map[pixel + output] * kernel[tap * inputs + output];
-          else for (let input = 0; input < inputs; input++) sum += map[pixel + input] * kernel[(tap * inputs + input) * outputs + output];
+          else
+            for (let input = 0; input < inputs; input++)
+              sum += map[pixel + input] * kernel[(tap * inputs + input) * outputs + output];
         }
         next[(y * to + x) * outputs + output] = Math.min(Math.max(sum, 0), 6);
       }
@@ -35,7 +37,9 @@ function pointwise(map, inputs, kernel, bias, largest) {
       const value = map[pixel * inputs + input];
       for (let output = 0; output < outputs; output++) sums[output] += value * kernel[input * outputs + output];
     }
-    for (let output = 0; output < outputs; output++) next[pixel * outputs + output] = largest === undefined ? sums[output] : Math.min(Math.max(sums[output], 0), largest);
+    for (let output = 0; output < outputs; output++)
+      next[pixel * outputs + output] =
+        largest === undefined ? sums[output] : Math.min(Math.max(sums[output], 0), largest);
   }
   return next;
 }
@@ -43,14 +47,17 @@ function pointwise(map, inputs, kernel, bias, largest) {
 /** Probabilities of all classes. `layers` as page.js makes them, each with its values; `rgba` of `side`² pixels. */
 export function reference(layers, strides, rgba, side, { mean, deviation }) {
   let map = new Float64Array(side * side * 3);
-  for (let i = 0; i < map.length; i++) map[i] = (rgba[Math.floor(i / 3) * 4 + (i % 3)] - mean[i % 3]) / deviation[i % 3];
+  for (let i = 0; i < map.length; i++)
+    map[i] = (rgba[Math.floor(i / 3) * 4 + (i % 3)] - mean[i % 3]) / deviation[i % 3];
   let channels = 3;
   let classes;
   for (const { name, shape, kernel, bias } of layers) {
     const [, , inputs, outputs] = shape;
     if (name === "conv_preds") {
       const pooled = new Float64Array(inputs);
-      map.forEach((value, i) => (pooled[i % inputs] += value / (side * side)));
+      map.forEach((value, i) => {
+        pooled[i % inputs] += value / (side * side);
+      });
       classes = pointwise(pooled, inputs, kernel, bias);
     } else if (shape[0] === 3) {
       const stride = strides[name];

@@ -5,8 +5,8 @@
 import { loadAndCompile, loadLiteRt, Tensor } from "@litertjs/core";
 import * as tf from "@tensorflow/tfjs-core";
 import "@tensorflow/tfjs-backend-cpu";
-import * as layers from "@tensorflow/tfjs-layers";
 import { setThreadsCount, setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
+import * as layers from "@tensorflow/tfjs-layers";
 import * as ort from "onnxruntime-web/wasm";
 
 const bytesOf = async (url) => new Uint8Array(await (await fetch(url)).arrayBuffer());
@@ -20,7 +20,9 @@ export async function ours({ row, precision, threads, rgba, url }) {
   let found;
   return {
     name: `this package (${net.variant})`,
-    run: () => void (found = net.classify(frame, 5)),
+    run: () => {
+      found = net.classify(frame, 5);
+    },
     answer: () => {
       const probabilities = new Float32Array(classes);
       for (const { index, probability } of net.classify(frame, classes)) probabilities[index] = probability;
@@ -47,7 +49,10 @@ export async function litert({ row, threads, rgb, litertUrl }) {
   const name = "LiteRT.js";
   litertLoaded ??= loadLiteRt("/peers/modules/@litertjs/core/wasm/", { threads: true });
   await litertLoaded;
-  const model = await loadAndCompile(closeBatch(await bytesOf(litertUrl)), { accelerator: "wasm", cpuOptions: { numThreads: threads } });
+  const model = await loadAndCompile(closeBatch(await bytesOf(litertUrl)), {
+    accelerator: "wasm",
+    cpuOptions: { numThreads: threads },
+  });
   const { dtype } = model.getInputDetails()[0];
   const fill = {
     float32: () => Float32Array.from(rgb, (byte) => byte / 127.5 - 1),
@@ -78,7 +83,10 @@ export async function tfjs({ row, precision, threads, rgb }) {
   await tf.ready();
   const model = keras(row);
   const size = row.resolution;
-  const input = tf.tensor4d(Float32Array.from(rgb, (byte) => byte / 127.5 - 1), [1, size, size, 3]);
+  const input = tf.tensor4d(
+    Float32Array.from(rgb, (byte) => byte / 127.5 - 1),
+    [1, size, size, 3],
+  );
   let output;
   return {
     name,
@@ -95,11 +103,29 @@ export async function tfjs({ row, precision, threads, rgb }) {
 // Batch norm is folded away in every contestant, so the layers have biases instead.
 function keras({ alpha, resolution }) {
   const channels = (c) => Math.max(8, Math.floor(c * alpha));
-  const blocks = [[1, 64], [2, 128], [1, 128], [2, 256], [1, 256], [2, 512], ...Array(5).fill([1, 512]), [2, 1024], [1, 1024]];
+  const blocks = [
+    [1, 64],
+    [2, 128],
+    [1, 128],
+    [2, 256],
+    [1, 256],
+    [2, 512],
+    ...Array(5).fill([1, 512]),
+    [2, 1024],
+    [1, 1024],
+  ];
   const net = layers.sequential();
   const relu6 = () => net.add(layers.layers.reLU({ maxValue: 6 }));
   const conv = { padding: "same", useBias: true };
-  net.add(layers.layers.conv2d({ ...conv, inputShape: [resolution, resolution, 3], filters: channels(32), kernelSize: 3, strides: 2 }));
+  net.add(
+    layers.layers.conv2d({
+      ...conv,
+      inputShape: [resolution, resolution, 3],
+      filters: channels(32),
+      kernelSize: 3,
+      strides: 2,
+    }),
+  );
   relu6();
   for (const [strides, filters] of blocks) {
     net.add(layers.layers.depthwiseConv2d({ ...conv, kernelSize: 3, strides }));
@@ -127,7 +153,9 @@ export async function onnx({ row, precision, threads, rgb, onnxUrl }) {
   let output;
   return {
     name,
-    run: async () => void (output = (await session.run(feeds))[session.outputNames[0]].data),
+    run: async () => {
+      output = (await session.run(feeds))[session.outputNames[0]].data;
+    },
     answer: () => output,
   };
 }

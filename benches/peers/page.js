@@ -37,7 +37,11 @@ const largestDifference = (a, b) => a.reduce((worst, value, i) => Math.max(worst
 
 /** Another order every time, the same in every run: what is left in caches, and threads that still spin, meet all alike. */
 function shuffler(seed = 1) {
-  const below = (count) => ((seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) / 2 ** 32) * count | 0;
+  let state = seed;
+  const below = (count) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return ((state / 2 ** 32) * count) | 0;
+  };
   return (list) => {
     const order = [...list];
     for (let i = order.length - 1; i > 0; i--) {
@@ -50,7 +54,8 @@ function shuffler(seed = 1) {
 
 async function runFor(contestant, milliseconds) {
   const end = now() + milliseconds;
-  do await contestant.run(); while (now() < end);
+  do await contestant.run();
+  while (now() < end);
 }
 
 /**
@@ -60,14 +65,28 @@ async function runFor(contestant, milliseconds) {
 const SETTLE_MS = 50;
 
 /** Measures one row. `rounds` rounds of `each` inferences a contestant, after `warm` seconds of warming up each. */
-window.measure = async function measure({ row, precision, threads, rounds, each, warm, url, litertUrl, onnxUrl, only }) {
+window.measure = async function measure({
+  row,
+  precision,
+  threads,
+  rounds,
+  each,
+  warm,
+  url,
+  litertUrl,
+  onnxUrl,
+  only,
+}) {
   const { rgba, rgb } = picture(row.resolution);
   const options = { row, precision, threads, rgba, rgb, url, litertUrl, onnxUrl };
   const contestants = [];
   const absent = [];
   for (const prepare of [ours, litert, tfjs, onnx]) {
     if (only && !only.includes(prepare.name)) continue;
-    const contestant = await prepare(options).catch((error) => ({ name: prepare.name, absent: String(error.message ?? error) }));
+    const contestant = await prepare(options).catch((error) => ({
+      name: prepare.name,
+      absent: String(error.message ?? error),
+    }));
     if (contestant.absent) absent.push({ name: contestant.name, reason: contestant.absent });
     else contestants.push({ ...contestant, times: [] });
   }

@@ -10,11 +10,11 @@ import { execFileSync } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { chromium } from "@playwright/test";
 import { build } from "esbuild";
-import { chromium } from "playwright-core";
 import { count, Failure, main, options, say } from "../../scripts/lib/shell.mjs";
-import { chromeLaunchOptions } from "../../scripts/lib/tools.mjs";
-import { serve } from "../../scripts/serve.mjs";
+import { launchOptions } from "../../tests/browser.js";
+import { serve } from "../../tests/server.js";
 import { MODELS } from "./models.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -37,7 +37,10 @@ function publish(path) {
   if (!path || !existsSync(path)) return undefined;
   const folder = dirname(path);
   let prefix = Object.keys(mounts).find((candidate) => mounts[candidate] === folder);
-  if (!prefix) mounts[(prefix = `/peers/models-${Object.keys(mounts).length}/`)] = folder;
+  if (!prefix) {
+    prefix = `/peers/models-${Object.keys(mounts).length}/`;
+    mounts[prefix] = folder;
+  }
   return `${prefix}${basename(path)}`;
 }
 
@@ -49,7 +52,16 @@ function bordered(models, name) {
   try {
     if (!existsSync(python)) {
       execFileSync("python3", ["-m", "venv", join(here, "dist/venv")]);
-      execFileSync(python, ["-m", "pip", "install", "-q", "--no-deps", "ai-edge-litert==2.3.0", "flatbuffers==25.12.19", "numpy==2.4.6"]);
+      execFileSync(python, [
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--no-deps",
+        "ai-edge-litert==2.3.0",
+        "flatbuffers==25.12.19",
+        "numpy==2.4.6",
+      ]);
     }
     execFileSync(python, [join(here, "uint8_border.py"), join(models, name), copy]);
     return copy;
@@ -62,11 +74,22 @@ function bordered(models, name) {
 await main(import.meta, async (args) => {
   const { values: flags } = options("bench:peers", { args, options: FLAGS });
   const [rounds, each] = ["rounds", "each"].map((option) => count("bench:peers", option, flags[option]));
-  const numbers = { rounds, each, warm: count("bench:peers", "warm", flags.warm, { least: 0, whole: false }), only: flags.only?.split(",") };
+  const numbers = {
+    rounds,
+    each,
+    warm: count("bench:peers", "warm", flags.warm, { least: 0, whole: false }),
+    only: flags.only?.split(","),
+  };
   const threads = flags.threads.split(",").map((value) => count("bench:peers", "threads", value));
   const jobs = list(resolve(flags.models), flags.row, threads);
-  if (!jobs) return say(`bench:peers: skipped, there is no folder of model files at ${flags.models}; name one with --models DIR`);
-  if (!jobs.length) throw new Failure(`bench:peers: no row's name contains "${flags.row}"; there are ${MODELS.map(({ name }) => name).join(", ")}.`);
+  if (!jobs)
+    return say(
+      `bench:peers: skipped, there is no folder of model files at ${flags.models}; name one with --models DIR`,
+    );
+  if (!jobs.length)
+    throw new Failure(
+      `bench:peers: no row's name contains "${flags.row}"; there are ${MODELS.map(({ name }) => name).join(", ")}.`,
+    );
   await build({
     entryPoints: [join(here, "page.js")],
     outfile: join(here, "dist/page.js"),
@@ -76,11 +99,14 @@ await main(import.meta, async (args) => {
     external: ["/pkg/*"],
     logLevel: "error",
   });
-  const server = await serve({ port: 0, mounts });
-  const browser = await chromium.launch(chromeLaunchOptions());
+  const server = await serve({ mounts });
+  const browser = await chromium.launch(launchOptions());
   const rows = [];
   try {
-    for (const job of jobs) rows.push(print({ ...job, ...(await measure(browser, `${server.url}peers/peers.html`, { ...job, ...numbers })) }));
+    for (const job of jobs)
+      rows.push(
+        print({ ...job, ...(await measure(browser, `${server.url}peers/peers.html`, { ...job, ...numbers })) }),
+      );
   } finally {
     await browser.close();
     await server.close();
@@ -111,7 +137,10 @@ async function measure(browser, address, job) {
   const page = await browser.newPage();
   page.on("pageerror", (error) => console.error(`  page: ${error.message}`));
   // tfjs gives its pool half of what the browser reports: on two cores "two threads" would be one.
-  await page.addInitScript((count) => Object.defineProperty(navigator, "hardwareConcurrency", { get: () => count }), 2 * job.threads);
+  await page.addInitScript(
+    (count) => Object.defineProperty(navigator, "hardwareConcurrency", { get: () => count }),
+    2 * job.threads,
+  );
   await page.goto(address);
   await page.waitForFunction(() => typeof window.measure === "function");
   const measured = await page.evaluate((options) => window.measure(options), job);
@@ -124,7 +153,9 @@ function print(measured) {
   console.log(`${row.name} ${precision}, ${threads} thread${threads > 1 ? "s" : ""}`);
   for (const { name, median_ms, min_ms, inferences, difference } of results) {
     const checked = difference === undefined ? "sums to 1" : `differs by ${difference.toExponential(1)}`;
-    console.log(`  ${name.padEnd(28)} median ${median_ms.toFixed(2)} ms, min ${min_ms.toFixed(2)} ms, ${inferences} inferences, ${checked}`);
+    console.log(
+      `  ${name.padEnd(28)} median ${median_ms.toFixed(2)} ms, min ${min_ms.toFixed(2)} ms, ${inferences} inferences, ${checked}`,
+    );
   }
   for (const { name, reason } of absent) console.log(`  ${name.padEnd(28)} left out: ${reason}`);
   return measured;
@@ -132,7 +163,9 @@ function print(measured) {
 
 /** Markdown: a line a row, this package first, the fastest peer and the ratio last. */
 function table(rows) {
-  console.log("\n| network | precision | threads | this package | LiteRT.js | tfjs | onnxruntime-web | ratio to the fastest peer |");
+  console.log(
+    "\n| network | precision | threads | this package | LiteRT.js | tfjs | onnxruntime-web | ratio to the fastest peer |",
+  );
   console.log("|---|---|---|---|---|---|---|---|");
   for (const { row, precision, threads, results } of rows) {
     const time = (start) => results.find(({ name }) => name.startsWith(start))?.median_ms;

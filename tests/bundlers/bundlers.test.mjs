@@ -1,54 +1,47 @@
-// `npm install` of the package into an empty Vite app and an empty webpack app, each built and opened in Chromium.
+// `npm install` of the package into a Vite app and a webpack app, each built and opened in Chromium.
 //
-// The app is the few lines of the README: no setting of either bundler may be needed for the package's wasm, its worker
-// or its threads.
+// The apps (vite/, webpack/) set nothing for the package: neither bundler may need a setting for its wasm, its worker or
+// its threads.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { chromium } from "playwright-core";
-import { chromeLaunchOptions } from "../../scripts/lib/tools.mjs";
-import { serve } from "../../scripts/serve.mjs";
+import { chromium } from "@playwright/test";
+import * as vite from "vite";
+import { headers } from "../../vite.config.js";
+import { launchOptions } from "../browser.js";
 import { frame, networkFile } from "./network.mjs";
 
 const pkg = fileURLToPath(new URL("../../pkg/", import.meta.url));
 const built = ["simd128", "relaxed", "threads"].filter((name) => existsSync(join(pkg, name, "mobilenet_bg.wasm")));
 const skip = built.length < 3 && "pkg/ is not built whole: npm run build";
 
-const page = '<!doctype html><title>app</title><link rel="icon" href="data:,"><script type="module" src="MAIN"></script>';
-// Each query asks for one way to run: ?variant=threads&numThreads=2&worker=1, and shipped=1 for the package's own network
-const main = `
-import { load } from "mobilenet-wasm";
-const { variant, numThreads = 1, worker, shipped } = Object.fromEntries(new URLSearchParams(location.search));
-const options = { numThreads: Number(numThreads), worker: Boolean(worker) };
-if (!shipped) options.weights = new URL("/net.safetensors", location.href);
-if (variant) options.variant = variant;
-try {
-  const net = await load(options);
-  const size = ${JSON.stringify({ width: frame().width, height: frame().height })};
-  const data = Uint8Array.from(atob("${Buffer.from(frame().data).toString("base64")}"), (c) => c.charCodeAt(0));
-  globalThis.answer = { found: await net.classify({ data, ...size }, 3), variant: net.variant, numThreads: net.numThreads };
-} catch (error) {
-  globalThis.answer = { error: String(error) };
-}
-`;
-
-/** An empty app with the package installed as a user gets it: packed, and unpacked by npm. */
-function app(entry) {
+/** A copy of the app with the package installed as a user gets it: packed, and unpacked by npm. */
+function install(name) {
   const folder = mkdtempSync(join(tmpdir(), "mobilenet-app-"));
+  cpSync(fileURLToPath(new URL(name, import.meta.url)), folder, { recursive: true });
   const quiet = { cwd: folder, stdio: ["ignore", "pipe", "inherit"] };
-  writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "app", private: true, type: "module" }));
   const [packed] = JSON.parse(execFileSync("npm", ["pack", "--json", "--ignore-scripts", pkg], quiet));
   execFileSync("npm", ["install", "--offline", "--no-audit", "--no-fund", `./${packed.filename}`], quiet);
-  mkdirSync(join(folder, "public"));
-  mkdirSync(join(folder, "src"));
+  mkdirSync(join(folder, "public"), { recursive: true });
   writeFileSync(join(folder, "public", "net.safetensors"), networkFile());
-  writeFileSync(join(folder, "src", "main.js"), main);
-  writeFileSync(join(folder, entry), page.replace("MAIN", entry === "index.html" ? "/src/main.js" : "/main.js"));
+  writeFileSync(join(folder, "public", "frame.rgba"), frame().data);
   return { folder, files: packed.files.map(({ path }) => path) };
+}
+
+/** Serves a folder as a host does, with the headers that shared memory needs. */
+async function host(folder) {
+  const server = await vite.preview({
+    configFile: false,
+    root: folder,
+    logLevel: "error",
+    build: { outDir: "." },
+    preview: { host: "127.0.0.1", port: 0, headers },
+  });
+  return { url: server.resolvedUrls.local[0], close: () => server.close() };
 }
 
 /** Opens the app in every way it can run; every build must give the answer that Node gave. */
@@ -57,28 +50,40 @@ function suite(start) {
   const noise = [];
   before(async () => {
     running = await start();
-    browser = await chromium.launch(chromeLaunchOptions());
+    browser = await chromium.launch(launchOptions());
   });
   after(async () => {
     await browser?.close();
     await running?.close();
     if (running) rmSync(running.folder, { recursive: true });
   });
-  for (const query of ["", "variant=simd128", "variant=relaxed&worker=1", "variant=threads&numThreads=2", "numThreads=2&worker=1", "shipped=1", "shipped=1&worker=1"]) {
+  for (const query of [
+    "",
+    "variant=simd128",
+    "variant=relaxed&worker=1",
+    "variant=threads&numThreads=2",
+    "numThreads=2&worker=1",
+    "shipped=1",
+    "shipped=1&worker=1",
+  ]) {
     test(query || "as the loader chooses", async () => {
       const tab = await browser.newPage();
       tab.on("console", (message) => /warning|error/.test(message.type()) && noise.push(message.text()));
       tab.on("pageerror", (error) => noise.push(error.message));
       await tab.goto(`${running.url}?${query}`);
-      const answer = await tab.waitForFunction(() => globalThis.answer, null, { timeout: 60_000 }).then((handle) => handle.jsonValue());
+      const handle = await tab.waitForFunction(() => globalThis.answer, null, { timeout: 60_000 });
+      const answer = await handle.jsonValue();
       await tab.close();
       assert.equal(answer.error, undefined, noise.join("\n"));
       const wanted = Object.fromEntries(new URLSearchParams(query));
       assert.equal(answer.variant, wanted.variant ?? (wanted.numThreads ? "threads" : "relaxed"));
       assert.equal(answer.numThreads, Number(wanted.numThreads ?? 1));
       const expected = await reference(wanted.shipped);
-      assert.deepEqual(answer.found.map(({ className }) => className), expected.map(({ className }) => className));
-      answer.found.forEach(({ probability }, index) => assert.ok(Math.abs(probability - expected[index].probability) < 1e-4));
+      const names = (predictions) => predictions.map(({ className }) => className);
+      assert.deepEqual(names(answer.found), names(expected));
+      answer.found.forEach(({ probability }, index) => {
+        assert.ok(Math.abs(probability - expected[index].probability) < 1e-4);
+      });
     });
   }
   test("nothing is written to the console", () => assert.deepEqual(noise, []));
@@ -90,45 +95,47 @@ async function reference(shipped) {
   return net.classify(frame(), 3);
 }
 
-const isolated = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
-
 describe("Vite, built for production", { skip }, () =>
   suite(async () => {
-    const vite = await import("vite");
-    const { folder } = app("index.html");
+    const { folder } = install("vite");
     await vite.build({ root: folder, logLevel: "error", build: { target: "esnext" } });
-    return { folder, ...(await serve({ port: 0, mounts: { "/": join(folder, "dist") } })) };
+    return { folder, ...(await host(join(folder, "dist"))) };
   }),
 );
 
 describe("Vite's development server", { skip }, () =>
   suite(async () => {
-    const vite = await import("vite");
-    const { folder } = app("index.html");
-    const server = await vite.createServer({ root: folder, logLevel: "error", server: { port: 0, host: "127.0.0.1", headers: isolated } });
+    const { folder } = install("vite");
+    const options = { port: 0, host: "127.0.0.1", headers };
+    const server = await vite.createServer({ root: folder, logLevel: "error", server: options });
     await server.listen();
-    return { folder, url: `http://127.0.0.1:${server.httpServer.address().port}/`, close: () => server.close() };
+    return { folder, url: server.resolvedUrls.local[0], close: () => server.close() };
   }),
 );
 
 describe("webpack", { skip }, () =>
   suite(async () => {
     const { default: webpack } = await import("webpack");
-    const { folder } = app("public/index.html");
-    const output = { path: join(folder, "public"), filename: "main.js", publicPath: "/" };
-    const settings = { mode: "production", context: folder, entry: "./src/main.js", output, performance: { hints: false } };
-    const stats = await new Promise((resolve, reject) => webpack(settings, (error, done) => (error ? reject(error) : resolve(done))));
-    assert.deepEqual(stats.toJson({ all: false, errors: true, warnings: true }).errors, []);
-    assert.deepEqual(stats.toJson({ all: false, errors: true, warnings: true }).warnings, []);
-    return { folder, ...(await serve({ port: 0, mounts: { "/": join(folder, "public") } })) };
+    const { folder } = install("webpack");
+    const { default: settings } = await import(pathToFileURL(join(folder, "webpack.config.js")));
+    const stats = await new Promise((resolve, reject) =>
+      webpack(settings, (error, done) => (error ? reject(error) : resolve(done))),
+    );
+    const { errors, warnings } = stats.toJson({ all: false, errors: true, warnings: true });
+    assert.deepEqual(errors, []);
+    assert.deepEqual(warnings, []);
+    return { folder, ...(await host(join(folder, "public"))) };
   }),
 );
 
 test("the packed package holds what it needs, and nothing else", { skip }, () => {
-  const { folder, files } = app("index.html");
+  const { folder, files } = install("vite");
   rmSync(folder, { recursive: true });
-  for (const file of ["index.js", "index.d.ts", "README.md", "LICENSE", "simd128/mobilenet_bg.wasm", "relaxed/mobilenet.js", "threads/mobilenet.d.ts"]) {
-    assert.ok(files.includes(file), `${file} is missing`);
-  }
-  assert.deepEqual(files.filter((file) => /node_modules|\.test\.|\.rs$|sha256|\.gitignore/.test(file)), []);
+  const texts = ["index.js", "index.d.ts", "README.md", "LICENSE"];
+  const builds = ["simd128/mobilenet_bg.wasm", "relaxed/mobilenet.js", "threads/mobilenet.d.ts"];
+  for (const file of [...texts, ...builds]) assert.ok(files.includes(file), `${file} is missing`);
+  assert.deepEqual(
+    files.filter((file) => /node_modules|\.test\.|\.rs$|sha256|\.gitignore/.test(file)),
+    [],
+  );
 });

@@ -13,6 +13,7 @@ export function networkFile() {
 /** A frame that every environment can make: RGBA of a diagonal. */
 export function frame(width = 40, height = 30) {
   const data = new Uint8Array(width * height * 4);
-  for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) data.set(x > y ? [250, 20, 90, 255] : [10, 180, 60, 255], (y * width + x) * 4);
+  for (let y = 0; y < height; y++)
+    for (let x = 0; x < width; x++) data.set(x > y ? [250, 20, 90, 255] : [10, 180, 60, 255], (y * width + x) * 4);
   return { data, width, height };
 }

@@ -1,13 +1,14 @@
 // The package as its users meet it: in Node, in a plain page and in a worker, under a strict content security policy.
+
+import assert from "node:assert/strict";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import assert from "node:assert/strict";
 import { pathToFileURL } from "node:url";
-import { chromium } from "playwright-core";
-import { serve } from "../../scripts/serve.mjs";
-import { chromeLaunchOptions } from "../../scripts/lib/tools.mjs";
+import { chromium } from "@playwright/test";
+import { launchOptions } from "../browser.js";
+import { serve } from "../server.js";
 import { frame, labels, networkFile } from "./network.mjs";
 
 const pkg = new URL("../../pkg/", import.meta.url);
@@ -26,8 +27,13 @@ after(() => rmSync(folder, { recursive: true }));
 let expected;
 
 function agrees(found) {
-  assert.deepEqual(found.map(({ className }) => className), expected.map(({ className }) => className));
-  found.forEach(({ probability }, index) => assert.ok(Math.abs(probability - expected[index].probability) < 1e-4));
+  assert.deepEqual(
+    found.map(({ className }) => className),
+    expected.map(({ className }) => className),
+  );
+  found.forEach(({ probability }, index) => {
+    assert.ok(Math.abs(probability - expected[index].probability) < 1e-4);
+  });
 }
 
 test("Node loads a file and classifies", { skip }, async () => {
@@ -45,7 +51,10 @@ test("Node loads a file and classifies", { skip }, async () => {
 test("Node loads the network that ships", { skip }, async () => {
   const { load } = await import(new URL("index.js", pkg));
   const net = await load({ variant: "simd128" });
-  assert.deepEqual([net.precision, net.architecture.alpha, net.architecture.resolution, net.labels.length], ["int8", 0.5, 128, 200]);
+  assert.deepEqual(
+    [net.precision, net.architecture.alpha, net.architecture.resolution, net.labels.length],
+    ["int8", 0.5, 128, 200],
+  );
   assert.equal(net.classify(frame(), 5).length, 5);
   net.dispose();
 });
@@ -55,8 +64,8 @@ describe("a page under a strict policy", { skip }, () => {
   const [noise, foreign] = [[], []];
   before(async () => {
     const policy = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'";
-    server = await serve({ port: 0, mounts: { "/net/": folder }, headers: { "Content-Security-Policy": policy } });
-    browser = await chromium.launch(chromeLaunchOptions());
+    server = await serve({ mounts: { "/net": folder }, headers: { "Content-Security-Policy": policy } });
+    browser = await chromium.launch(launchOptions());
     page = await browser.newPage();
     page.on("console", (message) => noise.push(message.text()));
     page.on("request", (request) => /readers/.test(request.url()) && foreign.push(request.url()));
@@ -81,7 +90,10 @@ describe("a page under a strict policy", { skip }, () => {
             net.dispose();
             return result;
           },
-          [{ variant, worker, numThreads }, { ...frame(), data: [...frame().data] }],
+          [
+            { variant, worker, numThreads },
+            { ...frame(), data: [...frame().data] },
+          ],
         );
         agrees(answer);
         assert.deepEqual(about, [variant, numThreads, frame().data.length]);
@@ -89,17 +101,26 @@ describe("a page under a strict policy", { skip }, () => {
     }
   }
 
-  test("native files ask for no readers", () => assert.deepEqual(foreign, []));
+  test("native files do not fetch the readers", () => assert.deepEqual(foreign, []));
 
-  test("of the frames that wait for the worker the newest wins, and errors cross over", async () => {
+  test("of the frames that wait for the worker the newest wins, and its errors arrive", async () => {
     const { race, errors } = await page.evaluate(async () => {
       const { load } = await import("/pkg/index.js");
       const net = await load({ variant: "simd128", weights: "/net/net.safetensors", worker: true });
       const canvas = new OffscreenCanvas(64, 48);
       canvas.getContext("2d").fillRect(0, 0, 30, 30);
-      const [a, b, c, d] = await Promise.allSettled([net.classify(canvas), net.classify(canvas), net.classify(canvas), net.embed(canvas)]);
+      const [a, b, c, d] = await Promise.allSettled([
+        net.classify(canvas),
+        net.classify(canvas),
+        net.classify(canvas),
+        net.embed(canvas),
+      ]);
       const errors = [];
-      const attempt = (promise) => promise.then(() => errors.push("none"), (error) => errors.push(`${error.name}: ${error.message}`));
+      const attempt = (promise) =>
+        promise.then(
+          () => errors.push("none"),
+          (error) => errors.push(`${error.name}: ${error.message}`),
+        );
       await attempt(net.classify(canvas, 0));
       await attempt(net.classify({}));
       await attempt(net.classify(new OffscreenCanvas(0, 0)));
@@ -113,9 +134,25 @@ describe("a page under a strict policy", { skip }, () => {
       return { race: [a, b, c, d].map(({ status, reason }) => reason?.name ?? status), errors };
     });
     assert.deepEqual(race, ["fulfilled", "AbortError", "fulfilled", "fulfilled"]);
-    const sentences = [/topk is 0/, /is no picture/, /it is empty/, /^AbortError/, /^none$/, /was disposed/, /\/net\/none answered 404/, /no.tflite: TFLite: /, /no.tflite: TFLite: /];
-    sentences.forEach((sentence, index) => assert.match(errors[index], sentence));
+    const sentences = [
+      /topk is 0/,
+      /is no picture/,
+      /it is empty/,
+      /^AbortError/,
+      /^none$/,
+      /was disposed/,
+      /\/net\/none answered 404/,
+      /no.tflite: TFLite: /,
+      /no.tflite: TFLite: /,
+    ];
+    sentences.forEach((sentence, index) => {
+      assert.match(errors[index], sentence);
+    });
   });
 
-  test("nothing is written to the console", () => assert.deepEqual(noise.filter((text) => !/404/.test(text)), []));
+  test("nothing is written to the console", () =>
+    assert.deepEqual(
+      noise.filter((text) => !/404/.test(text)),
+      [],
+    ));
 });

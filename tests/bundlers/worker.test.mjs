@@ -1,15 +1,18 @@
-// `load({ worker: true })`: the line that calls stand in, what is stopped, and what cannot travel.
+// `load({ worker: true })`: the order of calls, aborting, and what cannot be sent to the worker.
+
+import assert from "node:assert/strict";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import assert from "node:assert/strict";
-import { chromium } from "playwright-core";
-import { serve } from "../../scripts/serve.mjs";
-import { chromeLaunchOptions } from "../../scripts/lib/tools.mjs";
+import { chromium } from "@playwright/test";
+import { launchOptions } from "../browser.js";
+import { serve } from "../server.js";
 import { labels, networkFile } from "./network.mjs";
 
-const skip = !existsSync(new URL("../../pkg/simd128/mobilenet_bg.wasm", import.meta.url)) && "pkg/simd128 is not built: npm run build";
+const skip =
+  !existsSync(new URL("../../pkg/simd128/mobilenet_bg.wasm", import.meta.url)) &&
+  "pkg/simd128 is not built: npm run build";
 
 describe("in a worker", { skip }, () => {
   const folder = mkdtempSync(join(tmpdir(), "mobilenet-worker-"));
@@ -18,14 +21,15 @@ describe("in a worker", { skip }, () => {
   before(async () => {
     writeFileSync(join(folder, "net.safetensors"), networkFile());
     writeFileSync(join(folder, "index.html"), "<!doctype html><title>worker</title>");
-    server = await serve({ port: 0, mounts: { "/net/": folder } });
-    browser = await chromium.launch(chromeLaunchOptions());
+    server = await serve({ mounts: { "/net": folder } });
+    browser = await chromium.launch(launchOptions());
     page = await browser.newPage();
     page.on("pageerror", (error) => noise.push(error.message));
     await page.goto(`${server.url}net/index.html`);
     await page.evaluate(async () => {
       const { load } = await import("/pkg/index.js");
-      window.open = (options) => load({ variant: "simd128", weights: "/net/net.safetensors", worker: true, ...options });
+      window.open = (options) =>
+        load({ variant: "simd128", weights: "/net/net.safetensors", worker: true, ...options });
       window.picture = (colour, side = 64) => {
         const canvas = new OffscreenCanvas(side, side);
         const context = canvas.getContext("2d");
@@ -34,7 +38,11 @@ describe("in a worker", { skip }, () => {
         return canvas;
       };
       window.pixels = (canvas) => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-      window.outcome = (promise) => promise.then((value) => value, (error) => `${error.name}: ${error.message}`);
+      window.outcome = (promise) =>
+        promise.then(
+          (value) => value,
+          (error) => `${error.name}: ${error.message}`,
+        );
     });
   });
   after(async () => {
@@ -43,7 +51,7 @@ describe("in a worker", { skip }, () => {
     rmSync(folder, { recursive: true });
   });
 
-  test("calls come to it in the order in which they were made, however long their frames take", async () => {
+  test("calls are answered in their order, however long their frames take", async () => {
     const [taught, removed, left] = await page.evaluate(async () => {
       const net = await open();
       // A canvas is a promise of a frame, pixels are there at once, and training has none.
@@ -59,10 +67,14 @@ describe("in a worker", { skip }, () => {
     assert.deepEqual([taught, removed, left], [6, 1, { red: 3, blue: 3 }]);
   });
 
-  test("of frames that wait the newest wins, though it was there before an older one", async () => {
+  test("of waiting frames the newest wins, even if it arrives before an older one", async () => {
     const outcomes = await page.evaluate(async () => {
       const net = await open();
-      const calls = [net.classify(picture("red")), net.classify(picture("red", 3000)), net.classify(pixels(picture("blue")))];
+      const calls = [
+        net.classify(picture("red")),
+        net.classify(picture("red", 3000)),
+        net.classify(pixels(picture("blue"))),
+      ];
       const outcomes = (await Promise.allSettled(calls)).map(({ status, reason }) => reason?.name ?? status);
       net.dispose();
       return outcomes;
@@ -70,22 +82,28 @@ describe("in a worker", { skip }, () => {
     assert.deepEqual(outcomes, ["fulfilled", "AbortError", "fulfilled"]);
   });
 
-  test("a signal that is not set changes nothing", async () => {
+  test("a signal that does not abort changes nothing", async () => {
     const answers = await page.evaluate(async () => {
       const net = await open();
       const [{ signal }, canvas] = [new AbortController(), picture("red")];
-      const answers = [(await net.classify(canvas, { topk: 2, signal })).length, (await net.embed(canvas, { signal })).length > 0, await net.addExample("red", canvas, { signal })];
+      const answers = [
+        (await net.classify(canvas, { topk: 2, signal })).length,
+        (await net.embed(canvas, { signal })).length > 0,
+        await net.addExample("red", canvas, { signal }),
+      ];
       net.dispose();
       return answers;
     });
     assert.deepEqual(answers, [2, true, 1]);
   });
 
-  test("a frame that waits can be stopped, also while it is being taken", async () => {
+  test("a waiting frame can be aborted, also while it is being captured", async () => {
     const outcomes = await page.evaluate(async () => {
       const net = await open();
       const controllers = [new AbortController(), new AbortController()];
-      const calls = controllers.map(({ signal }, index) => net[index ? "embed" : "classify"](picture("red", 2000), { signal }));
+      const calls = controllers.map(({ signal }, index) =>
+        net[index ? "embed" : "classify"](picture("red", 2000), { signal }),
+      );
       const last = net.profile(picture("red"));
       for (const controller of controllers) controller.abort();
       const outcomes = (await Promise.allSettled([...calls, last])).map(({ status, reason }) => reason?.name ?? status);
@@ -95,7 +113,7 @@ describe("in a worker", { skip }, () => {
     assert.deepEqual(outcomes, ["AbortError", "AbortError", "fulfilled"]);
   });
 
-  test("training that is stopped is heard of no more, and leaves the answers as they were", async () => {
+  test("aborted training reports no further epochs, and leaves the answers as they were", async () => {
     const { stopped, late, names } = await page.evaluate(async () => {
       const net = await open();
       for (const colour of ["red", "blue"]) for (let i = 0; i < 3; i++) await net.addExample(colour, picture(colour));
@@ -121,7 +139,7 @@ describe("in a worker", { skip }, () => {
     assert.deepEqual(names, labels);
   });
 
-  test("what cannot travel is a sentence, and the next call is answered", async () => {
+  test("what cannot be sent to the worker is an error, and the next call is answered", async () => {
     const said = await page.evaluate(async () => {
       const net = await open();
       const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="32" height="32"><foreignObject width="32" height="32"><p xmlns="http://www.w3.org/1999/xhtml">x</p></foreignObject></svg>`;
@@ -160,5 +178,5 @@ describe("in a worker", { skip }, () => {
     assert.deepEqual(found, ["simd128", "simd128"]);
   });
 
-  test("no promise is left without somebody who hears it", () => assert.deepEqual(noise, []));
+  test("no rejection is left unhandled", () => assert.deepEqual(noise, []));
 });

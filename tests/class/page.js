@@ -8,7 +8,8 @@ export function pixels(width = side, height = side) {
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
       const [left, top] = [x * 2 < width, y * 2 < height];
-      const colour = x === y ? [255, 255, 255] : left ? (top ? [200, 30, 30] : [20, 160, 60]) : top ? [30, 60, 220] : [230, 200, 40];
+      const colour =
+        x === y ? [255, 255, 255] : left ? (top ? [200, 30, 30] : [20, 160, 60]) : top ? [30, 60, 220] : [230, 200, 40];
       data.set([...colour, 255], (y * width + x) * 4);
     }
   }

@@ -1,19 +1,19 @@
 // Uses everything of the package's types once; `tsc --strict` must accept it, and refuse the lines that say so.
 import {
-  cosineSimilarity,
-  load,
-  supportedVariants,
   type Architecture,
   type ClassifyOptions,
+  cosineSimilarity,
   type Frame,
   type Heatmap,
   type LayerCost,
   type LayerTiming,
   type LoadOptions,
+  load,
   type MobileNet,
   type MobileNetWorker,
   type Prediction,
   type Progress,
+  supportedVariants,
   type Timings,
   type Variant,
 } from "../../pkg/index.js";
@@ -48,7 +48,12 @@ const see: ClassifyOptions = {
 };
 
 /** Every kind of frame. */
-export function frames(canvas: HTMLCanvasElement, video: HTMLVideoElement, bitmap: ImageBitmap, coded: VideoFrame): Frame[] {
+export function frames(
+  canvas: HTMLCanvasElement,
+  video: HTMLVideoElement,
+  bitmap: ImageBitmap,
+  coded: VideoFrame,
+): Frame[] {
   const bytes = { data: new Uint8Array(4), width: 1, height: 1 };
   return [canvas, video, bitmap, coded, bytes, new OffscreenCanvas(1, 1), new Image(), new ImageData(1, 1)];
 }
@@ -57,26 +62,44 @@ export function frames(canvas: HTMLCanvasElement, video: HTMLVideoElement, bitma
 export async function here(frame: Frame): Promise<void> {
   const net: MobileNet = await load(options);
   const predictions: Prediction[] = net.classify(frame);
-  const { className, probability, index } = net.classify(frame, 1)[0]!;
-  const text: string = `${className} ${probability.toFixed(2)} ${index}`;
+  const [best] = predictions;
+  const text: string = `${best?.className} ${best?.probability.toFixed(2)} ${best?.index} ${net.classify(frame, 1).length}`;
   net.classify(frame, see);
   const embedding: Float32Array = net.embed(frame, { fit: "stretch" });
   const similarity: number = cosineSimilarity(embedding, net.embed(frame));
   const heat: Heatmap = net.heatmap(frame, 3, { flipped: true });
-  const warmest: number = Math.max(...heat.values) * heat.maximum + heat.minimum + heat.width * heat.height + heat.index;
+  const warmest: number =
+    Math.max(...heat.values) * heat.maximum + heat.minimum + heat.width * heat.height + heat.index;
   const timings: LayerTiming[] = net.profile(frame);
   const costs: LayerCost[] = net.layers();
-  const [height, width, channels] = costs[0]!.output;
+  const [height, width, channels] = costs[0]?.output ?? [0, 0, 0];
   const architecture: Architecture = net.architecture;
   const labels: string[] = net.labels;
   const precision: "f32" | "int8" = net.precision;
   const variant: Variant = net.variant;
   const times: Timings = net.timings;
-  const numbers: number[] = [net.numThreads, net.memoryBytes, times.grab + times.resize + times.network, height * width * channels];
+  const numbers: number[] = [
+    net.numThreads,
+    net.memoryBytes,
+    times.grab + times.resize + times.network,
+    height * width * channels,
+  ];
   const gone: boolean = net.disposed;
   net.dispose();
   net[Symbol.dispose]();
-  console.log(predictions, text, similarity, warmest, timings, architecture.alpha, labels, precision, variant, numbers, gone);
+  console.log(
+    predictions,
+    text,
+    similarity,
+    warmest,
+    timings,
+    architecture.alpha,
+    labels,
+    precision,
+    variant,
+    numbers,
+    gone,
+  );
   // @ts-expect-error: a misspelt option
   net.classify(frame, { topK: 3 });
   // @ts-expect-error: no frame
@@ -96,7 +119,21 @@ export async function elsewhere(frame: Frame): Promise<void> {
     net.layers(),
   ]);
   const builds: Variant[] = supportedVariants();
-  console.log(predictions, embedding, heat, timings, costs, builds, net.architecture, net.labels, net.precision, net.variant, net.numThreads, net.timings, net.disposed);
+  console.log(
+    predictions,
+    embedding,
+    heat,
+    timings,
+    costs,
+    builds,
+    net.architecture,
+    net.labels,
+    net.precision,
+    net.variant,
+    net.numThreads,
+    net.timings,
+    net.disposed,
+  );
   net.dispose();
   net[Symbol.dispose]();
   const either: MobileNet | MobileNetWorker = await load(options as LoadOptions);

@@ -1,9 +1,10 @@
 // The types of the package, held against an example that uses all of them.
+
+import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { test } from "node:test";
-import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 
 const root = new URL("../../", import.meta.url);
 const path = (name) => fileURLToPath(new URL(name, root));
