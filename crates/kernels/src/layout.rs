@@ -1,32 +1,36 @@
-//! Loops over plain numbers that reading a model file consists of: whoever waits for a network waits for these.
+//! Layout conversion for weights: transposition, per-channel scaling and a check for non-finite values.
 //!
-//! Goes in: slices. Comes out: slices. They stand beside `shape`, for `formats` and `model` use them, and are compiled
-//! with the kernels, for speed. Next: `formats` transposes with them, `model` folds and checks.
+//! On the critical path of loading a model, so it lives in this crate and is compiled at its optimization level.
 
-/// Memory that is filled here and may become a kernel's.
+/// Zeroed memory that the kernels' `pack` functions reuse.
 pub use crate::aligned::zeros;
 use crate::simd::{self, F32x4};
 use std::array::from_fn;
 
-/// Rows that are transposed together, so that every line of the output is written in runs.
+/// Rows that are transposed together, so that every row of the output is written in runs.
 const TILE: usize = 16;
 
-/// The position of the first NaN or infinity.
+/// Returns the index of the first NaN or infinity.
 pub fn first_not_finite(values: &[f32]) -> Option<usize> {
-    // Without its sign a float's bits are in the order of its size, infinity and NaN last.
+    // Without the sign, the bits of a float are ordered by magnitude, with infinity and NaN last. Comparing integers
+    // keeps the loop free of branches.
     const INFINITE: u32 = f32::INFINITY.to_bits();
     let largest = values.iter().fold(0, |largest: u32, value| largest.max(value.to_bits() & !(1 << 31)));
     if largest < INFINITE { None } else { values.iter().position(|value| !value.is_finite()) }
 }
 
-/// Multiplies each column of `values` (rows of `factors.len()`) by its factor, in `f64`, and rounds.
+/// Multiplies each column of `values`, a row-major matrix of `factors.len()` columns, by its factor.
+///
+/// The product is computed in `f64` and rounded once.
 pub fn scale_columns(values: &mut [f32], factors: &[f64]) {
     for row in values.chunks_exact_mut(factors.len().max(1)) {
         scale_row(row, factors);
     }
 }
 
-/// Multiplies each of as many rows of `values` as there are factors by its factor, in `f64`, and rounds.
+/// Multiplies each row of `values`, a row-major matrix of `factors.len()` rows, by its factor.
+///
+/// The product is computed in `f64` and rounded once.
 pub fn scale_rows(values: &mut [f32], factors: &[f64]) {
     let length = values.len() / factors.len().max(1);
     for (row, factor) in values.chunks_exact_mut(length.max(1)).zip(factors) {
@@ -41,8 +45,8 @@ fn scale_by(row: &mut [f32], factor: f64) {
     }
 }
 
-/// A function by itself, as [`transpose_strip`] is: a browser that has optimised it meanwhile takes the new code from the
-/// next call on, never within a loop.
+// Not inlined, as `transpose_strip`: a browser switches to optimized code at the next call of a function, not inside of
+// its loop.
 #[inline(never)]
 fn scale_row(row: &mut [f32], factors: &[f64]) {
     for (value, factor) in row.iter_mut().zip(factors) {
@@ -50,15 +54,33 @@ fn scale_row(row: &mut [f32], factors: &[f64]) {
     }
 }
 
-/// `columns × rows` from `rows × columns`.
+/// Returns the transpose (`columns × rows`) of a row-major `rows × columns` matrix.
+///
+/// # Panics
+///
+/// If `input` has fewer than `rows · columns` values.
+///
+/// # Examples
+///
+/// ```
+/// use mobilenet_kernels::layout::transpose;
+///
+/// assert_eq!(transpose(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 2, 3), [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+/// ```
 pub fn transpose(input: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     let mut output = zeros(rows * columns);
     transpose_rows(&input[..rows * columns], columns, &mut output, rows);
     output
 }
 
-/// Rows of `columns` values become columns of `output`, whose rows have `rows` values and begin with the first's. In strips
-/// of `TILE` rows: a plain double loop would touch a new line of memory for every element.
+/// Transposes the rows of `input`, of `columns` values each, into the first columns of `output`, whose rows have `rows`
+/// values.
+///
+/// Works in strips of 16 rows: a plain double loop touches a new cache line for every element.
+///
+/// # Panics
+///
+/// If `columns` is 0 and `input` is not empty, or `output` is too short.
 #[inline(never)]
 pub fn transpose_rows(input: &[f32], columns: usize, output: &mut [f32], rows: usize) {
     let mut first = 0;
@@ -77,7 +99,7 @@ pub fn transpose_rows(input: &[f32], columns: usize, output: &mut [f32], rows: u
     }
 }
 
-/// All whole fours of `columns` of `TILE` rows, into rows of `rows` values of which `output` begins with the first's.
+/// Transposes all whole groups of four columns of `TILE` rows.
 #[inline(never)]
 fn transpose_strip(input: &[f32], columns: usize, output: &mut [f32], rows: usize) {
     for column in (0..columns / 4 * 4).step_by(4) {
@@ -97,7 +119,7 @@ mod tests {
     use crate::browser_test as test;
 
     #[test]
-    fn transposing_is_what_the_definition_says_for_every_small_size() {
+    fn transpose_matches_its_definition_for_small_sizes() {
         for rows in 1..40 {
             for columns in [1, 2, 4, 9, 16, 33] {
                 let values: Vec<f32> = (0..rows * columns).map(|value| value as f32).collect();
@@ -110,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_value_that_is_not_finite_is_found_wherever_it_is() {
+    fn first_not_finite_finds_every_position() {
         for len in 0..40 {
             let mut values = vec![-f32::MAX; len];
             assert_eq!(first_not_finite(&values), None);

@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![deny(unsafe_code)]
 
 pub mod aligned;
 pub mod f32;
@@ -8,7 +9,7 @@ pub mod reference;
 pub mod shape;
 pub mod simd;
 
-/// In a browser the tests run under wasm-bindgen's harness: `use crate::browser_test as test` replaces Rust's own `test`.
+/// `use crate::browser_test as test` in a test module runs its tests in a browser when the target is wasm.
 #[cfg(all(test, target_arch = "wasm32"))]
 use wasm_bindgen_test::wasm_bindgen_test as browser_test;
 #[cfg(all(test, target_arch = "wasm32"))]

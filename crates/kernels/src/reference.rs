@@ -1,23 +1,45 @@
-//! Every kernel as naive loops: the definition of correct.
+//! The float32 kernels as naive loops: the definition of a correct result.
 //!
-//! Goes in: the same shapes, maps and HWIO kernels that the fast code gets before packing. Comes out: what the fast
-//! code must give, to the bit where multiply-adds are not fused, because both sum in this file's order: the bias
-//! first, then row by row of the window, column by column, channel by channel; in a depthwise window column by column,
-//! each from top to bottom, as one slides along a row. Next: the tests of `f32` and `int8`.
+//! The functions take kernels in HWIO order, before packing. The fast kernels sum in the same order as these, so their
+//! results are bit-identical unless multiply-adds are fused ([`FUSED`](crate::simd::FUSED)): the bias first, then the
+//! window row by row, each row column by column, each pixel channel by channel; in a depthwise window column by column,
+//! each from top to bottom, because the fast kernel slides along a row.
+//!
+//! [`int8::reference`](crate::int8::reference) has the int8 kernels.
 
 use crate::shape::{Activation, ConvShape, FeatureMap};
 
-/// Input rows or columns that tap `tap` of output `position` meets; `None` on the border.
-fn source(position: usize, stride: usize, tap: usize, pad: usize, size: usize) -> Option<usize> {
-    (position * stride + tap).checked_sub(pad).filter(|&source| source < size)
+/// Returns the input pixel under tap (`ky`, `kx`) of the window of output (`y`, `x`), or `None` in the padding.
+pub(crate) fn input_pixel(
+    shape: &ConvShape,
+    (y, x): (usize, usize),
+    (ky, kx): (usize, usize),
+) -> Option<usize> {
+    let row = (y * shape.stride + ky).checked_sub(shape.pad_top)?;
+    let column = (x * shape.stride + kx).checked_sub(shape.pad_left)?;
+    let inside = row < shape.input.height && column < shape.input.width;
+    inside.then_some(row * shape.input.width + column)
 }
 
-fn clamp(value: f32, activation: Activation) -> f32 {
+/// Calls `sum` with the position and channel of every output, and stores the result after the activation.
+fn for_each_output(
+    shape: &ConvShape,
+    activation: Activation,
+    output: &mut [f32],
+    sum: impl Fn((usize, usize), usize) -> f32,
+) {
     let (low, high) = activation.bounds();
-    value.max(low).min(high)
+    for y in 0..shape.output.height {
+        for x in 0..shape.output.width {
+            for channel in 0..shape.output.channels {
+                let index = (y * shape.output.width + x) * shape.output.channels + channel;
+                output[index] = sum((y, x), channel).max(low).min(high);
+            }
+        }
+    }
 }
 
-/// A full convolution, 3×3 (stem, standard) or 1×1: `kernel` is `[k, k, inputs, outputs]`, `bias` `[outputs]`.
+/// Computes a standard convolution, 3×3 or 1×1: `kernel` is `[k, k, inputs, outputs]`, `bias` is `[outputs]`.
 pub fn convolution(
     shape: &ConvShape,
     activation: Activation,
@@ -26,30 +48,21 @@ pub fn convolution(
     bias: &[f32],
     output: &mut [f32],
 ) {
-    let (from, to) = (shape.input, shape.output);
-    for y in 0..to.height {
-        for x in 0..to.width {
-            for channel in 0..to.channels {
-                let mut sum = bias[channel];
-                for ky in 0..shape.kernel {
-                    for kx in 0..shape.kernel {
-                        let row = source(y, shape.stride, ky, shape.pad_top, from.height);
-                        let column = source(x, shape.stride, kx, shape.pad_left, from.width);
-                        let (Some(row), Some(column)) = (row, column) else { continue };
-                        let pixel = (row * from.width + column) * from.channels;
-                        let tap = (ky * shape.kernel + kx) * from.channels;
-                        for inner in 0..from.channels {
-                            sum += input[pixel + inner] * kernel[(tap + inner) * to.channels + channel];
-                        }
-                    }
-                }
-                output[(y * to.width + x) * to.channels + channel] = clamp(sum, activation);
+    let (inputs, outputs) = (shape.input.channels, shape.output.channels);
+    for_each_output(shape, activation, output, |position, channel| {
+        let mut sum = bias[channel];
+        for tap in 0..shape.kernel * shape.kernel {
+            let offset = (tap / shape.kernel, tap % shape.kernel);
+            let Some(pixel) = input_pixel(shape, position, offset) else { continue };
+            for inner in 0..inputs {
+                sum += input[pixel * inputs + inner] * kernel[(tap * inputs + inner) * outputs + channel];
             }
         }
-    }
+        sum
+    });
 }
 
-/// One 3×3 filter a channel: `kernel` is `[3, 3, channels]`, `bias` `[channels]`.
+/// Computes a 3×3 depthwise convolution: `kernel` is `[3, 3, channels]`, `bias` is `[channels]`.
 pub fn depthwise(
     shape: &ConvShape,
     activation: Activation,
@@ -58,27 +71,18 @@ pub fn depthwise(
     bias: &[f32],
     output: &mut [f32],
 ) {
-    let (from, to) = (shape.input, shape.output);
-    for y in 0..to.height {
-        for x in 0..to.width {
-            for channel in 0..to.channels {
-                let mut sum = bias[channel];
-                for kx in 0..3 {
-                    for ky in 0..3 {
-                        let row = source(y, shape.stride, ky, shape.pad_top, from.height);
-                        let column = source(x, shape.stride, kx, shape.pad_left, from.width);
-                        let (Some(row), Some(column)) = (row, column) else { continue };
-                        let at = (row * from.width + column) * from.channels + channel;
-                        sum += input[at] * kernel[(ky * 3 + kx) * to.channels + channel];
-                    }
-                }
-                output[(y * to.width + x) * to.channels + channel] = clamp(sum, activation);
-            }
+    let channels = shape.output.channels;
+    for_each_output(shape, activation, output, |position, channel| {
+        let mut sum = bias[channel];
+        for (kx, ky) in (0..9).map(|tap| (tap / 3, tap % 3)) {
+            let Some(pixel) = input_pixel(shape, position, (ky, kx)) else { continue };
+            sum += input[pixel * channels + channel] * kernel[(ky * 3 + kx) * channels + channel];
         }
-    }
+        sum
+    });
 }
 
-/// Mean over all pixels of `map`, channel by channel: the sum in order, times `1 / pixels`.
+/// Computes the mean of each channel over all pixels of `map`: the sum in order, times `1 / pixels`.
 pub fn pool(map: FeatureMap, input: &[f32], output: &mut [f32]) {
     let share = 1.0 / map.pixels() as f32;
     for channel in 0..map.channels {
@@ -90,7 +94,7 @@ pub fn pool(map: FeatureMap, input: &[f32], output: &mut [f32]) {
     }
 }
 
-/// `exp(x − max) / Σ exp(x − max)`, summed in `f64`.
+/// Computes `exp(x − max) / Σ exp(x − max)`, summed in `f64`.
 pub fn softmax(logits: &[f32], probabilities: &mut [f32]) {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let exponential = |logit: f32| f64::from(logit - largest).exp();

@@ -1,11 +1,10 @@
-//! The letters of the project, declared once: feature maps, padding and the geometry of one convolution.
+//! Shapes: feature maps, padding, activations and the geometry of a convolution.
 //!
-//! Everything here is plain integers. Maps are NHWC with the batch left out (`height × width × channels`,
-//! channels innermost), kernels are HWIO. `model` computes these shapes from the architecture, `kernels` obey them.
+//! Feature maps are NHWC with the batch left out (`height × width × channels`, channels innermost), kernels are HWIO.
 
 use serde::{Deserialize, Serialize};
 
-/// Size of one feature map, stored row by row with channels innermost (HWC).
+/// The size of a feature map, stored row by row with channels innermost (HWC).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FeatureMap {
     /// Rows.
@@ -17,32 +16,32 @@ pub struct FeatureMap {
 }
 
 impl FeatureMap {
-    /// A map of `height × width × channels`.
+    /// Creates a `height × width × channels` map.
     pub const fn new(height: usize, width: usize, channels: usize) -> Self {
         Self { height, width, channels }
     }
 
-    /// `height · width`.
+    /// Returns `height · width`.
     pub const fn pixels(self) -> usize {
         self.height * self.width
     }
 
-    /// `height · width · channels`, the number of values.
+    /// Returns the number of values, `height · width · channels`.
     pub const fn len(self) -> usize {
         self.height * self.width * self.channels
     }
 
-    /// Whether the map holds no value at all.
+    /// Returns whether the map holds no values.
     pub const fn is_empty(self) -> bool {
         self.len() == 0
     }
 }
 
-/// How a 3×3 convolution meets the border. Both give the same output size; they differ at stride 2 on even sizes.
+/// Padding of a 3×3 convolution. Both kinds give the same output size; they differ at stride 2 on even sizes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Padding {
-    /// TensorFlow's SAME: what is missing is split, the odd row or column goes to the bottom and the right.
+    /// TensorFlow's SAME: the padding is split, an odd row or column goes to the bottom or the right.
     #[default]
     Same,
     /// One row and column on every side (PyTorch, Caffe).
@@ -50,7 +49,7 @@ pub enum Padding {
 }
 
 impl Padding {
-    /// Rows (or columns) of zeros before the first, for a 3-wide window at `stride` over `size` rows.
+    /// Returns the rows (or columns) of zeros before the first one of `size`, for a window of 3 at `stride`.
     pub const fn before(self, size: usize, stride: usize) -> usize {
         match self {
             Padding::Symmetric => 1,
@@ -62,25 +61,35 @@ impl Padding {
     }
 }
 
-/// Geometry of one convolution: stem, depthwise, standard (3×3) or pointwise (1×1).
+/// The geometry of one convolution: 3×3 (standard, depthwise) or 1×1 (pointwise).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ConvShape {
-    /// Map that goes in.
+    /// The input map.
     pub input: FeatureMap,
-    /// Map that comes out.
+    /// The output map.
     pub output: FeatureMap,
-    /// Window side: 3 or 1.
+    /// Side of the window: 3 or 1.
     pub kernel: usize,
     /// 1 or 2.
     pub stride: usize,
-    /// Zero rows above the input.
+    /// Rows of zeros above the input.
     pub pad_top: usize,
-    /// Zero columns left of the input.
+    /// Columns of zeros left of the input.
     pub pad_left: usize,
 }
 
 impl ConvShape {
-    /// A 3×3 window over `input` giving `channels` maps of `ceil(size / stride)`.
+    /// Creates a 3×3 convolution of `input` with `channels` outputs and an output size of `ceil(size / stride)`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mobilenet_kernels::shape::{ConvShape, FeatureMap, Padding};
+    ///
+    /// let shape = ConvShape::window(FeatureMap::new(224, 224, 3), 32, 2, Padding::Same);
+    /// assert_eq!(shape.output, FeatureMap::new(112, 112, 32));
+    /// assert_eq!((shape.pad_top, shape.pad_left), (0, 0)); // one row and column at the bottom and right
+    /// ```
     pub const fn window(input: FeatureMap, channels: usize, stride: usize, padding: Padding) -> Self {
         let output = FeatureMap::new(input.height.div_ceil(stride), input.width.div_ceil(stride), channels);
         let pad_top = padding.before(input.height, stride);
@@ -88,20 +97,20 @@ impl ConvShape {
         Self { input, output, kernel: 3, stride, pad_top, pad_left }
     }
 
-    /// A 1×1 convolution: every pixel by itself. The fully connected layer is one with a single pixel.
+    /// Creates a 1×1 convolution of `input` with `channels` outputs. A fully connected layer is one of a single pixel.
     pub const fn pointwise(input: FeatureMap, channels: usize) -> Self {
         let output = FeatureMap::new(input.height, input.width, channels);
         Self { input, output, kernel: 1, stride: 1, pad_top: 0, pad_left: 0 }
     }
 }
 
-/// What follows a convolution (and its batch norm).
+/// The activation after a convolution and its batch norm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Activation {
-    /// Nothing: the classifier.
+    /// The identity (a classifier's logits).
     None,
-    /// `max(0, x)` (the paper, Caffe).
+    /// `max(0, x)` (the MobileNet paper, Caffe).
     Relu,
     /// `min(max(0, x), 6)` (TensorFlow, Keras, timm).
     #[default]
@@ -109,7 +118,7 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// Lower and upper bound as the kernels clamp to.
+    /// Returns the lower and upper bound that the kernels clamp to.
     pub const fn bounds(self) -> (f32, f32) {
         match self {
             Activation::None => (f32::NEG_INFINITY, f32::INFINITY),
@@ -122,8 +131,10 @@ impl Activation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use crate::browser_test as test;
 
-    /// TensorFlow's own rule written out: total = max((out − 1)·stride + 3 − in, 0), before = total / 2.
+    /// TensorFlow's rule: total = max((out − 1)·stride + 3 − in, 0), before = total / 2.
     #[test]
     fn same_padding_is_zero_before_even_sizes_at_stride_two() {
         assert_eq!(Padding::Same.before(224, 2), 0);

@@ -16,7 +16,7 @@ use crate::network::int8::{largest_color, step, worst};
 use crate::{Architecture, Kernel, Layer, LayerKind, LayerWeights, Weights};
 use crate::{Error, Result};
 use crate::{Input, Network, Precision};
-use mobilenet_kernels::int8::{GROUP, LEVELS, depthwise, panel};
+use mobilenet_kernels::int8::{GROUP, MAX_ACTIVATION, depthwise, panel};
 use mobilenet_kernels::shape::Activation;
 use std::borrow::Cow;
 
@@ -92,7 +92,7 @@ impl Seen {
         let width = f64::from(self.top) / BINS as f64;
         let error = |bins: usize| {
             let range = bins as f64 * width;
-            let step = range / f64::from(LEVELS);
+            let step = range / f64::from(MAX_ACTIVATION);
             let squared = |(bin, &count): (usize, &u64)| {
                 let value = (bin as f64 + 0.5) * width;
                 let rounded = ((value / step).round() * step).min(range);
@@ -185,7 +185,7 @@ impl<'a> Calibration<'a> {
         }
         let architecture = &self.weights.architecture;
         let mut means: Vec<f64> = self.colors.0.iter().map(|sum| sum / self.colors.1 as f64).collect();
-        let mut before = largest_color(architecture) / f64::from(LEVELS);
+        let mut before = largest_color(architecture) / f64::from(MAX_ACTIVATION);
         let mut seen = self.seen.iter();
         let mut layers = Vec::new();
         for (layer, given) in architecture.layers_with_weights().iter().zip(&self.weights.layers) {
@@ -196,7 +196,7 @@ impl<'a> Calibration<'a> {
                 (Ranges::Widest, _) => seen.largest(),
             });
             let quantized = layer_in_int8(layer.kind, given, range, before, &means);
-            before = f64::from(quantized.range.unwrap_or_default()) / f64::from(LEVELS);
+            before = f64::from(quantized.range.unwrap_or_default()) / f64::from(MAX_ACTIVATION);
             means = seen.map_or(Vec::new(), |seen| seen.means().collect());
             layers.push(quantized);
         }
@@ -289,7 +289,7 @@ fn layer_in_int8(
     means: &[f64],
 ) -> LayerWeights {
     let kernel = given.kernel.to_f32();
-    let largest = before * f64::from(LEVELS);
+    let largest = before * f64::from(MAX_ACTIVATION);
     let signed = kind == LayerKind::Stem;
     let steps = range.map(|range| step(range, worst(&kernel, &given.bias, largest, signed)));
     let outputs = given.bias.len();
@@ -325,7 +325,7 @@ fn layer_in_int8(
         }
         bias[output] = (f64::from(bias[output]) + shift) as f32;
     }
-    let range = steps.map(|step| (step * f64::from(LEVELS)) as f32);
+    let range = steps.map(|step| (step * f64::from(MAX_ACTIVATION)) as f32);
     LayerWeights { name: given.name.clone(), kernel: Kernel::Int8 { values, scales }, bias, range }
 }
 

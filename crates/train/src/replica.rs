@@ -11,10 +11,12 @@ use super::random::Random;
 use mobilenet::architecture::LayerKind;
 use mobilenet::{Error, Result};
 use mobilenet_kernels::aligned::Aligned;
-use mobilenet_kernels::f32::backward::{Here, Previous, Scratch, depthwise, pointwise, pool, window};
+use mobilenet_kernels::f32::backward::{
+    LayerInput, LayerOutput, Scratch, depthwise, pointwise, pool, window,
+};
 use mobilenet_kernels::f32::batch_norm::{self, Affine, Backward, GradientSums, Moments, Statistics};
 use mobilenet_kernels::f32::loss::softmax_cross_entropy;
-use mobilenet_kernels::f32::matmul::{Packed, accumulate_transposed, multiply, stride};
+use mobilenet_kernels::f32::matmul::{PackedMatrix, accumulate_transposed, multiply, stride};
 use mobilenet_kernels::shape::ConvShape;
 
 /// One convolution with batch norm behind it.
@@ -26,8 +28,8 @@ struct Stage {
     y: Aligned<f32>,
     read: Affine,
     statistics: Statistics,
-    packed: Packed,
-    transposed: Packed,
+    packed: PackedMatrix,
+    transposed: PackedMatrix,
 }
 
 /// What a share of a batch came to.
@@ -62,7 +64,7 @@ pub struct Replica {
     picture: Affine,
     stages: Vec<Stage>,
     classifier: LayerRanges,
-    classifier_packed: Packed,
+    classifier_packed: PackedMatrix,
     features: Aligned<f32>,
     kept: Vec<f32>,
     logits: Aligned<f32>,
@@ -100,8 +102,8 @@ impl Replica {
                     variance: vec![0.0; channels],
                     count: 0.0,
                 },
-                packed: Packed::default(),
-                transposed: Packed::default(),
+                packed: PackedMatrix::default(),
+                transposed: PackedMatrix::default(),
             });
         }
         let Some((classifier, classifier_ranges)) = layout.layers.last() else {
@@ -114,7 +116,7 @@ impl Replica {
             capacity,
             picture: Affine::identity(3),
             classifier: classifier_ranges.clone(),
-            classifier_packed: Packed::default(),
+            classifier_packed: PackedMatrix::default(),
             features: Aligned::zeros(capacity * features),
             kept: Vec::new(),
             logits: Aligned::zeros(capacity * classes),
@@ -267,7 +269,7 @@ impl Replica {
         let Some(last) = self.stages.last() else { return };
         let map = last.shape.output;
         self.sums.reset(map.channels);
-        let mut previous = Previous {
+        let mut previous = LayerInput {
             y: &last.y[..count * map.len()],
             read: &last.read,
             d_z: &mut self.d_now[..count * map.len()],
@@ -308,7 +310,7 @@ impl Replica {
         let gamma = &trained[gamma_range];
         self.backward.prepare(&self.sums, &stage.statistics, gamma, epsilon, d_gamma, d_beta);
         let size = count * stage.shape.output.len();
-        let here = Here { y: &stage.y[..size], d_z: &self.d_now[..size], norm: &self.backward };
+        let here = LayerOutput { y: &stage.y[..size], d_z: &self.d_now[..size], norm: &self.backward };
         let kernel = &trained[stage.ranges.kernel.clone()];
         let d_kernel = &mut self.gradient[stage.ranges.kernel.clone()];
         let (inputs, outputs) = (stage.shape.input.channels, stage.shape.output.channels);
@@ -320,7 +322,7 @@ impl Replica {
         let size = count * stage.shape.input.len();
         self.next_sums.reset(inputs);
         let (y, read) = (&previous.y[..size], &previous.read);
-        let mut previous = Previous { y, read, d_z: &mut self.d_next[..size], sums: &mut self.next_sums };
+        let mut previous = LayerInput { y, read, d_z: &mut self.d_next[..size], sums: &mut self.next_sums };
         match stage.kind {
             LayerKind::Depthwise => {
                 depthwise::backward(stage.shape, &here, &mut previous, kernel, d_kernel, scratch);

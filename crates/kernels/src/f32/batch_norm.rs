@@ -1,21 +1,21 @@
-//! Batch norm with the batch's own statistics, forward and backward, in the form that lets the convolutions around it
-//! apply it while they read.
+//! Batch norm with the statistics of the batch, forward and backward, fused with the convolutions around it.
 //!
-//! A convolution's output is remembered once, as the convolution gave it. Batch norm and ReLU are an affine map and a
-//! clamp ([`Affine`]) that the next layer applies on the way in; on the way back the gradient of the convolution's
-//! output is again affine, in the gradient behind the ReLU and the remembered output ([`Backward`]). So each map
-//! is written once forward and once backward, and nothing between is ever stored.
+//! A convolution's output `y` is stored once, unnormalized. Batch norm and activation are an affine map and a clamp
+//! ([`Affine`]) that the next layer applies while it reads. Backward, the gradient of `y` is again affine, in the gradient
+//! behind the activation and in `y` ([`Backward`]). So each map is written once forward and once backward, and no
+//! intermediate is stored.
 //!
-//! The naive form, per channel over the m pixels of the batch (Ioffe and Szegedy, arXiv 1502.03167):
+//! Per channel over the `m` pixels of the batch (Ioffe and Szegedy, arXiv 1502.03167):
 //! `x̂ = (y − mean) / sqrt(variance + ε)`, `z = γ·x̂ + β`;
 //! `d_β = Σ d_z`, `d_γ = Σ d_z·x̂`, `d_y = γ / sqrt(variance + ε) · (d_z − d_β / m − x̂ · d_γ / m)`.
 
 use super::lanes::{lanes, mul_add, sweep};
 use crate::shape::Activation;
 
-/// What a reader does to a remembered map: `clamp(scale · (y − pivot) + shift, low, high)`, per channel. The pivot is
-/// the mean: subtracted first it leaves nothing to cancel, and the sign of what comes out, which decides whether a
-/// gradient passes, is right to the last bits.
+/// Batch norm and activation as the next layer applies them: `clamp(scale · (y − pivot) + shift, low, high)`, per channel.
+///
+/// The pivot is the mean. Subtracting it first avoids cancellation, so that the sign of the result, which decides whether a
+/// gradient passes the activation, is accurate.
 #[derive(Clone, Debug)]
 pub struct Affine {
     /// One subtrahend per channel.
@@ -24,37 +24,44 @@ pub struct Affine {
     pub scale: Vec<f32>,
     /// One addend per channel.
     pub shift: Vec<f32>,
-    /// Least value that comes out.
+    /// Lower bound of the result.
     pub low: f32,
-    /// Greatest value that comes out.
+    /// Upper bound of the result.
     pub high: f32,
 }
 
 impl Affine {
-    /// Leaves `channels` channels as they are (the picture that the stem reads).
+    /// Creates the identity over `channels` channels (for a network's input).
     pub fn identity(channels: usize) -> Self {
         let (low, high) = Activation::None.bounds();
         Self { pivot: vec![0.0; channels], scale: vec![1.0; channels], shift: vec![0.0; channels], low, high }
     }
 
-    /// `input` (whole pixels) as the next layer sees it, a pixel to every `stride` values of `output`.
-    pub fn read(&self, input: &[f32], output: &mut [f32], stride: usize) {
+    /// Applies the map to `input` (dense pixels), writing a pixel to every `stride` values of `output`.
+    pub fn apply(&self, input: &[f32], output: &mut [f32], stride: usize) {
         let channels = self.scale.len();
-        let pixels = pixels_together(channels);
+        let pixels = block_pixels(channels);
         for (input, output) in input.chunks(pixels * channels).zip(output.chunks_mut(pixels * stride)) {
-            sweep!(channels, 16 8 1, read(self, input, output, stride));
+            sweep!(channels, 16 8 1, apply_affine(self, input, output, stride));
         }
     }
 }
 
-/// Pixels that all channels pass over before the next: so few that memory is read almost as it lies, which a processor
-/// foresees, and enough to be worth loading a channel's coefficients (training: a 30th of the whole time).
-fn pixels_together(channels: usize) -> usize {
+/// Returns the number of pixels that all channels pass over before the next block: few enough for nearly sequential
+/// access, which the hardware prefetches, and enough to amortize loading a channel's coefficients. Saves 3 % of a training
+/// step.
+fn block_pixels(channels: usize) -> usize {
     (1024 / channels).max(8)
 }
 
 #[inline(always)]
-fn read<const L: usize>(channel: usize, affine: &Affine, input: &[f32], output: &mut [f32], stride: usize) {
+fn apply_affine<const L: usize>(
+    channel: usize,
+    affine: &Affine,
+    input: &[f32],
+    output: &mut [f32],
+    stride: usize,
+) {
     let coefficients = Coefficients::<L>::of(affine, channel);
     let pixels = input.chunks_exact(affine.scale.len()).zip(output.chunks_exact_mut(stride));
     for (input, output) in pixels {
@@ -84,14 +91,14 @@ impl<const L: usize> Coefficients<L> {
         }
     }
 
-    /// Before the clamp.
+    /// Applies the affine map without the clamp.
     #[inline(always)]
     fn apply(&self, lane: usize, value: f32) -> f32 {
         mul_add(self.scale[lane], value - self.pivot[lane], self.shift[lane])
     }
 }
 
-/// Mean and scatter of every channel of a map, gathered block by block while the map is written.
+/// Mean and sum of squared deviations per channel, accumulated block by block while a map is written.
 #[derive(Clone, Debug, Default)]
 pub struct Moments {
     count: f64,
@@ -100,7 +107,7 @@ pub struct Moments {
 }
 
 impl Moments {
-    /// Forgets everything and counts `channels` channels from now on.
+    /// Resets to no pixels of `channels` channels.
     pub fn reset(&mut self, channels: usize) {
         self.count = 0.0;
         for (list, value) in [(&mut self.mean, 0.0), (&mut self.scatter, 0.0)] {
@@ -109,8 +116,10 @@ impl Moments {
         }
     }
 
-    /// Adds a block of pixels, which should lie in the cache still, for it is read twice: the mean first, then the
-    /// squares around it, so that nothing cancels. Blocks are joined by Chan's rule in `f64`.
+    /// Adds a block of pixels.
+    ///
+    /// The block is read twice, for the mean and for the squares around it, which avoids cancellation; it should still be
+    /// in the cache. Blocks are combined by Chan's rule in `f64`.
     pub fn add(&mut self, block: &[f32]) {
         let channels = self.mean.len();
         let count = (block.len() / channels) as f64;
@@ -121,17 +130,17 @@ impl Moments {
         self.count += count;
     }
 
-    /// Mean of a channel.
+    /// Returns the mean of a channel.
     pub fn mean(&self, channel: usize) -> f64 {
         self.mean[channel]
     }
 
-    /// Variance of a channel over the batch (divided by the count, as batch norm uses it).
+    /// Returns the biased variance of a channel (divided by the count), which batch norm uses.
     pub fn variance(&self, channel: usize) -> f64 {
         self.scatter[channel] / self.count
     }
 
-    /// Pixels seen.
+    /// Returns the number of pixels added.
     pub fn count(&self) -> f64 {
         self.count
     }
@@ -166,7 +175,7 @@ fn add_block<const L: usize>(channel: usize, moments: &mut Moments, block: &[f32
     }
 }
 
-/// Sums over the batch that batch norm's gradient needs, gathered while the gradient is written.
+/// Sums over the batch that the gradient of batch norm needs, accumulated while the gradient is written.
 #[derive(Clone, Debug, Default)]
 pub struct GradientSums {
     d_z: Vec<f64>,
@@ -174,7 +183,7 @@ pub struct GradientSums {
 }
 
 impl GradientSums {
-    /// Forgets everything and counts `channels` channels from now on.
+    /// Resets to no pixels of `channels` channels.
     pub fn reset(&mut self, channels: usize) {
         for list in [&mut self.d_z, &mut self.d_z_y] {
             list.clear();
@@ -182,16 +191,18 @@ impl GradientSums {
         }
     }
 
-    /// Takes the gradient of a block of pixels as `affine` read them, `d_read` (a pixel to every `stride` values),
-    /// back through the clamp: where what was read lies strictly between the bounds it passes, elsewhere it is zero
-    /// (TensorFlow's rule at the bounds themselves). `y` is the remembered output. The block's sums are `f32`.
-    pub fn pass(&mut self, affine: &Affine, y: &[f32], d_read: &[f32], stride: usize, d_z: &mut [f32]) {
-        sweep!(self.d_z.len(), 16 8 1, pass(self, affine, y, d_read, stride, d_z));
+    /// Propagates the gradient of a block of pixels back through the activation of `affine`.
+    ///
+    /// `d_read` is the gradient of what `affine` computed from `y`, a pixel to every `stride` values. It passes to `d_z`
+    /// where that lies strictly between the bounds and is zero elsewhere, also at the bounds (as in TensorFlow). Sums over
+    /// a block are accumulated in `f32`.
+    pub fn propagate(&mut self, affine: &Affine, y: &[f32], d_read: &[f32], stride: usize, d_z: &mut [f32]) {
+        sweep!(self.d_z.len(), 16 8 1, propagate(self, affine, y, d_read, stride, d_z));
     }
 }
 
 #[inline(always)]
-fn pass<const L: usize>(
+fn propagate<const L: usize>(
     channel: usize,
     sums: &mut GradientSums,
     affine: &Affine,
@@ -221,19 +232,19 @@ fn pass<const L: usize>(
     }
 }
 
-/// The statistics of one batch, per channel.
+/// Batch statistics per channel.
 #[derive(Clone, Debug, Default)]
 pub struct Statistics {
-    /// Mean.
+    /// Means.
     pub mean: Vec<f32>,
-    /// Variance, divided by the count.
+    /// Biased variances (divided by the count).
     pub variance: Vec<f32>,
     /// Pixels in the batch.
     pub count: f64,
 }
 
 impl Statistics {
-    /// What the moments of a batch come to.
+    /// Overwrites the statistics with those of `moments`.
     pub fn take(&mut self, moments: &Moments) {
         self.count = moments.count();
         for (channel, (mean, variance)) in self.mean.iter_mut().zip(&mut self.variance).enumerate() {
@@ -242,14 +253,16 @@ impl Statistics {
         }
     }
 
-    /// What a variance is multiplied with to be an unbiased estimate (TensorFlow's fused batch norm keeps moving
-    /// averages of those).
+    /// Returns the factor that makes a variance an unbiased estimate, of which TensorFlow's fused batch norm keeps the
+    /// moving average.
     pub fn unbiased(&self) -> f32 {
         (self.count / (self.count - 1.0).max(1.0)) as f32
     }
 }
 
-/// From a batch's statistics, or moving averages of them, to what the next layer applies.
+/// Computes the map that the next layer applies from a batch's statistics or their moving averages.
+///
+/// All slices have one value per channel; `affine` keeps its bounds.
 pub fn forward(
     mean: &[f32],
     variance: &[f32],
@@ -266,7 +279,7 @@ pub fn forward(
     affine.shift.copy_from_slice(beta);
 }
 
-/// Gradient of a convolution's output: `d_y = d_z · factor + (y − mean) · slope + offset`, per channel.
+/// The gradient of a convolution's output, `d_y = d_z · factor + (y − mean) · slope + offset` per channel.
 #[derive(Clone, Debug, Default)]
 pub struct Backward {
     pivot: Vec<f32>,
@@ -276,14 +289,14 @@ pub struct Backward {
 }
 
 impl Backward {
-    /// Leaves the gradient as it is: for testing a convolution by itself.
+    /// Creates the identity, to test a convolution alone.
     #[cfg(test)]
     pub(super) fn identity(channels: usize) -> Self {
         let zeros = vec![0.0; channels];
         Self { pivot: zeros.clone(), factor: vec![1.0; channels], slope: zeros.clone(), offset: zeros }
     }
 
-    /// Writes `d_gamma` and `d_beta`, and keeps what is needed for `d_y`.
+    /// Writes `d_gamma` and `d_beta`, and stores the coefficients that [`apply`](Self::apply) needs.
     pub fn prepare(
         &mut self,
         sums: &GradientSums,
@@ -313,10 +326,10 @@ impl Backward {
         }
     }
 
-    /// Gradient of a block of pixels of the convolution's output, a pixel to every `stride` values of `d_y`.
+    /// Computes the gradient `d_y` of a block of pixels, a pixel to every `stride` values.
     pub fn apply(&self, d_z: &[f32], y: &[f32], d_y: &mut [f32], stride: usize) {
         let channels = self.factor.len();
-        let pixels = pixels_together(channels);
+        let pixels = block_pixels(channels);
         let inputs = d_z.chunks(pixels * channels).zip(y.chunks(pixels * channels));
         for ((d_z, y), d_y) in inputs.zip(d_y.chunks_mut(pixels * stride)) {
             sweep!(channels, 16 8 1, apply(self, d_z, y, d_y, stride));

@@ -1,4 +1,4 @@
-//! The depthwise 3×3 convolution: one filter a channel, little arithmetic for much memory.
+//! The 3×3 depthwise convolution: one filter per channel, little arithmetic for much memory.
 //!
 //! ```text
 //! for y, x, channel:
@@ -6,16 +6,14 @@
 //!     for kx, ky: sum += map[y·stride + ky − pad][x·stride + kx − pad][channel] · kernel[ky][kx][channel]
 //! ```
 //!
-//! Goes in: a dense map of four channels or more (a MobileNet's have eight). Comes out: rows of the next. Nothing is
-//! padded: a column outside the map is not visited, and for a row outside it three weights are zero. Four channels slide
-//! along a row with the nine vectors of their kernel in registers; each column of three inputs is loaded once and given to
-//! every output that it is under, three of them at stride 1.
+//! **Inner loop.** Four channels slide along a row with their nine weights in registers. Each column of three inputs is
+//! loaded once and added to every output whose window contains it: three at stride 1, one or two at stride 2. The map is
+//! not padded: columns outside it are not visited, and for a row outside it three weights are zero.
 //!
-//! The order is the first cache's. All channels pass over a part of a row that is short enough for it before the next part
-//! is begun. Of [`WIDE`] channels and more no part is: pixels that are a power of two apart have the same few places in the
-//! cache, and throw each other out between one four channels and the next. There a cache line of channels of several rows
-//! is first copied into a patch, in which its pixels are neighbours (14 × 14 × 512: half of the time).
-//! Next: the pointwise convolution.
+//! **Loop order.** It follows the first-level cache. All channels pass over a part of a row that fits there before the
+//! next part starts. With 256 channels or more, no part fits: pixels that are a power of two apart share a few
+//! cache sets and evict each other between one group of channels and the next. There, one cache line of channels of a few
+//! rows is first copied to a patch in which pixels are adjacent; on 14 × 14 × 512 this halves the time.
 
 use super::Bounds;
 use crate::shape::{Activation, ConvShape};
@@ -24,77 +22,102 @@ use std::ops::Range;
 
 /// Channels of a vector.
 const LANES: usize = 4;
-/// Values that four channels take when packed: bias, then the kernel column by column.
+/// Packed values of four channels: bias, then the kernel column by column.
 const GROUP: usize = 10 * LANES;
-/// Bytes of the three rows under a part: half of the smallest first cache.
-const FIT: usize = 16 * 1024;
-/// Outputs below which a part is not worth loading all weights again.
-const FEWEST: usize = 7;
-/// Channels from which patches are faster.
-const WIDE: usize = 256;
-/// Channels of a patch: a cache line of them.
+/// Bytes of the three input rows of a part: half of the smallest first-level cache in use.
+const PART_BYTES: usize = 16 * 1024;
+/// Outputs of the smallest part: below, loading all weights again costs more than the cache misses.
+const MIN_PART: usize = 7;
+/// Channels from which patches are faster than parts.
+const PATCH_CHANNELS: usize = 256;
+/// Channels of a patch: one cache line.
 const BLOCK: usize = 16;
 /// Values of a patch: 20 KiB.
 const PATCH: usize = 5 * 1024;
 
-/// A kernel `[3, 3, channels]` and its bias, four channels after four. Where channels are left over, the last four are a
-/// group too, and some of them lie in two.
+/// A kernel `[3, 3, channels]` and its bias, packed in groups of four channels. The last group overlaps the one before
+/// it if the number of channels is not a multiple of four.
 #[derive(Clone, Debug, Default)]
-pub struct Packed {
+pub struct PackedDepthwise {
     channels: usize,
     groups: Vec<f32>,
 }
 
-impl Packed {
-    /// Bytes held.
+impl PackedDepthwise {
+    /// Returns the size in bytes.
     pub fn bytes(&self) -> usize {
         self.groups.len() * size_of::<f32>()
     }
 }
 
-/// Packs `kernel` (`[3, 3, channels]`) and `bias` (`[channels]`), of four channels or more.
+/// Packs `kernel` (`[3, 3, channels]`) and `bias` (`[channels]`).
+///
+/// # Panics
+///
+/// If there are fewer than four channels, or `kernel` is shorter than `9 · channels`.
 #[inline]
-pub fn pack(kernel: &[f32], bias: &[f32]) -> Packed {
+pub fn pack(kernel: &[f32], bias: &[f32]) -> PackedDepthwise {
     let channels = bias.len();
     let mut groups = Vec::with_capacity(channels.div_ceil(LANES) * GROUP);
     for group in 0..channels.div_ceil(LANES) {
         let first = first(group, channels);
         groups.extend_from_slice(&bias[first..first + LANES]);
         for tap in 0..9 {
-            groups.extend_from_slice(&kernel[turned(tap) * channels + first..][..LANES]);
+            groups.extend_from_slice(&kernel[transposed_tap(tap) * channels + first..][..LANES]);
         }
     }
-    Packed { channels, groups }
+    PackedDepthwise { channels, groups }
 }
 
-/// The kernel that was packed, `[3, 3, channels]`.
+/// Returns the kernel that was packed, `[3, 3, channels]`.
 #[inline]
-pub fn unpack(packed: &Packed) -> Vec<f32> {
+pub fn unpack(packed: &PackedDepthwise) -> Vec<f32> {
     let channels = packed.channels;
     let mut kernel = vec![0.0; 9 * channels];
     for (index, group) in packed.groups.chunks_exact(GROUP).enumerate() {
         for (tap, weights) in group[LANES..].chunks_exact(LANES).enumerate() {
-            kernel[turned(tap) * channels + first(index, channels)..][..LANES].copy_from_slice(weights);
+            kernel[transposed_tap(tap) * channels + first(index, channels)..][..LANES]
+                .copy_from_slice(weights);
         }
     }
     kernel
 }
 
-/// The first channel of a group.
+/// Returns the first channel of a group.
 fn first(group: usize, channels: usize) -> usize {
     (group * LANES).min(channels - LANES)
 }
 
-/// The tap that, counted column by column, is number `tap`; and the other way round.
-fn turned(tap: usize) -> usize {
+/// Converts the index of a tap between row-major and column-major order.
+fn transposed_tap(tap: usize) -> usize {
     tap % 3 * 3 + tap / 3
 }
 
-/// Output rows `rows` of the convolution of the whole map `input`, into `output`, whose first value is the first of
-/// those rows.
+/// Computes the output rows `rows` from the whole map `input`.
+///
+/// `input` is dense, `height × width × channels`; values beyond the map are ignored. `output` holds the rows `rows` only:
+/// `rows.len() · width · channels` values, dense, clamped by `activation`.
+///
+/// # Panics
+///
+/// If `rows` is outside the output, or `input` is shorter than the map that they cover.
+///
+/// # Examples
+///
+/// ```
+/// use mobilenet_kernels::f32::depthwise;
+/// use mobilenet_kernels::shape::{Activation, ConvShape, FeatureMap, Padding};
+///
+/// let shape = ConvShape::window(FeatureMap::new(3, 3, 4), 4, 1, Padding::Same);
+/// let packed = depthwise::pack(&[1.0; 9 * 4], &[0.0; 4]); // every output is the sum of its window
+/// let mut output = vec![0.0; shape.output.len()];
+/// depthwise::forward(&shape, &packed, Activation::None, 0..3, &[1.0; 3 * 3 * 4], &mut output);
+/// assert_eq!(output[..4], [4.0; 4]); // a corner: four of nine taps are inside
+/// assert_eq!(output[4 * 4..5 * 4], [9.0; 4]); // the center
+/// ```
 pub fn forward(
     shape: &ConvShape,
-    packed: &Packed,
+    packed: &PackedDepthwise,
     activation: Activation,
     rows: Range<usize>,
     input: &[f32],
@@ -103,31 +126,31 @@ pub fn forward(
     let sweep = Sweep { shape, channels: packed.channels, bounds: Bounds::of(activation) };
     let (groups, _) = packed.groups.as_chunks();
     // A patch of `n` rows of outputs has `n · stride + 3 − stride` rows.
-    let tall = (PATCH / (shape.input.width * BLOCK)).saturating_sub(3 - shape.stride) / shape.stride;
-    if packed.channels >= WIDE && tall > 0 {
-        sweep.patches(groups, tall, rows, input, output);
+    let patch_rows = (PATCH / (shape.input.width * BLOCK)).saturating_sub(3 - shape.stride) / shape.stride;
+    if packed.channels >= PATCH_CHANNELS && patch_rows > 0 {
+        sweep.patches(groups, patch_rows, rows, input, output);
         return;
     }
     let width = shape.output.width;
-    let fit = FIT / (3 * size_of::<f32>() * shape.stride * packed.channels);
-    let together = width.div_ceil(width.div_ceil(fit.max(FEWEST)));
+    let fit = PART_BYTES / (3 * size_of::<f32>() * shape.stride * packed.channels);
+    let part = width.div_ceil(width.div_ceil(fit.max(MIN_PART)));
     let map = Source { values: input, top: 0, channels: packed.channels, first: 0 };
-    sweep.rows(groups, 0, &map, together, rows, output);
+    sweep.rows(groups, 0, &map, part, rows, output);
 }
 
-/// Where the inputs lie: in the map or in a patch of it.
+/// Where the inputs are read from: the map or a patch of it.
 struct Source<'a> {
     /// Whole rows.
     values: &'a [f32],
-    /// The first of them.
+    /// The map's row that `values` starts with.
     top: usize,
-    /// Channels that a pixel has here.
+    /// Channels per pixel in `values`.
     channels: usize,
-    /// The first of them.
+    /// The first of them, as a channel of the map.
     first: usize,
 }
 
-/// A convolution on its way over rows.
+/// What all rows of a convolution share.
 struct Sweep<'a> {
     shape: &'a ConvShape,
     channels: usize,
@@ -135,11 +158,11 @@ struct Sweep<'a> {
 }
 
 impl Sweep<'_> {
-    /// Rows `rows` of the output by way of patches, each for `tall` rows of it.
+    /// Computes the output rows `rows`, copying the inputs of every `patch_rows` of them to a patch.
     fn patches(
         &self,
         groups: &[[f32; GROUP]],
-        tall: usize,
+        patch_rows: usize,
         rows: Range<usize>,
         input: &[f32],
         output: &mut [f32],
@@ -147,8 +170,8 @@ impl Sweep<'_> {
         let Self { shape, channels, .. } = *self;
         let (width, line) = (shape.output.width, shape.input.width * channels);
         let mut patch = [0.0; PATCH];
-        for (part, output) in output.chunks_mut(tall * width * channels).enumerate() {
-            let start = rows.start + part * tall;
+        for (part, output) in output.chunks_mut(patch_rows * width * channels).enumerate() {
+            let start = rows.start + part * patch_rows;
             let rows = start..start + output.len() / (width * channels);
             let top = (rows.start * shape.stride).saturating_sub(shape.pad_top);
             let end = rows.end * shape.stride + 3 - shape.stride - shape.pad_top;
@@ -163,15 +186,15 @@ impl Sweep<'_> {
         }
     }
 
-    /// Rows `rows` of the output in the channels of `groups`, of which the first is number `group`; `together` outputs of
-    /// a row in all of them before the next.
+    /// Computes the output rows `rows` in the channels of `groups`, whose first has the index `group`: `part_len` outputs of
+    /// a row in all groups before the next part.
     #[inline(never)]
     fn rows(
         &self,
         groups: &[[f32; GROUP]],
         group: usize,
         source: &Source,
-        together: usize,
+        part_len: usize,
         rows: Range<usize>,
         output: &mut [f32],
     ) {
@@ -180,14 +203,14 @@ impl Sweep<'_> {
         for (y, output) in rows.zip(output.chunks_exact_mut(shape.output.width * channels)) {
             let row = |ky: usize| (y * shape.stride + ky).checked_sub(shape.pad_top);
             let inside = |ky: usize| row(ky).filter(|&row| row < shape.input.height);
-            // The middle row is always inside; it stands in, times zero, for one that is not.
+            // The middle row is always inside; times zero it replaces one that is not.
             let lines = [0, 1, 2].map(|ky| {
                 let row = inside(ky).or(inside(1)).unwrap_or(source.top);
                 &source.values[(row - source.top) * line..][..line]
             });
             let present = [0, 1, 2].map(|ky| inside(ky).is_some());
-            for (part, output) in output.chunks_mut(together * channels).enumerate() {
-                let start = part * together;
+            for (part, output) in output.chunks_mut(part_len * channels).enumerate() {
+                let start = part * part_len;
                 for (index, packed) in groups.iter().enumerate() {
                     let first = first(group + index, channels);
                     let group = Group::new(packed, bounds).without(present);
@@ -204,7 +227,7 @@ impl Sweep<'_> {
     }
 }
 
-/// Copies [`BLOCK`] channels of dense `pixels` from `first` on, or as many as there are.
+/// Copies up to [`BLOCK`] channels of dense `pixels`, from channel `first`, to a patch.
 #[inline(never)]
 fn copy(pixels: &[f32], channels: usize, first: usize, patch: &mut [f32; PATCH]) {
     for (pixel, copy) in pixels.chunks_exact(channels).zip(patch.as_chunks_mut::<BLOCK>().0) {
@@ -216,10 +239,10 @@ fn copy(pixels: &[f32], channels: usize, first: usize, patch: &mut [f32; PATCH])
     }
 }
 
-/// Kernel and bias of four channels, and what follows.
+/// Kernel, bias and activation of four channels.
 struct Group {
     bias: F32x4,
-    /// Column by column, each from top to bottom.
+    /// Column by column, each from top to bottom: `[kx][ky]`.
     kernel: [[F32x4; 3]; 3],
     bounds: Bounds,
 }
@@ -232,7 +255,7 @@ impl Group {
         Self { bias: F32x4::load(packed), kernel, bounds }
     }
 
-    /// The same with weights of zero for rows that are not `present`.
+    /// Sets the weights of rows that are not `present` to zero.
     #[inline(always)]
     fn without(mut self, present: [bool; 3]) -> Self {
         for column in &mut self.kernel {
@@ -245,7 +268,7 @@ impl Group {
         self
     }
 
-    /// `sum` and what kernel column `kx` makes of three inputs.
+    /// Adds the products of kernel column `kx` with three inputs to `sum`.
     #[inline(always)]
     fn add(&self, kx: usize, inputs: [F32x4; 3], sum: F32x4) -> F32x4 {
         let [top, middle, bottom] = self.kernel[kx];
@@ -254,7 +277,7 @@ impl Group {
         inputs[2].mul_add(bottom, sum)
     }
 
-    /// What follows the convolution, then four channels of a pixel.
+    /// Applies the activation and stores four channels of a pixel.
     #[inline(always)]
     fn store(&self, sum: F32x4, place: &mut [f32]) {
         self.bounds.clamp(sum).store(place);
@@ -263,17 +286,17 @@ impl Group {
 
 /// Four channels of the three input rows under an output row.
 ///
-/// Places are counted and compared, not taken from iterators over pixels: those would be multiplied out for every column.
+/// Offsets are counted and compared instead of taken from iterators over pixels, which need a multiplication per column.
 struct Columns<'a> {
     lines: [&'a [f32]; 3],
     /// Values from pixel to pixel.
     step: usize,
-    /// Where the four channels of the first pixel are.
+    /// Offset of the four channels in the first pixel.
     first: usize,
 }
 
 impl Columns<'_> {
-    /// Three inputs, the first of which is at `place`; none beyond the end.
+    /// Loads the three inputs at offset `place`, or returns `None` beyond the end of the row.
     #[inline(always)]
     fn load(&self, place: usize) -> Option<[F32x4; 3]> {
         let len = self.lines[0].len();
@@ -291,12 +314,12 @@ struct Outputs<'a> {
     values: &'a mut [f32],
     /// Values from pixel to pixel.
     step: usize,
-    /// Where the four channels of the next pixel are.
+    /// Offset of the four channels of the next pixel.
     at: usize,
 }
 
 impl Outputs<'_> {
-    /// The next pixel's, if there is one.
+    /// Returns the next pixel's four channels, or `None` at the end of the row.
     #[inline(always)]
     fn next(&mut self) -> Option<&mut [f32]> {
         let place = self.values.get_mut(self.at..self.at + LANES);
@@ -305,8 +328,8 @@ impl Outputs<'_> {
     }
 }
 
-/// Outputs of a row from `start` on at stride 1, one column of padding: every column ends one sum, continues the next,
-/// begins the one after.
+/// Computes the outputs of a row from `start` on at stride 1, with one column of padding. Every input column completes
+/// one sum, continues the next and starts the one after.
 #[inline(always)]
 fn slide_by_one(group: &Group, columns: &Columns, start: usize, mut outputs: Outputs) {
     let mut at = columns.first + start * columns.step;
@@ -331,8 +354,8 @@ fn slide_by_one(group: &Group, columns: &Columns, start: usize, mut outputs: Out
     }
 }
 
-/// Outputs of a row at stride 2, whose first window begins at the column `start` or, without one, at the padding: columns
-/// in pairs, of which the first lies under one sum and the second under two.
+/// Computes the outputs of a row at stride 2. The first window starts at column `start`, or in the padding if `None`.
+/// Input columns come in pairs: the first belongs to one sum, the second to two.
 #[inline(always)]
 fn slide_by_two(group: &Group, columns: &Columns, start: Option<usize>, mut outputs: Outputs) {
     let mut at = columns.first;
@@ -346,7 +369,7 @@ fn slide_by_two(group: &Group, columns: &Columns, start: Option<usize>, mut outp
     while let Some(output) = outputs.next() {
         let Some(inputs) = columns.load(at) else { return };
         sum = group.add(1, inputs, sum);
-        // A last output that hangs over the right border has one column left, and no second one.
+        // The window of the last output may reach into the padding, with only one input column left.
         let Some(inputs) = columns.load(at + columns.step) else {
             group.store(sum, output);
             return;

@@ -1,11 +1,23 @@
-//! Softmax with cross-entropy against any distribution: one-hot, mixed, smoothed or a teacher's.
+//! Softmax cross-entropy against any target distribution: one-hot, mixed, smoothed or a teacher's.
 //!
-//! Goes in: logits and targets, class by class. Comes out: the loss in nats and its gradient. Naively
 //! `p = exp(l) / Σ exp(l)`, `loss = −Σ t·ln p`, `d_l = p·Σt − t`.
 
 use super::softmax;
 
-/// Loss of one picture; `d_logits` becomes `(p − target) · scale` (the target's sum being 1).
+/// Returns the loss of one sample in nats, and writes `(p − target) · scale` to `d_logits`.
+///
+/// `target` sums to 1. All slices have one value per class.
+///
+/// # Examples
+///
+/// ```
+/// use mobilenet_kernels::f32::loss::softmax_cross_entropy;
+///
+/// let mut d_logits = [0.0; 2];
+/// let loss = softmax_cross_entropy(&[0.0, 0.0], &[1.0, 0.0], 1.0, &mut d_logits);
+/// assert!((loss - 2f64.ln()).abs() < 1e-6);
+/// assert_eq!(d_logits, [-0.5, 0.5]);
+/// ```
 pub fn softmax_cross_entropy(logits: &[f32], target: &[f32], scale: f32, d_logits: &mut [f32]) -> f64 {
     let (greatest, total) = softmax::forward(logits, d_logits);
     let logarithm = total.ln();
@@ -22,6 +34,8 @@ pub fn softmax_cross_entropy(logits: &[f32], target: &[f32], scale: f32, d_logit
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use crate::browser_test as test;
 
     #[test]
     fn gradient_agrees_with_finite_differences() {

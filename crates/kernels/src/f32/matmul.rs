@@ -1,32 +1,34 @@
-//! Matrix products over blocks of rows, for training: `A·B`, `A·Bᵀ` (the same, B packed the other way round) and
-//! `Aᵀ·B` added to what is there.
+//! Matrix products over blocks of rows, for training: `A·B`, `A·Bᵀ` (the same, with `B` packed transposed) and
+//! `C += Aᵀ·B`.
 //!
-//! Goes in: row-major blocks that lie in the cache, B packed once per step. Comes out: row-major blocks, gradients
-//! of weights. Next: `pointwise` and `window` feed them. Inference has its own kernels, packed for one picture;
-//! these take hundreds of rows at a time and unfolded weights that change with every step.
+//! ```text
+//! multiply:               for r, n, k: c[r][n]  = Σ a[r][k] · b[k][n]
+//! accumulate_transposed:  for r, k, n: c[k][n] += a[r][k] · b[r][n]
+//! ```
 //!
-//! The naive form of the first two: `for r, n, k: c[r][n] += a[r][k] · b[k][n]`, of the third:
-//! `for r, k, n: c[k][n] += a[r][k] · b[r][n]`.
+//! [`backward`](super::backward)'s pointwise and standard convolutions call these with blocks of some hundred rows that
+//! stay in the cache, and with weights that are packed anew for every step. Inference has its own kernels, packed once
+//! and tuned for one image.
 
 use super::lanes::mul_add;
 use crate::aligned::Aligned;
 use std::array::from_fn;
 
-/// Columns of a tile: two vectors of the widest registers the compiler has on the desk, of `v128` on wasm.
+/// Columns of a tile: two vectors, of `v128` on wasm and of the widest registers natively.
 pub const COLUMNS: usize = if cfg!(target_arch = "wasm32") { 8 } else { 16 };
-/// Rows of a tile: as many as leave every accumulator in a register.
+/// Rows of a tile: as many as keep every accumulator in a register.
 const ROWS: usize = if cfg!(target_arch = "wasm32") { 4 } else { 6 };
 
-/// A `k × n` matrix in panels of [`COLUMNS`] columns, the last filled up with zeros.
+/// A `k × n` matrix packed in panels of [`COLUMNS`] columns, the last padded with zeros.
 #[derive(Clone, Debug, Default)]
-pub struct Packed {
+pub struct PackedMatrix {
     k: usize,
     n: usize,
     panels: Aligned<f32>,
 }
 
-impl Packed {
-    /// Packs the row-major `k × n` matrix `values`.
+impl PackedMatrix {
+    /// Packs the row-major `k × n` matrix `values`, reusing the buffer if the size is the same.
     pub fn pack(&mut self, k: usize, n: usize, values: &[f32]) {
         self.resize(k, n);
         for (panel, first) in self.panels.chunks_exact_mut(k * COLUMNS).zip((0..n).step_by(COLUMNS)) {
@@ -37,7 +39,7 @@ impl Packed {
         }
     }
 
-    /// Packs the transpose of the row-major `n × k` matrix `values`, so that the product is `A·valuesᵀ`.
+    /// Packs the transpose of the row-major `n × k` matrix `values`, so that [`multiply`] computes `A·valuesᵀ`.
     pub fn pack_transposed(&mut self, k: usize, n: usize, values: &[f32]) {
         self.resize(k, n);
         for (panel, first) in self.panels.chunks_exact_mut(k * COLUMNS).zip((0..n).step_by(COLUMNS)) {
@@ -58,13 +60,14 @@ impl Packed {
     }
 }
 
-/// Row stride for a block of `n` columns: full tiles, and never a power of two, which would land every row in the
-/// same few lines of the cache.
+/// Returns the row stride for a block of `n` columns: whole tiles, and never a power of two, at which all rows would share
+/// a few cache sets.
 pub const fn stride(n: usize) -> usize {
     n.next_multiple_of(COLUMNS) + COLUMNS
 }
 
-/// Rows of one block, such that blocks of `k` and of `n` columns together stay in the second-level cache.
+/// Returns the number of rows of a block, such that blocks of `k` and of `n` columns together stay in the second-level
+/// cache.
 pub const fn block_rows(k: usize, n: usize) -> usize {
     let rows = (192 * 1024 / 4) / (k + n);
     let rows = if rows > 192 {
@@ -77,8 +80,26 @@ pub const fn block_rows(k: usize, n: usize) -> usize {
     rows / 12 * 12
 }
 
-/// `c = a·b` for `rows` rows: `a` has row stride `a_stride`, `c` has `c_stride`. Columns of `c` beyond `n` stay.
-pub fn multiply(rows: usize, a: &[f32], a_stride: usize, b: &Packed, c: &mut [f32], c_stride: usize) {
+/// Computes `c = a·b` for `rows` rows of `a` and `c`, with the row strides `a_stride` and `c_stride`.
+///
+/// Columns of `c` beyond those of `b` are not written.
+///
+/// # Panics
+///
+/// If `a` or `c` has fewer than `rows` rows, or a stride is shorter than a row.
+///
+/// # Examples
+///
+/// ```
+/// use mobilenet_kernels::f32::matmul::{PackedMatrix, multiply};
+///
+/// let mut b = PackedMatrix::default();
+/// b.pack(2, 3, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+/// let mut c = [0.0; 3];
+/// multiply(1, &[1.0, 10.0], 2, &b, &mut c, 3);
+/// assert_eq!(c, [41.0, 52.0, 63.0]);
+/// ```
+pub fn multiply(rows: usize, a: &[f32], a_stride: usize, b: &PackedMatrix, c: &mut [f32], c_stride: usize) {
     let (k, n) = (b.k, b.n);
     for (panel, first) in b.panels.chunks_exact(k * COLUMNS).zip((0..n).step_by(COLUMNS)) {
         let (a, c) = ((a, a_stride), (&mut c[first..], c_stride));
@@ -89,8 +110,8 @@ pub fn multiply(rows: usize, a: &[f32], a_stride: usize, b: &Packed, c: &mut [f3
     }
 }
 
-/// One panel's columns of `a·b`; `a` and `c` are (slice, row stride). That all [`COLUMNS`] are wanted is known to the
-/// compiler where it is so: sums whose number it did not know it would copy from memory.
+/// Computes one panel's columns of `a·b`; `a` and `c` are (slice, row stride). `FULL` makes a width of [`COLUMNS`] a
+/// constant: with a variable width LLVM copies the sums through memory.
 fn columns<const FULL: bool>(
     rows: usize,
     a: (&[f32], usize),
@@ -113,11 +134,13 @@ fn columns<const FULL: bool>(
     }
 }
 
-/// One tile of `a·b`. Four steps along `k` share their addresses: beside the multiply-adds there is then as little to begin as
-/// can be, which decides on a core that another thread uses too (there it is 1.4 times as fast). Ways out between them, never
-/// taken, which is hidden from the compiler, keep it from loading all four steps' operands first and spilling sums. A row
-/// that were too short ends the sums, where an index out of bounds would panic: with a panic in the loop it may write all
-/// sums to memory in every round, which is twice the time.
+/// Computes one tile of `a·b`.
+///
+/// Four steps along `k` share their addresses, so that few instructions are issued besides the multiply-adds; on a core
+/// shared with another thread this is 1.4 times as fast. Early exits between them, never taken but hidden from LLVM by
+/// `black_box`, keep it from hoisting the loads of all four steps and spilling sums. A row that is too short ends the loop
+/// instead of panicking: with a panic in the loop LLVM may write all sums to memory in every iteration, which doubles the
+/// time.
 #[inline(always)]
 fn tile<const M: usize>(a: &[f32], stride: usize, panel: &[f32], k: usize) -> [[f32; COLUMNS]; M] {
     let mut sums = [[0.0; COLUMNS]; M];
@@ -132,10 +155,10 @@ fn tile<const M: usize>(a: &[f32], stride: usize, panel: &[f32], k: usize) -> [[
     let (fours, rest) = panel.as_chunks::<COLUMNS>().0.as_chunks::<4>();
     let mut values = rows.map(|(fours, _)| fours.iter());
     let mut left = std::hint::black_box(k);
-    'fours: for b in fours {
+    'unrolled: for b in fours {
         let mut factors = [&[0.0; 4]; M];
         for (factors, values) in factors.iter_mut().zip(&mut values) {
-            let Some(four) = values.next() else { break 'fours };
+            let Some(four) = values.next() else { break 'unrolled };
             *factors = four;
         }
         step(factors.map(|factors| factors[0]), &b[0]);
@@ -176,8 +199,14 @@ fn store<const M: usize, const FULL: bool>(sums: &[[f32; COLUMNS]; M], c: (&mut 
     }
 }
 
-/// `c += aᵀ·b` for `rows` rows: `a` has `k` columns at row stride `a_stride`, `b` has `n` at `b_stride`, which must
-/// be a [`stride`], its columns from `n` on finite. `c` is `k × n` without gaps.
+/// Computes `c += aᵀ·b` over `rows` rows of `a` and `b`.
+///
+/// `a` has `k` columns and row stride `a_stride`; `b` has `n` columns and row stride `b_stride`, which must be
+/// [`stride`]`(n)`, with finite values from column `n` on. `c` is a dense `k × n` matrix.
+///
+/// # Panics
+///
+/// If `a` or `b` has fewer than `rows` rows, or `c` is shorter than `k · n`.
 #[allow(clippy::too_many_arguments)]
 pub fn accumulate_transposed(
     rows: usize,
@@ -199,7 +228,7 @@ pub fn accumulate_transposed(
     }
 }
 
-/// [`COLUMNS`] columns of `aᵀ·b`, like [`columns`].
+/// Computes [`COLUMNS`] columns of `aᵀ·b`, like [`columns`].
 fn columns_transposed<const FULL: bool>(
     a: (&[f32], usize),
     k: usize,
@@ -211,7 +240,7 @@ fn columns_transposed<const FULL: bool>(
     while row < k {
         let a = (a.0, a.1, row);
         let c = (&mut c.0[row * c.1..], c.1);
-        // Eight are two tiles of four, for six and two would leave the second waiting for its own sums.
+        // Eight rows are two tiles of four: of six and two, the second has too few sums to hide latency.
         let left = k - row;
         let height = if left >= ROWS && left != 8 {
             add::<ROWS, FULL>(&tile_transposed(a, b), c, width);
@@ -230,7 +259,7 @@ fn columns_transposed<const FULL: bool>(
     }
 }
 
-/// One tile of `aᵀ·b`; each operand is (slice, row stride, first column).
+/// Computes one tile of `aᵀ·b`; each operand is (slice, row stride, first column).
 #[inline(always)]
 fn tile_transposed<const M: usize>(
     a: (&[f32], usize, usize),
@@ -266,6 +295,8 @@ fn add<const M: usize, const FULL: bool>(sums: &[[f32; COLUMNS]; M], c: (&mut [f
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use crate::browser_test as test;
 
     fn values(count: usize, seed: u32) -> Vec<f32> {
         let value = |index: usize| {
@@ -280,14 +311,14 @@ mod tests {
         for (rows, k, n) in [(1, 1, 1), (5, 3, 7), (13, 27, 16), (12, 7, 33), (31, 17, 40), (4, 64, 48)] {
             let (a_stride, b_stride) = (stride(k), stride(n));
             let (a, w) = (values(rows * a_stride, 1), values(k * n, 2));
-            let (mut packed, mut turned) = (Packed::default(), Packed::default());
+            let (mut packed, mut packed_transposed) = (PackedMatrix::default(), PackedMatrix::default());
             packed.pack(k, n, &w);
             let transposed: Vec<f32> = (0..k * n).map(|i| w[(i % k) * n + i / k]).collect();
-            turned.pack_transposed(k, n, &transposed);
+            packed_transposed.pack_transposed(k, n, &transposed);
             let mut c = vec![0.0; rows * b_stride];
             let mut same = c.clone();
             multiply(rows, &a, a_stride, &packed, &mut c, b_stride);
-            multiply(rows, &a, a_stride, &turned, &mut same, b_stride);
+            multiply(rows, &a, a_stride, &packed_transposed, &mut same, b_stride);
             assert_eq!(c, same);
             let mut gradient = vec![1.0; k * n];
             accumulate_transposed(rows, &a, a_stride, k, &c, b_stride, n, &mut gradient);

@@ -1,13 +1,20 @@
-//! The kernels in 32-bit floats, written once over [`simd`](super::simd).
+//! The kernels in 32-bit floats, written once over the vector types of [`simd`](crate::simd).
 //!
-//! Goes in: dense HWC maps, packed weights. Comes out: dense HWC maps, whole or a range of rows at a time, so that
-//! `infer` can keep what passes between two kernels in the cache and hand ranges to threads. `pointwise` does nine
-//! tenths of the work, `window` (the stem) is a pointwise over gathered windows, `depthwise` slides. All of them are
-//! equal to [`reference`](super::reference): to the bit where multiply-adds are not fused. Next: `infer`.
+//! Inference, one image at a time, from packed weights:
 //!
-//! `resample` is the arithmetic of a frame's resize. Next: `image`.
+//! - [`window`]: the standard 3×3 convolution (the first layer of a network), as a pointwise one over gathered windows;
+//! - [`depthwise`]: the 3×3 depthwise convolution, which slides along a row;
+//! - [`pointwise`]: the 1×1 convolution, nine tenths of a MobileNet's arithmetic; a fully connected layer is one of a
+//!   single pixel;
+//! - [`pool`] and [`softmax`];
+//! - [`resample`]: weighted sums of pixels for resizing a camera frame to a network's input.
 //!
-//! `backward`, `batch_norm`, `lanes`, `loss` and `matmul` are for training, a batch at a time. Next: `train`.
+//! `window` and `depthwise` compute any range of output rows, so that a caller can keep the values between two kernels
+//! in the cache or distribute rows over threads. All of them match [`reference`](crate::reference), bit for bit unless
+//! multiply-adds are fused.
+//!
+//! Training, one batch at a time: [`backward`] holds the convolutions forward and backward, [`batch_norm`], [`loss`] and
+//! [`matmul`] what they are made of.
 
 pub mod backward;
 pub mod batch_norm;

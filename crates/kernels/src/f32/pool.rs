@@ -1,9 +1,24 @@
-//! Global average pooling: the mean over all pixels, channel by channel.
-//!
-//! Goes in: the last map. Comes out: the embedding. The sums are kept in the output, so the map is read once from
-//! front to back. Next: the classifier.
+//! Global average pooling: the mean of each channel over all pixels.
 
-/// Mean over the pixels of `input` (dense rows of `output.len()` channels): their sum in order, times `1 / pixels`.
+/// Computes the mean over the pixels of `input`, a dense map of `output.len()` channels: the sum in pixel order, times
+/// `1 / pixels`.
+///
+/// The sums accumulate in `output`, so that the map is read once from front to back.
+///
+/// # Panics
+///
+/// If `output` is empty.
+///
+/// # Examples
+///
+/// ```
+/// use mobilenet_kernels::f32::pool;
+///
+/// let map = [1.0, 10.0, 2.0, 20.0, 6.0, 60.0]; // three pixels of two channels
+/// let mut mean = [0.0; 2];
+/// pool::forward(&map, &mut mean);
+/// assert_eq!(mean, [3.0, 30.0]);
+/// ```
 pub fn forward(input: &[f32], output: &mut [f32]) {
     output.fill(0.0);
     let pixels = input.chunks_exact(output.len());

@@ -1,43 +1,47 @@
-//! Weighted sums of pixels, the two directions of a resize.
+//! Resampling: weighted sums of pixels, the vertical and the horizontal pass of a resize.
 //!
-//! Goes in: RGBA bytes row by row, then the sums of columns; weights of both, and where a row of the result lies in the
-//! target. Comes out: that row, normalized floats or bytes. Rows are summed in integers, two of them by one instruction,
-//! which is exact but for the rounding of the weights; columns in plain `f32` in a fixed order. So all builds give the same
-//! bits. Next: the network's input.
+//! [`sum_rows`] adds weighted rows of RGBA bytes to one row of integers, which is exact but for the rounding of the
+//! weights. [`sum_columns_f32`] and [`sum_columns_u8`] reduce that row to the width of the target, in `f32` and in a fixed
+//! order, and write normalized floats or bytes. The results are the same bits in every build.
 
 use crate::simd::{F32x4, I16x8, I32x4, U8x16};
 
-/// What the weights of rows sum to.
+/// The sum of the weights of rows.
 pub const ONE: i16 = 1 << 14;
 
-/// A normalization, laid out as a pixel is: the first and the third color change places where `swapped`.
+/// An input normalization `(color − mean) / deviation`, in the order of RGBA.
 #[derive(Clone, Copy, Debug)]
 pub struct Colors {
-    /// Subtracted from each.
+    /// Subtracted from each color.
     pub mean: [f32; 4],
-    /// Divides the difference.
+    /// Divides each difference.
     pub deviation: [f32; 4],
-    /// Whether the target has blue first.
+    /// Whether the target's order is BGR.
     pub swapped: bool,
 }
 
-/// `sums[x] = Σ weights[t] · row t of data`, [`ONE`] times what it means, all four bytes of a pixel alike; a row has
-/// `stride` bytes, and there are `rows` of them, of which weights come in pairs.
+/// Computes `sums[x] = Σ weights[t] · data[t][x]` over `rows` rows of RGBA pixels, scaled by [`ONE`].
+///
+/// A row starts every `stride` bytes. Weights come in pairs, the last padded with a zero if `rows` is odd.
+///
+/// # Panics
+///
+/// If a row of `data` is shorter than `sums`.
 pub fn sum_rows(data: &[u8], stride: usize, rows: usize, weights: &[[i16; 2]], sums: &mut [[i32; 4]]) {
     for (pair, &weights) in weights.iter().enumerate() {
         let first = &data[2 * pair * stride..][..4 * sums.len()];
-        // Of an odd number of rows the last stands in for the one after it, whose weight is zero.
+        // After an odd last row there is none; its weight is zero, so any row will do.
         let second = if 2 * pair + 1 < rows { &data[(2 * pair + 1) * stride..] } else { first };
         if pair == 0 {
             add_rows::<true>(first, second, weights, sums);
         } else if weights != [0; 2] {
-            // The widest result decides how many pairs there are; most others have one less.
+            // The result row with the most taps decides the number of pairs; most rows have one less.
             add_rows::<false>(first, second, weights, sums);
         }
     }
 }
 
-/// Adds two rows, each by its weight; to nothing if they are the `FIRST`.
+/// Adds two weighted rows to `sums`, or overwrites `sums` if they are the `FIRST`.
 fn add_rows<const FIRST: bool>(first: &[u8], second: &[u8], weights: [i16; 2], sums: &mut [[i32; 4]]) {
     let (fours, tail) = sums.as_chunks_mut::<4>();
     let (blocks, rest) = first.as_chunks::<16>();
@@ -58,8 +62,14 @@ fn add_rows<const FIRST: bool>(first: &[u8], second: &[u8], weights: [i16; 2], s
     }
 }
 
-/// One row of the result, `Σ weights[i · taps + t] · sums[first[i] + t]`, normalized: three values at `place.0`, the next
-/// three `place.1` values (wrapping, for it may go backwards) further on.
+/// Computes a row of the target, `Σ weights[i · taps + t] · sums[first[i] + t]`, and writes it normalized.
+///
+/// `place` is (offset of the first pixel in `target`, wrapping distance to the next), so that rows can run in any
+/// direction. There are `weights.len() / first.len()` taps per pixel.
+///
+/// # Panics
+///
+/// If a pixel lies outside `target`, or a tap outside `sums`.
 pub fn sum_columns_f32(
     sums: &[[i32; 4]],
     weights: &[f32],
@@ -83,7 +93,7 @@ pub fn sum_columns_f32(
     });
 }
 
-/// The same as bytes, rounded half up.
+/// Computes a row of the target as [`sum_columns_f32`] does, as bytes without normalization, rounded half up.
 pub fn sum_columns_u8(
     sums: &[[i32; 4]],
     weights: &[f32],
@@ -91,7 +101,7 @@ pub fn sum_columns_u8(
     place: (usize, usize),
     target: &mut [u8],
 ) {
-    // Hidden from the compiler, or V8 builds the constant anew for each pixel.
+    // `black_box` keeps the constant in a register; V8 would rebuild it for each pixel.
     let half = F32x4::splat(std::hint::black_box(0.5));
     sum_columns(sums, weights, first, place, |color, at, last| {
         let bytes = to_bytes(color.add(half));
@@ -103,7 +113,11 @@ pub fn sum_columns_u8(
     });
 }
 
-/// A row that is as large as its result, whole fours of pixels, normalized from front to back. One value more is overwritten.
+/// Normalizes a row that needs no resampling, a multiple of four pixels. Overwrites one value beyond the row.
+///
+/// # Panics
+///
+/// If `target` is shorter than the row and that value.
 pub fn copy_row_f32(row: &[u8], colors: &Colors, target: &mut [f32]) {
     let (mean, deviation) = (F32x4::load(&colors.mean), F32x4::load(&colors.deviation));
     for (block, bytes) in row.as_chunks::<16>().0.iter().enumerate() {
@@ -118,14 +132,14 @@ pub fn copy_row_f32(row: &[u8], colors: &Colors, target: &mut [f32]) {
     }
 }
 
-/// The same as bytes.
+/// Copies a row that needs no resampling as [`copy_row_f32`] does, as bytes.
 pub fn copy_row_u8(row: &[u8], target: &mut [u8]) {
     for (index, pixel) in row.as_chunks::<4>().0.iter().enumerate() {
         target[3 * index..][..4].copy_from_slice(pixel);
     }
 }
 
-/// Calls `store` with each pixel, its place, and whether it is the row's last.
+/// Calls `store` with each pixel, its offset, and whether it is the row's last.
 #[inline(always)]
 fn sum_columns(
     sums: &[[i32; 4]],
@@ -134,7 +148,7 @@ fn sum_columns(
     place: (usize, usize),
     store: impl FnMut(F32x4, usize, bool),
 ) {
-    // As many taps as a picture takes that is shrunk to a third, or less, are written out, which saves a fifth of a resize.
+    // Constant numbers of taps, up to what shrinking to a third needs, save 20 % of a resize.
     match weights.len() / first.len().max(1) {
         2 => sum_taps(2, sums, weights, first, place, store),
         3 => sum_taps(3, sums, weights, first, place, store),
@@ -145,7 +159,7 @@ fn sum_columns(
     }
 }
 
-/// The same for a number of taps, which the compiler writes out where it knows it.
+/// Implements [`sum_columns`]; LLVM unrolls the loop over taps where `taps` is a constant.
 #[inline(always)]
 fn sum_taps(
     taps: usize,
@@ -167,13 +181,12 @@ fn sum_taps(
     }
 }
 
-/// The color in bytes, rounded half up.
+/// Writes a color as three bytes, rounded half up.
 pub fn store_bytes(color: F32x4, target: &mut [u8]) {
     store_three(to_bytes(color.add(F32x4::splat(0.5))), target);
 }
 
-/// The largest integers that are not above `raised`. No color is below 0 or, but for rounding errors, above 255, for
-/// weights are not negative and sum to 1.
+/// Rounds down to bytes. Colors are within 0 to 255 up to rounding errors, because weights are not negative and sum to 1.
 #[inline(always)]
 fn to_bytes(raised: F32x4) -> U8x16 {
     let short = raised.truncate_to_i32();

@@ -1,5 +1,5 @@
-//! Every fast kernel against the reference, over awkward sizes: equal to the bit where multiply-adds are not fused,
-//! within a few roundings of the sum of the terms' sizes where they are.
+//! Every fast kernel against the reference, over awkward sizes: bit-identical unless multiply-adds are
+//! fused, else within a few roundings of the magnitude of the terms.
 
 use super::*;
 #[cfg(target_arch = "wasm32")]
@@ -23,14 +23,14 @@ fn random(len: usize, seed: u32) -> Vec<f32> {
     (0..len).map(next).collect()
 }
 
-/// The numbers of a map, and behind them what another map has left in the same memory.
+/// The values of a map, followed by NaN where a larger buffer holds values of another map.
 fn random_map(map: FeatureMap) -> Vec<f32> {
     let mut values = random(map.len(), 1);
     values.extend(std::iter::repeat_n(f32::NAN, 3 * map.width * map.channels));
     values
 }
 
-/// `terms` products of numbers in ±1 were summed: fused and not they differ by at most a rounding each.
+/// Compares sums of `terms` products of numbers in ±1: with and without fusing they differ by a rounding per term.
 fn compare(got: &[f32], wanted: &[f32], terms: usize, what: &str) {
     assert_eq!(got.len(), wanted.len(), "{what}");
     let tolerance = if FUSED { terms as f32 * (terms as f32).sqrt() * f32::EPSILON } else { 0.0 };
@@ -40,7 +40,7 @@ fn compare(got: &[f32], wanted: &[f32], terms: usize, what: &str) {
 }
 
 #[test]
-fn kernels_come_out_as_they_were_packed() {
+fn unpack_inverts_pack() {
     for inputs in [1, 3, 8, 27] {
         for outputs in 1..50 {
             let (kernel, bias) = (random(inputs * outputs, 1), random(outputs, 2));
@@ -49,7 +49,7 @@ fn kernels_come_out_as_they_were_packed() {
             let rows = transpose(&kernel, inputs, outputs);
             let from_rows = pointwise::pack_rows_of_inputs(rows, &bias);
             assert_eq!(pointwise::unpack(&from_rows), kernel);
-            // What a last panel is filled up with, too.
+            // The padding of a last panel, too.
             assert_eq!(from_rows.bytes(), packed.bytes());
             let (input, mut got, mut wanted) = (random(inputs, 5), vec![0.0; outputs], vec![0.0; outputs]);
             pointwise::forward(&from_rows, Activation::Relu, &input, &mut got);
@@ -80,7 +80,7 @@ fn pointwise_equals_the_reference() {
     }
 }
 
-/// Every width and height that matters, both strides, both paddings.
+/// Calls `check` with every width and height that matters, both strides and both paddings.
 fn windows(channels: &[usize], mut check: impl FnMut(FeatureMap, usize, Padding, usize)) {
     for width in 1..=20 {
         for height in [1, 2, 3, 6, 7] {
@@ -107,7 +107,7 @@ fn check_depthwise(map: FeatureMap, stride: usize, padding: Padding, seed: usize
     let bias = random(map.channels, 3);
     let (mut got, mut wanted) = (vec![f32::NAN; shape.output.len()], vec![0.0; shape.output.len()]);
     let packed = depthwise::pack(&kernel, &bias);
-    // In two ranges of rows, as bands and threads ask for them.
+    // In two ranges of rows, as a caller with bands or threads computes them.
     let (rows, line) = (shape.output.height, shape.output.width * map.channels);
     let (top, bottom) = got.split_at_mut(rows / 2 * line);
     depthwise::forward(&shape, &packed, activation, 0..rows / 2, &input, top);
@@ -118,13 +118,13 @@ fn check_depthwise(map: FeatureMap, stride: usize, padding: Padding, seed: usize
 
 #[test]
 fn depthwise_equals_the_reference() {
-    // At 128 channels the wider rows are taken in parts, at 260 in patches.
+    // 128 channels have rows in parts, 260 channels use patches.
     windows(&[4, 5, 7, 8, 9, 16, 19, 32, 37, 128, 260], check_depthwise);
 }
 
 #[test]
 fn depthwise_patches_of_a_few_rows_equal_the_reference() {
-    // Of the first a patch holds two rows of outputs or one, of the second no row, which is then taken in parts.
+    // A patch holds one or two output rows of the first map and no row of the second, which falls back to parts.
     for map in [
         FeatureMap::new(11, 70, 261),
         FeatureMap::new(5, 171, 256),
@@ -149,11 +149,11 @@ fn window_equals_the_reference() {
         let bias = random(outputs, 3);
         let (mut got, mut wanted) = (vec![f32::NAN; shape.output.len()], vec![0.0; shape.output.len()]);
         let packed = window::pack(kernel.clone(), &bias);
-        let mut gathered = vec![f32::NAN; window::gathered_len(&shape)];
+        let mut scratch = vec![f32::NAN; window::scratch_len(&shape)];
         let (rows, line) = (shape.output.height, shape.output.width * outputs);
         let (top, bottom) = got.split_at_mut(rows / 2 * line);
-        window::forward(&shape, &packed, activation, 0..rows / 2, &input, &mut gathered, top);
-        window::forward(&shape, &packed, activation, rows / 2..rows, &input, &mut gathered, bottom);
+        window::forward(&shape, &packed, activation, 0..rows / 2, &input, &mut scratch, top);
+        window::forward(&shape, &packed, activation, rows / 2..rows, &input, &mut scratch, bottom);
         reference::convolution(&shape, activation, &input, &kernel, &bias, &mut wanted);
         compare(&got, &wanted, 9 * map.channels, &format!("{map:?} at stride {stride}, {padding:?}"));
     });
@@ -174,7 +174,7 @@ fn pool_equals_the_reference() {
 }
 
 #[test]
-fn softmax_is_right_to_a_few_units_in_the_last_place() {
+fn softmax_is_accurate_to_a_few_units_in_the_last_place() {
     for classes in (1..=20).chain([1000, 1001]) {
         for scale in [0.1, 1.0, 10.0, 60.0] {
             let logits: Vec<f32> = random(classes, 5).iter().map(|logit| logit * scale).collect();
@@ -182,7 +182,7 @@ fn softmax_is_right_to_a_few_units_in_the_last_place() {
             softmax::forward(&logits, &mut got);
             reference::softmax(&logits, &mut wanted);
             for (got, wanted) in got.iter().zip(&wanted) {
-                // Below 1e-37 of the largest both may be zero.
+                // Either may be zero below 1e-37.
                 let tolerance = 4.0 * f32::EPSILON * wanted + 1e-37;
                 assert!((got - wanted).abs() <= tolerance, "{classes} classes: {got}, not {wanted}");
             }

@@ -1,6 +1,6 @@
-//! The 3×3 depthwise convolution in 8-bit integers, all of it in vectors of eight 16-bit lanes.
+//! The 3×3 depthwise convolution in 8-bit integers, entirely in vectors of eight 16-bit lanes.
 //!
-//! Goes in: a map. Comes out: a panel for the pointwise convolution that follows. As naive loops
+//! The input is a map, the output a [panel](super::panel) for the pointwise convolution that follows. As naive loops
 //! ([`reference::depthwise`](super::reference::depthwise)):
 //!
 //! ```text
@@ -9,49 +9,56 @@
 //!     panel[y·width + x][channel] = clamp((sum · factor[channel] + 2¹⁴) >> 15, 0, 127)
 //! ```
 //!
-//! with zeros beyond the border. The scales are chosen such that no sum leaves 16 bits whatever the input
-//! ([`fits`]), so a lane never widens. The fast loop slides along a row with the nine weights of eight channels in
-//! registers, where bytes are multiplied two of them in one lane ([`Pair`]); each column of three inputs is loaded once and
-//! feeds the two or three outputs it belongs to. A row beyond the border is any row with weights of zero.
+//! with zeros in the padding. Scales are chosen such that no input drives a sum out of 16 bits ([`fits`]), so that lanes are
+//! never widened. The loop slides along a row with the nine weights of eight channels in registers; where bytes are
+//! multiplied, two weights share a lane. Each column of three inputs is loaded once and added to the two or three outputs
+//! whose windows contain it. A row in the padding is any row with weights of zero.
 
-use super::panel::{self, Cell};
-use super::{GROUP, LEVELS, stored};
+use super::panel::{self, PanelElement};
+use super::{GROUP, MAX_ACTIVATION, padded_channels};
 use crate::shape::ConvShape;
 use crate::simd::{I8x16, I16x8, U8x16};
 use std::ops::Range;
 
-/// Weights as [`forward`] reads them: for each group of eight channels and each column of the kernel eight words of two
-/// weights, the upper row's in the low byte, and eight of the lowest row's; then the bias, the factor.
+/// A kernel `[3][3][channels]` with bias and factor, packed for [`forward`]. For each group of eight channels and each column
+/// of the kernel: eight words of two weights, the upper row's in the low byte, and eight of the lowest row's; then bias and
+/// factor.
 #[derive(Clone, Debug)]
-pub struct Packed {
+pub struct PackedDepthwise {
     values: Vec<i16>,
 }
 
-/// Rows of eight that a group of channels takes.
+/// Rows of eight values that a group of channels takes when packed.
 const ROWS: usize = 8;
 
-impl Packed {
-    /// Bytes held.
+impl PackedDepthwise {
+    /// Returns the size in bytes.
     pub fn bytes(&self) -> usize {
         self.values.len() * size_of::<i16>()
     }
 }
 
-/// Whether no input 0 to 127 can drive the sum out of 16 bits.
+/// Returns whether no input from 0 to 127 can drive the sum out of 16 bits.
 pub fn fits(weights: [i8; 9], bias: i16) -> bool {
     let part = |wanted: fn(i32) -> bool| {
         let weights = weights.iter().map(|&weight| i32::from(weight));
-        weights.filter(|&weight| wanted(weight)).sum::<i32>() * LEVELS + i32::from(bias)
+        weights.filter(|&weight| wanted(weight)).sum::<i32>() * MAX_ACTIVATION + i32::from(bias)
     };
     part(|weight| weight > 0) <= i32::from(i16::MAX) && part(|weight| weight < 0) >= i32::from(i16::MIN)
 }
 
-/// Packs `kernel` (`[3][3][channels]`), `bias` (in units of a sum) and `factor` (2¹⁵ths of an output step in a unit
-/// of a sum, not negative). [`fits`] holds for every channel.
+/// Packs `kernel` (`[3][3][channels]`), `bias` (in units of a sum) and `factor` (steps of the output per unit of a sum, times
+/// 2¹⁵, not negative).
+///
+/// [`fits`] must hold for every channel.
+///
+/// # Panics
+///
+/// If `kernel` or `factor` is too short for the channels of `bias`.
 #[inline]
-pub fn pack(kernel: &[i8], bias: &[i16], factor: &[i16]) -> Packed {
+pub fn pack(kernel: &[i8], bias: &[i16], factor: &[i16]) -> PackedDepthwise {
     let channels = bias.len();
-    let mut values = vec![0; stored(channels) * ROWS];
+    let mut values = vec![0; padded_channels(channels) * ROWS];
     for (group, values) in values.chunks_exact_mut(ROWS * GROUP).enumerate() {
         for channel in group * GROUP..channels.min((group + 1) * GROUP) {
             let lane = channel % GROUP;
@@ -65,49 +72,69 @@ pub fn pack(kernel: &[i8], bias: &[i16], factor: &[i16]) -> Packed {
             values[7 * GROUP + lane] = factor[channel];
         }
     }
-    Packed { values }
+    PackedDepthwise { values }
 }
 
-/// Writes the output rows `rows` as a panel of `abreast` pixels whose first pixel is the first of them. `input` is the
-/// whole map, its channels [stored].
-pub fn forward<C: Cell>(
+/// Computes the output rows `rows` from the whole map `input`.
+///
+/// `input` is `height × width` pixels of [padded](super::padded_channels) channels, 0 to 127. `panel` has tiles of
+/// `tile_pixels` and holds the rows `rows` only: [`panel::len`]`(rows.len() · width, channels, tile_pixels)` elements.
+///
+/// # Panics
+///
+/// If `input` or `panel` is too short.
+///
+/// # Examples
+///
+/// ```
+/// use mobilenet_kernels::int8::{depthwise, panel};
+/// use mobilenet_kernels::shape::{ConvShape, FeatureMap, Padding};
+///
+/// let shape = ConvShape::window(FeatureMap::new(3, 3, 8), 8, 1, Padding::Same);
+/// let packed = depthwise::pack(&[2; 9 * 8], &[0; 8], &[1 << 14; 8]); // the sum of the window, times 2, times 1/2
+/// let mut output = vec![0_i16; panel::len(9, 8, 4)];
+/// depthwise::forward(&shape, &packed, 0..3, &[10; 3 * 3 * 8], &mut output, 4);
+/// assert_eq!(panel::get(&output, 0, 0, 8, 4), 40); // a corner: four of nine taps are inside
+/// assert_eq!(panel::get(&output, 4, 0, 8, 4), 90); // the center
+/// ```
+pub fn forward<E: PanelElement>(
     shape: &ConvShape,
-    packed: &Packed,
+    packed: &PackedDepthwise,
     rows: Range<usize>,
     input: &[u8],
-    panel: &mut [C],
-    abreast: usize,
+    panel: &mut [E],
+    tile_pixels: usize,
 ) {
-    let channels = stored(shape.input.channels);
+    let channels = padded_channels(shape.input.channels);
     let width = shape.output.width;
     let first = rows.start;
-    let panel = &mut panel[..panel::len(rows.len() * width, channels, abreast)];
+    let panel = &mut panel[..panel::len(rows.len() * width, channels, tile_pixels)];
     for y in rows {
         let window = Window::new(shape, y, input, channels);
         let pixel = (y - first) * width;
         for (group, values) in packed.values.chunks_exact(ROWS * GROUP).enumerate() {
-            let at = panel::offset::<C>(pixel, group * GROUP, channels, abreast);
-            let left = abreast - pixel % abreast;
-            let skip = (channels - C::RUN) * abreast;
-            let out = Out { at, left, abreast, skip, panel: &mut *panel };
-            // Cells of bytes are there where the build multiplies bytes.
-            if size_of::<C>() == 1 {
-                row::<Pair, C>(shape, &window, group * GROUP, values, out);
+            let at = panel::offset::<E>(pixel, group * GROUP, channels, tile_pixels);
+            let left = tile_pixels - pixel % tile_pixels;
+            let skip = (channels - E::RUN) * tile_pixels;
+            let out = Out { at, left, tile_pixels, skip, panel: &mut *panel };
+            // Panels of bytes exist where the build multiplies bytes.
+            if size_of::<E>() == 1 {
+                row::<PairColumn, E>(shape, &window, group * GROUP, values, out);
             } else {
-                row::<[I16x8; 3], C>(shape, &window, group * GROUP, values, out);
+                row::<[I16x8; 3], E>(shape, &window, group * GROUP, values, out);
             }
         }
     }
 }
 
-/// Eight channels from `channel` on of a row of outputs.
+/// Computes a row of outputs for eight channels from `channel` on.
 #[inline(always)]
-fn row<T: Column, C: Cell>(
+fn row<T: Column, E: PanelElement>(
     shape: &ConvShape,
     window: &Window,
     channel: usize,
     values: &[i16],
-    mut out: Out<C>,
+    mut out: Out<E>,
 ) {
     let (weights, columns) = (window.weights::<T>(values), window.columns::<T>(channel));
     if shape.stride == 1 {
@@ -119,13 +146,13 @@ fn row<T: Column, C: Cell>(
 
 /// Eight channels of a column of three inputs, or of three weights.
 trait Column: Copy {
-    /// Of the first eight bytes of each row.
+    /// Loads the first eight bytes of each row.
     fn inputs(rows: [&[u8]; 3]) -> Self;
 
-    /// Of the packed words of the upper two and of the lowest.
+    /// Unpacks the words of the upper two weights and of the lowest.
     fn weights(two: I16x8, lowest: I16x8) -> Self;
 
-    /// `sum` and the three products.
+    /// Adds the three products to `sum`.
     fn add(self, weights: Self, sum: I16x8) -> I16x8;
 }
 
@@ -148,11 +175,11 @@ impl Column for [I16x8; 3] {
     }
 }
 
-/// The upper two, one after the other for each channel, and the lowest: two products of bytes are one instruction, and
-/// weights and sums all have a register.
-type Pair = (I8x16, I16x8);
+/// The upper two rows interleaved, and the lowest: two products of bytes are one instruction, and all weights and sums fit
+/// the registers.
+type PairColumn = (I8x16, I16x8);
 
-impl Column for Pair {
+impl Column for PairColumn {
     #[inline(always)]
     fn inputs([upper, middle, lowest]: [&[u8]; 3]) -> Self {
         let two = U8x16::load_low(upper).interleave_low(U8x16::load_low(middle));
@@ -170,7 +197,7 @@ impl Column for Pair {
     }
 }
 
-/// Three rows of the map under one row of outputs; rows beyond the border are some other row and not `inside`.
+/// Three rows of the map under one row of outputs. A row in the padding is not `inside`, and some other row replaces it.
 struct Window<'a> {
     rows: [&'a [u8]; 3],
     inside: [bool; 3],
@@ -189,14 +216,14 @@ impl<'a> Window<'a> {
         Self { rows, inside, channels }
     }
 
-    /// Eight channels from `channel` on of each column.
+    /// Returns eight channels from `channel` on of each column.
     #[inline(always)]
     fn columns<T: Column>(&self, channel: usize) -> impl Iterator<Item = T> {
         let (rows, length) = (self.rows, self.rows[0].len());
         (channel..length).step_by(self.channels).map(move |at| T::inputs(rows.map(|row| &row[at..length])))
     }
 
-    /// The three weights of each column, zero where the row is outside, then bias and factor.
+    /// Loads the three weights of each column, zero for rows outside, then bias and factor.
     #[inline(always)]
     fn weights<T: Column>(&self, values: &[i16]) -> Filter<T> {
         let [upper, middle, lowest] = self.inside.map(|inside| if inside { -1 } else { 0 });
@@ -207,26 +234,26 @@ impl<'a> Window<'a> {
     }
 }
 
-/// Where the next output of a row goes.
-struct Out<'a, C> {
+/// The position of the next output of a row in a panel.
+struct Out<'a, E> {
     at: usize,
-    /// Pixels up to the last of those abreast, itself included.
+    /// Pixels left in the tile.
     left: usize,
-    abreast: usize,
-    /// From the end of those to the next.
+    tile_pixels: usize,
+    /// Distance from the end of a tile's run to the next tile's.
     skip: usize,
-    panel: &'a mut [C],
+    panel: &'a mut [E],
 }
 
-impl<C: Cell> Out<'_, C> {
+impl<E: PanelElement> Out<'_, E> {
     #[inline(always)]
-    fn put(&mut self, sum: I16x8, factor: I16x8) {
-        C::put(sum.mul_q15(factor), &mut self.panel[self.at..], self.abreast);
-        self.at += C::RUN;
+    fn store(&mut self, sum: I16x8, factor: I16x8) {
+        E::store_clamped(sum.mul_q15(factor), &mut self.panel[self.at..], self.tile_pixels);
+        self.at += E::RUN;
         self.left -= 1;
         if self.left == 0 {
             self.at += self.skip;
-            self.left = self.abreast;
+            self.left = self.tile_pixels;
         }
     }
 }
@@ -234,28 +261,28 @@ impl<C: Cell> Out<'_, C> {
 /// Weights of the three columns, bias and factor, for eight channels.
 type Filter<T> = ([T; 3], I16x8, I16x8);
 
-fn stride_1<T: Column, C: Cell>(
+fn stride_1<T: Column, E: PanelElement>(
     ([left, middle, right], bias, factor): Filter<T>,
     mut columns: impl Iterator<Item = T>,
-    out: &mut Out<C>,
+    out: &mut Out<E>,
 ) {
     let Some(first) = columns.next() else { return };
     let mut here = first.add(middle, bias);
     let mut next = first.add(left, bias);
     for column in columns {
-        out.put(column.add(right, here), factor);
+        out.store(column.add(right, here), factor);
         here = column.add(middle, next);
         next = column.add(left, bias);
     }
-    // The last window hangs over the border.
-    out.put(here, factor);
+    // The last window reaches into the padding.
+    out.store(here, factor);
 }
 
-fn stride_2<T: Column, C: Cell>(
+fn stride_2<T: Column, E: PanelElement>(
     ([left, middle, right], bias, factor): Filter<T>,
     mut columns: impl Iterator<Item = T>,
     pad_left: usize,
-    out: &mut Out<C>,
+    out: &mut Out<E>,
 ) {
     let mut here = bias;
     if pad_left == 0 {
@@ -264,13 +291,13 @@ fn stride_2<T: Column, C: Cell>(
     }
     while let Some(second) = columns.next() {
         here = second.add(middle, here);
-        // The last window may hang over the border.
+        // The last window may reach into the padding.
         let Some(third) = columns.next() else {
-            out.put(here, factor);
+            out.store(here, factor);
             break;
         };
-        out.put(third.add(right, here), factor);
-        // The right column is also the next one's left.
+        out.store(third.add(right, here), factor);
+        // The right column is the left one of the next window.
         here = third.add(left, bias);
     }
 }

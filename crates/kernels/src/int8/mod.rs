@@ -1,13 +1,42 @@
 //! The kernels in 8-bit integers: weights −127 to 127, activations 0 to 127, exact sums, one rounding at the end.
 //!
-//! Goes in: bytes, packed weights. Comes out: bytes, the same on every machine and in every build, for integers are
-//! exact in any order and the roundings are IEEE's. `reference` defines each layer as naive loops; the others are
-//! fast and equal to it. `panel` holds the two ways in which maps lie in memory and the dot products over them.
-//! Next: `infer::int8` strings them together.
+//! - [`stem`]: the first 3×3 convolution, over RGB bytes at stride 2;
+//! - [`depthwise`]: 3×3, from a map to a panel;
+//! - [`pointwise`]: 1×1, from a panel to a map;
+//! - [`pool`]: from a map to an embedding in floats;
+//! - [`classifier`]: from the embedding to logits in floats;
+//! - [`panel`]: the two memory layouts of maps, and the dot products over them;
+//! - [`native`]: depthwise and pointwise for the panels of this build;
+//! - [`mod@reference`]: every layer as naive loops.
 //!
-//! Why seven bits: with the second operand in 0 to 127 the relaxed dot product means the same everywhere, and a pair
-//! of products fits 16 bits. Why zero stays zero: every map follows a ReLU, so that no map needs a zero point and
-//! padding is a zero byte. The pixels alone are different, and the stem takes them with all their eight bits.
+//! Results are the same bits on every machine and in every build: integer sums are exact in any order, and the roundings
+//! are those of IEEE 754.
+//!
+//! Activations have seven bits because the relaxed dot product of WebAssembly gives the same result everywhere only if its
+//! second operand is 0 to 127, and because two products then fit 16 bits. There are no zero points: every map follows a
+//! ReLU, so that 0 is exact and padding is a zero byte. Only the input image needs an offset; the stem takes it in 8 bits
+//! with its mean.
+//!
+//! # Examples
+//!
+//! One depthwise-separable block on a 4 × 4 map of 8 channels:
+//!
+//! ```
+//! use mobilenet_kernels::int8::{native, depthwise, padded_channels, panel};
+//! use mobilenet_kernels::shape::{ConvShape, FeatureMap, Padding};
+//!
+//! let shape = ConvShape::window(FeatureMap::new(4, 4, 8), 8, 1, Padding::Same);
+//! let depthwise = depthwise::pack(&[10; 9 * 8], &[0; 8], &[3641; 8]); // 3641 / 2¹⁵ ≈ 1 / 9
+//! let pointwise = native::pack_pointwise(vec![20; 8 * 16], &[0; 16], &[1.0 / 160.0; 16]);
+//!
+//! let pixels = shape.output.pixels();
+//! let input = vec![5_u8; 4 * 4 * padded_channels(8)];
+//! let mut between = vec![panel::NativeElement::default(); panel::len(pixels, 8, panel::tile_pixels())];
+//! let mut output = vec![0_u8; pixels * padded_channels(16)];
+//! native::depthwise(&shape, &depthwise, 0..4, &input, &mut between);
+//! native::pointwise(&pointwise, pixels, &between, &mut output);
+//! assert_eq!(output[5 * 16], 50); // the mean of nine 5s, times 10, over eight channels times 20 / 160
+//! ```
 
 pub mod classifier;
 pub mod depthwise;
@@ -19,24 +48,25 @@ pub mod stem;
 
 use crate::simd::I16x8;
 
-/// Channels lie in memory in groups of this many; the last group is filled up with zeros.
+/// Channels are stored in groups of this many; the last group is padded with zeros.
 pub const GROUP: usize = 8;
 
 /// The largest activation.
-pub const LEVELS: i32 = 127;
+pub const MAX_ACTIVATION: i32 = 127;
 
-/// The largest sum, in output steps, that [`pointwise`] and [`stem`] round rightly. Whoever chooses scales keeps
-/// them so small that no input reaches it.
-pub const LARGEST: f32 = 32_000.0;
+/// The largest sum, in steps of the output, that [`pointwise`] and [`stem`] round correctly. Scales must be so small that
+/// no input reaches it.
+pub const SUM_LIMIT: f32 = 32_000.0;
 
-/// Channels as stored: the next multiple of [`GROUP`].
-pub const fn stored(channels: usize) -> usize {
+/// Returns the number of channels as stored: the next multiple of [`GROUP`].
+pub const fn padded_channels(channels: usize) -> usize {
     channels.next_multiple_of(GROUP)
 }
 
-/// Of each output of `kernel` (`[…][outputs]`) the sum of the weights above zero, and of those below.
-pub fn reach(kernel: &[i8], outputs: usize) -> Vec<[i32; 2]> {
-    /// Rows whose sums 16 bits hold, and of which a thousand bytes apart the first cache holds a line each.
+/// Returns, for each output of `kernel` (`[…][outputs]`), the sum of its positive and of its negative weights. Times the
+/// largest activation, these bound the sums of the output.
+pub fn weight_sums(kernel: &[i8], outputs: usize) -> Vec<[i32; 2]> {
+    /// Rows whose sums fit 16 bits, and of which the first-level cache holds a line each at 1,000 outputs.
     const ROWS: usize = 32;
     let mut sums = vec![[0; 2]; outputs];
     for rows in kernel.chunks(ROWS * outputs) {
@@ -73,39 +103,45 @@ pub fn reach(kernel: &[i8], outputs: usize) -> Vec<[i32; 2]> {
     sums
 }
 
-/// The kernels over this build's own [cells](panel::Fast). A generic function is compiled where it is called, which
-/// may be for size; these are compiled here. (What is marked `#[inline]` is compiled where it is called too: nobody waits
-/// for it.)
-pub mod fast {
-    use super::panel::{Fast, abreast};
+/// The kernels for the panels of this build ([`NativeElement`](panel::NativeElement)).
+///
+/// Generic functions are compiled in the crate that calls them, possibly for size. These are compiled in this crate, at its
+/// optimization level. Functions marked `#[inline]` are compiled in the caller too; they are off the hot path.
+pub mod native {
+    use super::panel::{NativeElement, NativePanel, tile_pixels};
     use super::{depthwise, pointwise};
     use crate::shape::ConvShape;
     use std::ops::Range;
 
-    /// [`depthwise::forward`].
+    /// Computes a depthwise convolution; see [`depthwise::forward`].
     pub fn depthwise(
         shape: &ConvShape,
-        packed: &depthwise::Packed,
+        packed: &depthwise::PackedDepthwise,
         rows: Range<usize>,
         input: &[u8],
-        panel: &mut [Fast],
+        panel: &mut NativePanel,
     ) {
-        depthwise::forward(shape, packed, rows, input, panel, abreast());
+        depthwise::forward(shape, packed, rows, input, panel, tile_pixels());
     }
 
-    /// [`pointwise::pack`].
-    pub fn pack_pointwise(kernel: Vec<i8>, bias: &[i32], scale: &[f32]) -> pointwise::Packed {
-        pointwise::pack::<Fast>(kernel, bias, scale, abreast())
+    /// Packs a pointwise convolution; see [`pointwise::pack`].
+    pub fn pack_pointwise(kernel: Vec<i8>, bias: &[i32], scale: &[f32]) -> pointwise::PackedPointwise {
+        pointwise::pack::<NativeElement>(kernel, bias, scale, tile_pixels())
     }
 
-    /// [`pointwise::unpack`].
+    /// Returns the kernel that was packed; see [`pointwise::unpack`].
     #[inline]
-    pub fn unpack_pointwise(packed: &pointwise::Packed, inputs: usize, outputs: usize) -> Vec<i8> {
-        pointwise::unpack::<Fast>(packed, inputs, outputs)
+    pub fn unpack_pointwise(packed: &pointwise::PackedPointwise, inputs: usize, outputs: usize) -> Vec<i8> {
+        pointwise::unpack::<NativeElement>(packed, inputs, outputs)
     }
 
-    /// [`pointwise::forward`].
-    pub fn pointwise(packed: &pointwise::Packed, pixels: usize, panel: &[Fast], output: &mut [u8]) {
+    /// Computes a pointwise convolution; see [`pointwise::forward`].
+    pub fn pointwise(
+        packed: &pointwise::PackedPointwise,
+        pixels: usize,
+        panel: &NativePanel,
+        output: &mut [u8],
+    ) {
         pointwise::forward(packed, pixels, panel, output);
     }
 }

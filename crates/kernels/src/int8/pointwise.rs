@@ -1,6 +1,6 @@
 //! The 1×1 convolution in 8-bit integers: nine tenths of a MobileNet's arithmetic.
 //!
-//! Goes in: a panel, as a depthwise convolution wrote it. Comes out: a map. As naive loops
+//! The input is a [panel](super::panel), as a depthwise convolution writes it, the output a map. As naive loops
 //! ([`reference::pointwise`](super::reference::pointwise)):
 //!
 //! ```text
@@ -9,116 +9,150 @@
 //!     map[pixel][output] = clamp(round(float(sum) · scale[output]), 0, 127)
 //! ```
 //!
-//! The fast loop takes [six or four](panel::abreast) pixels by eight outputs: their sums stay in registers, and what is
-//! left over (16 are all there are on x86) holds two vectors of weights and one of activations. The block's weights, at
-//! most 8 KB, stay in the first-level cache while all pixels of the call pass by.
+//! A tile is [six or four](panel::tile_pixels) pixels × eight outputs. Its sums stay in registers; the remaining ones (x86
+//! has 16) hold two vectors of weights and one of activations. The weights of eight outputs, at most 8 KB, stay in the
+//! first-level cache while all pixels of the call pass them.
 
-use super::panel::{self, Cell, FEW, MANY, Sums, Way};
-use super::{GROUP, stored};
+use super::panel::{self, DotKernel, PanelElement, Sums, TILE_PIXELS_DEFAULT, TILE_PIXELS_NATIVE_DOT};
+use super::{GROUP, padded_channels};
 use crate::aligned::Aligned;
 use crate::simd::{F32x4, I32x4, Rounding};
 use std::hint::black_box;
 
-/// Weights as [`forward`] reads them.
+/// A kernel `[inputs][outputs]` with bias and scale, packed for [`forward`].
 #[derive(Clone, Debug)]
-pub struct Packed {
+pub struct PackedPointwise {
     inputs: usize,
     outputs: usize,
-    abreast: usize,
+    tile_pixels: usize,
     weights: Aligned<i8>,
     blocks: Vec<Block>,
 }
 
-/// What eight outputs need besides weights, even ones first.
+/// Bias and scale of eight outputs, the even ones first, and the dot product for their weights.
 #[derive(Clone, Debug)]
 struct Block {
     bias: [[i32; 4]; 2],
     scale: [[f32; 4]; 2],
-    way: Way,
+    dot: DotKernel,
 }
 
-impl Packed {
-    /// Bytes held.
+impl PackedPointwise {
+    /// Returns the size in bytes.
     pub fn bytes(&self) -> usize {
         self.weights.len() + self.blocks.len() * size_of::<Block>()
     }
 }
 
-/// Packs `kernel` (`[inputs][outputs]`), in its own memory where that is enough (see
-/// [`zeros`](crate::aligned::zeros)), `bias` (in units of a sum) and `scale` (output steps in a unit of a sum).
-/// No sum that the inputs 0 to 127 can give may reach [`LARGEST`](super::LARGEST) steps. `abreast` is that of the panels
-/// to come, [`FEW`] or, of bytes, [`MANY`].
-pub fn pack<C: Cell>(kernel: Vec<i8>, bias: &[i32], scale: &[f32], abreast: usize) -> Packed {
+/// Packs `kernel` (`[inputs][outputs]`), `bias` (in units of a sum) and `scale` (steps of the output per unit of a sum).
+///
+/// `tile_pixels` is that of the panels to come: [`TILE_PIXELS_DEFAULT`] or, for bytes, [`TILE_PIXELS_NATIVE_DOT`]. No sum
+/// that inputs from 0 to 127 can give may reach [`SUM_LIMIT`](super::SUM_LIMIT) steps. The memory of `kernel` is reused if
+/// its capacity suffices (see [`zeros`](crate::aligned::zeros)).
+///
+/// # Panics
+///
+/// If there are no outputs, or `scale` is shorter than `bias`.
+pub fn pack<E: PanelElement>(
+    kernel: Vec<i8>,
+    bias: &[i32],
+    scale: &[f32],
+    tile_pixels: usize,
+) -> PackedPointwise {
     let outputs = bias.len();
     let inputs = kernel.len() / outputs;
-    let (weights, fits) = panel::pack_weights::<C>(kernel, outputs, true);
+    let (weights, fits) = panel::pack_weights::<E>(kernel, outputs, true);
     let pack_block = |(block, fits): (usize, bool)| {
         let first = block * GROUP;
-        let mut packed = Block { bias: [[0; 4]; 2], scale: [[0.0; 4]; 2], way: Way::Pairs };
+        let mut packed = Block { bias: [[0; 4]; 2], scale: [[0.0; 4]; 2], dot: DotKernel::Pair };
         for output in first..outputs.min(first + GROUP) {
             let (half, lane) = panel::lane(output - first, true);
             packed.bias[half][lane] = bias[output];
             packed.scale[half][lane] = scale[output];
         }
-        if abreast == MANY || !fits {
-            packed.way = Way::Fours;
+        if tile_pixels == TILE_PIXELS_NATIVE_DOT || !fits {
+            packed.dot = DotKernel::Quad;
         }
         packed
     };
     let blocks = fits.into_iter().enumerate().map(pack_block).collect();
-    Packed { inputs: stored(inputs), outputs: stored(outputs), abreast, weights, blocks }
+    PackedPointwise {
+        inputs: padded_channels(inputs),
+        outputs: padded_channels(outputs),
+        tile_pixels,
+        weights,
+        blocks,
+    }
 }
 
-/// The kernel that was packed, `[inputs][outputs]`.
-pub fn unpack<C: Cell>(packed: &Packed, inputs: usize, outputs: usize) -> Vec<i8> {
-    panel::unpack_weights::<C>(&packed.weights, inputs, outputs, true)
+/// Returns the kernel that was packed, `[inputs][outputs]`.
+pub fn unpack<E: PanelElement>(packed: &PackedPointwise, inputs: usize, outputs: usize) -> Vec<i8> {
+    panel::unpack_weights::<E>(&packed.weights, inputs, outputs, true)
 }
 
-/// Writes `pixels` pixels of [stored] outputs each. `panel` has room for
-/// [`panel::len`]`(pixels, inputs, abreast)`; what lies there beyond `pixels` is read and thrown away.
-pub fn forward<C: Cell>(packed: &Packed, pixels: usize, panel: &[C], output: &mut [u8]) {
-    let Packed { inputs, outputs, abreast, .. } = *packed;
-    let panel = &panel[..panel::len(pixels, inputs, abreast)];
+/// Computes `pixels` pixels of a map from a panel.
+///
+/// `panel` has [`panel::len`]`(pixels, inputs, tile_pixels)` elements, with [padded](super::padded_channels) inputs; a last
+/// tile's elements beyond `pixels` are ignored. `output` receives `pixels` × padded outputs, dense, from 0 to 127.
+///
+/// # Panics
+///
+/// If `panel` or `output` is too short.
+///
+/// # Examples
+///
+/// ```
+/// use mobilenet_kernels::int8::{panel, pointwise};
+///
+/// // Four pixels of eight channels, all 3; each of eight outputs sums them, times 10.
+/// let packed = pointwise::pack::<i16>(vec![10; 8 * 8], &[0; 8], &[0.25; 8], panel::TILE_PIXELS_DEFAULT);
+/// let mut output = [0; 4 * 8];
+/// pointwise::forward(&packed, 4, &[3_i16; 4 * 8], &mut output);
+/// assert_eq!(output, [60; 4 * 8]);
+/// ```
+pub fn forward<E: PanelElement>(packed: &PackedPointwise, pixels: usize, panel: &[E], output: &mut [u8]) {
+    let PackedPointwise { inputs, outputs, tile_pixels, .. } = *packed;
+    let panel = &panel[..panel::len(pixels, inputs, tile_pixels)];
     let output = &mut output[..pixels * outputs];
     let blocks = packed.weights.chunks_exact(inputs * GROUP).zip(&packed.blocks);
     for (index, (weights, block)) in blocks.enumerate() {
         let output = &mut output[index * GROUP..];
-        match block.way {
-            Way::Fours if C::TAPS == 4 && abreast == MANY => {
-                columns::<C, MANY, false>(weights, block, inputs, outputs, panel, output);
+        match block.dot {
+            DotKernel::Quad if E::DOT_INPUTS == 4 && tile_pixels == TILE_PIXELS_NATIVE_DOT => {
+                columns::<E, TILE_PIXELS_NATIVE_DOT, false>(weights, block, inputs, outputs, panel, output);
             }
-            Way::Pairs if C::TAPS == 4 => {
-                columns::<C, FEW, true>(weights, block, inputs, outputs, panel, output);
+            DotKernel::Pair if E::DOT_INPUTS == 4 => {
+                columns::<E, TILE_PIXELS_DEFAULT, true>(weights, block, inputs, outputs, panel, output);
             }
-            _ => columns::<C, FEW, false>(weights, block, inputs, outputs, panel, output),
+            _ => columns::<E, TILE_PIXELS_DEFAULT, false>(weights, block, inputs, outputs, panel, output),
         }
     }
 }
 
-/// Eight outputs of every pixel. `output` starts at the first pixel's first of them.
-fn columns<C: Cell, const ROWS: usize, const PAIRS: bool>(
+/// Computes eight outputs of every pixel. `output` starts at the first of them in the first pixel.
+fn columns<E: PanelElement, const ROWS: usize, const PAIRS: bool>(
     weights: &[i8],
     block: &Block,
     inputs: usize,
     outputs: usize,
-    panel: &[C],
+    panel: &[E],
     output: &mut [u8],
 ) {
-    let way = if PAIRS { Way::Pairs } else { Way::Fours };
+    let dot = if PAIRS { DotKernel::Pair } else { DotKernel::Quad };
     let tiles = panel.chunks_exact(ROWS * inputs).zip(output.chunks_mut(ROWS * outputs));
-    for (cells, output) in tiles {
-        // What is not a sum is loaded for each tile, and the compiler is kept from doing it once: over the loop within, it
-        // would take the registers of sums.
+    for (pixels, output) in tiles {
+        // `black_box` keeps LLVM from hoisting the loads of bias and scale out of the loop over tiles, where they would
+        // take registers of the inner loop: V8 spilled sums, which cost 40 % of the kernel's time.
         let bias = black_box(&block.bias);
         let bias = [I32x4::load(&bias[0]), I32x4::load(&bias[1])];
-        let sums = C::tile::<ROWS>(way, cells, weights, [bias; ROWS]);
+        let sums = E::tile::<ROWS>(dot, pixels, weights, [bias; ROWS]);
         let scale = black_box(&block.scale);
         let scale = [F32x4::load(&scale[0]), F32x4::load(&scale[1])];
         store(sums, scale, Rounding::new(), outputs, output);
     }
 }
 
-/// Requantises some pixels (an even number) by eight outputs and writes those pixels that `output` still has room for.
+/// Requantizes eight outputs of an even number of pixels, and writes the pixels that `output` has.
 #[inline(always)]
 pub(super) fn store<const ROWS: usize>(
     sums: Sums<ROWS>,
@@ -132,11 +166,11 @@ pub(super) fn store<const ROWS: usize>(
     for (pair, [a, b]) in shorts.as_chunks::<2>().0.iter().enumerate() {
         let bytes = a.narrow_u7(*b);
         let first = 2 * pair * outputs;
-        if let Some(room) = output.get_mut(first..first + GROUP) {
-            bytes.store_low(room);
+        if let Some(pixel) = output.get_mut(first..first + GROUP) {
+            bytes.store_low(pixel);
         }
-        if let Some(room) = output.get_mut(first + outputs..first + outputs + GROUP) {
-            bytes.store_high(room);
+        if let Some(pixel) = output.get_mut(first + outputs..first + outputs + GROUP) {
+            bytes.store_high(pixel);
         }
     }
 }

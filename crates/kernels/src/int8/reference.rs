@@ -1,32 +1,27 @@
-//! The int8 layers as naive loops: the definition of correct, to the bit.
+//! The int8 kernels as naive loops: the definition of a correct result, bit for bit.
 //!
-//! Goes in and comes out: dense maps of bytes, HWC without filling. Next: the tests hold the fast kernels, packing,
-//! panels, tails and all, against these.
+//! The functions take kernels before packing, and dense maps of bytes, HWC without padded channels.
 
-use super::{LEVELS, classifier, stem};
+use super::{MAX_ACTIVATION, classifier, stem};
+use crate::reference::input_pixel;
 use crate::shape::ConvShape;
 
-/// A sum of the products of 8-bit numbers as an activation: one product in floats, rounded to even.
+/// Requantizes a sum of products of 8-bit numbers: one product in floats, rounded to even, clamped to 0 to 127.
 pub fn requantize(sum: i32, scale: f32) -> u8 {
-    (sum as f32 * scale).round_ties_even().clamp(0.0, LEVELS as f32) as u8
+    (sum as f32 * scale).round_ties_even().clamp(0.0, MAX_ACTIVATION as f32) as u8
 }
 
-/// A 16-bit sum as an activation: one product with a fraction of 2¹⁵, rounded.
-pub fn requantise_q15(sum: i16, factor: i16) -> u8 {
-    ((i32::from(sum) * i32::from(factor) + (1 << 14)) >> 15).clamp(0, LEVELS) as u8
+/// Requantizes a 16-bit sum: `(sum · factor + 2¹⁴) >> 15`, clamped to 0 to 127.
+pub fn requantize_q15(sum: i16, factor: i16) -> u8 {
+    ((i32::from(sum) * i32::from(factor) + (1 << 14)) >> 15).clamp(0, MAX_ACTIVATION) as u8
 }
 
-/// Positions of the input under a window's nine taps, row by row; `None` beyond the border.
+/// Returns the input pixels under the nine taps of a window, row by row; `None` in the padding.
 fn window(shape: &ConvShape, y: usize, x: usize) -> [Option<usize>; 9] {
-    std::array::from_fn(|tap| {
-        let row = (y * shape.stride + tap / 3).checked_sub(shape.pad_top)?;
-        let column = (x * shape.stride + tap % 3).checked_sub(shape.pad_left)?;
-        let inside = row < shape.input.height && column < shape.input.width;
-        inside.then_some(row * shape.input.width + column)
-    })
+    std::array::from_fn(|tap| input_pixel(shape, (y, x), (tap / 3, tap % 3)))
 }
 
-/// `kernel` is `[inputs][outputs]`; a pixel after the other.
+/// Computes a pointwise convolution pixel by pixel; `kernel` is `[inputs][outputs]`.
 pub fn pointwise(input: &[u8], kernel: &[i8], bias: &[i32], scale: &[f32]) -> Vec<u8> {
     let outputs = bias.len();
     let mut map = Vec::new();
@@ -40,7 +35,7 @@ pub fn pointwise(input: &[u8], kernel: &[i8], bias: &[i32], scale: &[f32]) -> Ve
     map
 }
 
-/// `kernel` is `[3][3][channels]`.
+/// Computes a depthwise convolution; `kernel` is `[3][3][channels]`.
 pub fn depthwise(shape: &ConvShape, input: &[u8], kernel: &[i8], bias: &[i16], factor: &[i16]) -> Vec<u8> {
     let channels = shape.input.channels;
     let mut map = Vec::new();
@@ -53,14 +48,14 @@ pub fn depthwise(shape: &ConvShape, input: &[u8], kernel: &[i8], bias: &[i16], f
                 };
                 let products: i32 = window(shape, y, x).into_iter().enumerate().map(product).sum();
                 let sum = i16::try_from(products + i32::from(bias[channel])).expect("a sum of 16 bits");
-                map.push(requantise_q15(sum, factor[channel]));
+                map.push(requantize_q15(sum, factor[channel]));
             }
         }
     }
     map
 }
 
-/// `kernel` is `[3][3][3][outputs]`, red first; the picture is bytes, red first.
+/// Computes the first convolution over RGB bytes; `kernel` is `[3][3][3][outputs]`, red first.
 pub fn stem(
     shape: &ConvShape,
     input: &[u8],
@@ -79,8 +74,8 @@ pub fn stem(
                     let Some(position) = position else { continue };
                     for color in 0..3 {
                         let fine = i32::from(input[position * 3 + color]) * i32::from(stem::FINE);
-                        let centred = fine - i32::from(stem::fine_mean(mean[color]));
-                        sum += centred * i32::from(kernel[(tap * 3 + color) * outputs + output]);
+                        let centered = fine - i32::from(stem::fine_mean(mean[color]));
+                        sum += centered * i32::from(kernel[(tap * 3 + color) * outputs + output]);
                     }
                 }
                 map.push(requantize(sum, scale[output]));
@@ -90,7 +85,7 @@ pub fn stem(
     map
 }
 
-/// Averages in floats: exact sums times `scale`.
+/// Computes averages in floats: exact sums times `scale`.
 pub fn pool(channels: usize, input: &[u8], scale: f32) -> Vec<f32> {
     let sum = |channel: usize| input[channel..].iter().step_by(channels).map(|&value| i32::from(value)).sum();
     (0..channels)
@@ -101,10 +96,10 @@ pub fn pool(channels: usize, input: &[u8], scale: f32) -> Vec<f32> {
         .collect()
 }
 
-/// `kernel` is `[inputs][outputs]`; logits in floats.
+/// Computes logits in floats; `kernel` is `[inputs][outputs]`.
 pub fn classifier(embedding: &[f32], kernel: &[i8], scale: &[f32], bias: &[f32]) -> Vec<f32> {
     let outputs = bias.len();
-    let mut quantized = vec![0; super::stored(embedding.len())];
+    let mut quantized = vec![0; super::padded_channels(embedding.len())];
     let step = classifier::quantize(embedding, &mut quantized);
     let logit = |output: usize| {
         let weights = kernel[output..].iter().step_by(outputs);

@@ -1,12 +1,12 @@
-//! Every kernel against its naive reference, to the bit, over awkward sizes and both kinds of cells.
+//! Every kernel against its naive reference, to the bit, over awkward sizes and both panel elements.
 
-use super::panel::{self, Cell, FEW, MANY};
+use super::panel::{self, PanelElement, TILE_PIXELS_DEFAULT, TILE_PIXELS_NATIVE_DOT};
 use super::*;
 #[cfg(target_arch = "wasm32")]
 use crate::browser_test as test;
 use crate::shape::{ConvShape, FeatureMap, Padding};
 
-/// A small generator of reproducible numbers (xorshift).
+/// A reproducible random number generator (xorshift).
 struct Random(u64);
 
 impl Random {
@@ -35,47 +35,54 @@ impl Random {
     }
 }
 
-/// A dense map with its channels filled up.
-fn filled(dense: &[u8], channels: usize) -> Vec<u8> {
-    let fill = |pixel: &[u8]| [pixel, &vec![0; stored(channels) - channels]].concat();
-    dense.chunks_exact(channels).flat_map(fill).collect()
+/// A dense map with padded channels.
+fn padded(dense: &[u8], channels: usize) -> Vec<u8> {
+    let pad = |pixel: &[u8]| [pixel, &vec![0; padded_channels(channels) - channels]].concat();
+    dense.chunks_exact(channels).flat_map(pad).collect()
 }
 
-/// A dense map as a panel, anything where no pixel is.
-fn panel_of<C: Cell>(dense: &[u8], channels: usize, abreast: usize) -> Vec<C> {
-    let mut panel = vec![C::default(); panel::len(dense.len() / channels, stored(channels), abreast)];
-    for (pixel, values) in filled(dense, channels).chunks_exact(stored(channels)).enumerate() {
+/// A dense map as a panel.
+fn panel_of<E: PanelElement>(dense: &[u8], channels: usize, tile_pixels: usize) -> Vec<E> {
+    let mut panel =
+        vec![E::default(); panel::len(dense.len() / channels, padded_channels(channels), tile_pixels)];
+    for (pixel, values) in padded(dense, channels).chunks_exact(padded_channels(channels)).enumerate() {
         for (group, values) in values.chunks_exact(GROUP).enumerate() {
             let lanes = crate::simd::I16x8::load_u8(values);
-            let at = panel::offset::<C>(pixel, group * GROUP, stored(channels), abreast);
-            C::put(lanes, &mut panel[at..], abreast);
+            let at = panel::offset::<E>(pixel, group * GROUP, padded_channels(channels), tile_pixels);
+            E::store_clamped(lanes, &mut panel[at..], tile_pixels);
         }
     }
     panel
 }
 
 /// A panel as a dense map.
-fn dense_of<C: Cell>(panel: &[C], pixels: usize, channels: usize, abreast: usize) -> Vec<u8> {
-    let at = |pixel, channel| panel::get(panel, pixel, channel, stored(channels), abreast);
+fn dense_of<E: PanelElement>(panel: &[E], pixels: usize, channels: usize, tile_pixels: usize) -> Vec<u8> {
+    let at = |pixel, channel| panel::get(panel, pixel, channel, padded_channels(channels), tile_pixels);
     (0..pixels).flat_map(|pixel| (0..channels).map(move |channel| at(pixel, channel))).collect()
 }
 
-fn check_pointwise<C: Cell>(pixels: usize, inputs: usize, outputs: usize, largest: i8, abreast: usize) {
+fn check_pointwise<E: PanelElement>(
+    pixels: usize,
+    inputs: usize,
+    outputs: usize,
+    largest: i8,
+    tile_pixels: usize,
+) {
     let random = &mut Random(1 + pixels as u64 * 7 + inputs as u64 * 31 + outputs as u64);
     let input = random.activations(pixels * inputs);
     let kernel = random.weights(inputs * outputs, largest);
     let bias = random.numbers(outputs, 5000);
     let scale = random.scales(outputs, 0.5 / (inputs as f32).sqrt() / f32::from(largest));
     let wanted = reference::pointwise(&input, &kernel, &bias, &scale);
-    // With room to be packed where it is, and without.
+    // With capacity to be packed in place, and without.
     let mut given = kernel.clone();
     given.reserve(if inputs.is_multiple_of(2) { 1 << 16 } else { 0 });
-    let packed = pointwise::pack::<C>(given, &bias, &scale, abreast);
-    assert_eq!(pointwise::unpack::<C>(&packed, inputs, outputs), kernel, "{inputs} → {outputs}");
-    let mut output = vec![9; pixels * stored(outputs) + 5];
-    pointwise::forward::<C>(&packed, pixels, &panel_of(&input, inputs, abreast), &mut output);
-    let (map, beyond) = output.split_at(pixels * stored(outputs));
-    assert_eq!(map, filled(&wanted, outputs), "{pixels} pixels, {inputs} → {outputs}");
+    let packed = pointwise::pack::<E>(given, &bias, &scale, tile_pixels);
+    assert_eq!(pointwise::unpack::<E>(&packed, inputs, outputs), kernel, "{inputs} → {outputs}");
+    let mut output = vec![9; pixels * padded_channels(outputs) + 5];
+    pointwise::forward::<E>(&packed, pixels, &panel_of(&input, inputs, tile_pixels), &mut output);
+    let (map, beyond) = output.split_at(pixels * padded_channels(outputs));
+    assert_eq!(map, padded(&wanted, outputs), "{pixels} pixels, {inputs} → {outputs}");
     assert_eq!(beyond, [9; 5]);
     let distinct: std::collections::BTreeSet<_> = wanted.iter().collect();
     assert!(distinct.len() > 10 || wanted.len() < 200, "the test tells little: {distinct:?}");
@@ -86,18 +93,18 @@ fn pointwise_equals_the_reference() {
     for pixels in 1..=20 {
         for (inputs, outputs) in [(1, 1), (3, 10), (8, 16), (13, 24), (32, 9), (40, 8)] {
             for largest in [60, 127] {
-                check_pointwise::<u8>(pixels, inputs, outputs, largest, FEW);
-                check_pointwise::<u8>(pixels, inputs, outputs, largest, MANY);
-                check_pointwise::<i16>(pixels, inputs, outputs, largest, FEW);
+                check_pointwise::<u8>(pixels, inputs, outputs, largest, TILE_PIXELS_DEFAULT);
+                check_pointwise::<u8>(pixels, inputs, outputs, largest, TILE_PIXELS_NATIVE_DOT);
+                check_pointwise::<i16>(pixels, inputs, outputs, largest, TILE_PIXELS_DEFAULT);
             }
         }
     }
-    check_pointwise::<u8>(49, 512, 64, 127, FEW);
-    check_pointwise::<u8>(49, 512, 64, 127, MANY);
-    check_pointwise::<i16>(49, 512, 64, 127, FEW);
+    check_pointwise::<u8>(49, 512, 64, 127, TILE_PIXELS_DEFAULT);
+    check_pointwise::<u8>(49, 512, 64, 127, TILE_PIXELS_NATIVE_DOT);
+    check_pointwise::<i16>(49, 512, 64, 127, TILE_PIXELS_DEFAULT);
 }
 
-/// The largest weights and activations there are: what does not fit pairs must not be summed in pairs.
+/// At the largest weights and activations: sums that overflow 16 bits must not use pairs.
 #[test]
 fn pointwise_is_exact_at_the_limits() {
     for sign in [1, -1] {
@@ -106,10 +113,10 @@ fn pointwise_is_exact_at_the_limits() {
         let bias = vec![0; 8];
         let scale = vec![0.0001; 8];
         let wanted = reference::pointwise(&input, &kernel, &bias, &scale);
-        for abreast in [FEW, MANY] {
-            let packed = pointwise::pack::<u8>(kernel.clone(), &bias, &scale, abreast);
+        for tile_pixels in [TILE_PIXELS_DEFAULT, TILE_PIXELS_NATIVE_DOT] {
+            let packed = pointwise::pack::<u8>(kernel.clone(), &bias, &scale, tile_pixels);
             let mut output = vec![9; 4 * 8];
-            pointwise::forward::<u8>(&packed, 4, &panel_of(&input, 64, abreast), &mut output);
+            pointwise::forward::<u8>(&packed, 4, &panel_of(&input, 64, tile_pixels), &mut output);
             assert_eq!(output, wanted);
         }
     }
@@ -119,7 +126,7 @@ fn pointwise_is_exact_at_the_limits() {
     assert!(panel::fits_pairs([127, 127, 127, 127, 4, 0, 0, 4]));
 }
 
-fn check_depthwise<C: Cell>(map: FeatureMap, stride: usize, padding: Padding, abreast: usize) {
+fn check_depthwise<E: PanelElement>(map: FeatureMap, stride: usize, padding: Padding, tile_pixels: usize) {
     let FeatureMap { height, width, channels } = map;
     let shape = ConvShape::window(map, channels, stride, padding);
     let random = &mut Random(1 + width as u64 * 7 + channels as u64 * 31 + stride as u64);
@@ -131,15 +138,15 @@ fn check_depthwise<C: Cell>(map: FeatureMap, stride: usize, padding: Padding, ab
     let wanted = reference::depthwise(&shape, &input, &kernel, &bias, &factor);
     let packed = depthwise::pack(&kernel, &bias, &factor);
     let pixels = shape.output.pixels();
-    let mut panel = vec![C::default(); panel::len(pixels, stored(channels), abreast)];
-    let input = filled(&input, channels);
-    depthwise::forward(&shape, &packed, 0..shape.output.height, &input, &mut panel, abreast);
+    let mut panel = vec![E::default(); panel::len(pixels, padded_channels(channels), tile_pixels)];
+    let input = padded(&input, channels);
+    depthwise::forward(&shape, &packed, 0..shape.output.height, &input, &mut panel, tile_pixels);
     let case = format!("{height}×{width}×{channels}, stride {stride}, {padding:?}");
-    assert_eq!(dense_of(&panel, pixels, channels, abreast), wanted, "{case}");
+    assert_eq!(dense_of(&panel, pixels, channels, tile_pixels), wanted, "{case}");
     let rows = shape.output.height / 3..shape.output.height;
     let skipped = rows.start * shape.output.width;
-    depthwise::forward(&shape, &packed, rows, &input, &mut panel, abreast);
-    let some = dense_of(&panel, pixels - skipped, channels, abreast);
+    depthwise::forward(&shape, &packed, rows, &input, &mut panel, tile_pixels);
+    let some = dense_of(&panel, pixels - skipped, channels, tile_pixels);
     assert_eq!(some, wanted[skipped * channels..], "{case}, some rows");
 }
 
@@ -150,9 +157,9 @@ fn depthwise_equals_the_reference() {
             for stride in [1, 2] {
                 for padding in [Padding::Same, Padding::Symmetric] {
                     let map = FeatureMap::new(height, width, channels);
-                    check_depthwise::<u8>(map, stride, padding, FEW);
-                    check_depthwise::<u8>(map, stride, padding, MANY);
-                    check_depthwise::<i16>(map, stride, padding, FEW);
+                    check_depthwise::<u8>(map, stride, padding, TILE_PIXELS_DEFAULT);
+                    check_depthwise::<u8>(map, stride, padding, TILE_PIXELS_NATIVE_DOT);
+                    check_depthwise::<i16>(map, stride, padding, TILE_PIXELS_DEFAULT);
                 }
             }
         }
@@ -160,7 +167,7 @@ fn depthwise_equals_the_reference() {
 }
 
 #[test]
-fn depthwise_fits_sixteen_bits_or_says_so() {
+fn fits_detects_overflow_of_sixteen_bits() {
     assert!(depthwise::fits([29, 29, 29, 29, 29, 29, 28, 28, 28], 0));
     assert!(!depthwise::fits([29; 9], 0));
     assert!(!depthwise::fits([-29; 9], 0));
@@ -187,10 +194,10 @@ fn stem_equals_the_reference() {
                 let case = format!("{height}×{width} → {outputs}, {padding:?}");
                 for first in [0, shape.output.height / 2] {
                     let rows = first..shape.output.height;
-                    let mut room = vec![7; stem::room_len(&shape, rows.len())];
-                    let mut output = vec![9; rows.len() * shape.output.width * stored(outputs)];
-                    stem::forward(&shape, &packed, rows, &input, &mut room, &mut output);
-                    let wanted = filled(&wanted[first * shape.output.width * outputs..], outputs);
+                    let mut scratch = vec![7; stem::scratch_len(&shape, rows.len())];
+                    let mut output = vec![9; rows.len() * shape.output.width * padded_channels(outputs)];
+                    stem::forward(&shape, &packed, rows, &input, &mut scratch, &mut output);
+                    let wanted = padded(&wanted[first * shape.output.width * outputs..], outputs);
                     assert_eq!(output, wanted, "{case}");
                 }
             }
@@ -203,7 +210,7 @@ fn pool_equals_the_reference() {
     for (pixels, channels) in [(1, 8), (49, 20), (300, 9), (1024, 16)] {
         let input = Random(3).activations(pixels * channels);
         let mut output = vec![0.0; channels];
-        pool::forward(pixels, &filled(&input, channels), 0.013, &mut output);
+        pool::forward(pixels, &padded(&input, channels), 0.013, &mut output);
         assert_eq!(output, reference::pool(channels, &input, 0.013));
     }
     let mut output = [0.0; 8];
@@ -224,7 +231,7 @@ fn classifier_equals_the_reference() {
         let column: Vec<f32> = last.map(|&weight| f32::from(weight) * scale[outputs - 1]).collect();
         assert_eq!(classifier::column(&packed, inputs, outputs - 1), column);
         let mut logits = vec![0.0; outputs];
-        classifier::forward(&packed, &embedding, &mut vec![0; stored(inputs)], &mut logits);
+        classifier::forward(&packed, &embedding, &mut vec![0; padded_channels(inputs)], &mut logits);
         assert_eq!(logits, reference::classifier(&embedding, &kernel, &scale, &bias));
         let exact: f32 =
             embedding.iter().zip(kernel.iter().step_by(outputs)).map(|(a, &w)| a * f32::from(w)).sum();
@@ -239,12 +246,12 @@ fn classifier_equals_the_reference() {
 }
 
 #[test]
-fn packing_knows_where_pairs_fit() {
+fn packing_detects_where_pairs_fit() {
     let random = &mut Random(11);
     let mut seen = [0; 2];
     for round in 0..2000 {
         let mut kernel = random.weights(GROUP, if round % 2 == 0 { 127 } else { 110 });
-        // All of a sign, so that sums get near the limit.
+        // All of the same sign, so that sums come near the limit.
         kernel
             .iter_mut()
             .for_each(|weight| *weight = if round % 3 == 0 { weight.abs() } else { -weight.abs() });
@@ -258,13 +265,13 @@ fn packing_knows_where_pairs_fit() {
 }
 
 #[test]
-fn the_reach_of_an_output_is_the_sum_of_its_weights() {
+fn weight_sums_are_those_of_each_output() {
     for (inputs, outputs) in [(1, 1), (5, 7), (300, 8), (1030, 19)] {
         let mut kernel = Random(3).weights(inputs * outputs, 127);
         kernel[0] = -128;
-        for (output, reach) in reach(&kernel, outputs).into_iter().enumerate() {
+        for (output, sums) in weight_sums(&kernel, outputs).into_iter().enumerate() {
             let weights = || kernel[output..].iter().step_by(outputs).map(|&weight| i32::from(weight));
-            assert_eq!(reach, [weights().map(|w| w.max(0)).sum(), weights().map(|w| w.min(0)).sum::<i32>()]);
+            assert_eq!(sums, [weights().map(|w| w.max(0)).sum(), weights().map(|w| w.min(0)).sum::<i32>()]);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Every operation against its meaning written out, on whichever body this build has.
+//! Every operation against its definition, on the implementation of this build.
 
 use super::*;
 #[cfg(target_arch = "wasm32")]
@@ -24,9 +24,9 @@ fn floats_add_up() {
     assert_eq!(a.max(b).to_array(), [4.0, 0.5, 3.5, 8.0]);
     assert_eq!(F32x4::splat(9.0).sqrt().to_array(), [3.0; 4]);
     assert_eq!(a.sum(), (1.0 - 2.0) + (3.5 + 0.25));
-    let mut room = [9.0; 6];
-    a.store(&mut room[1..]);
-    assert_eq!(room, [9.0, 1.0, -2.0, 3.5, 0.25, 9.0]);
+    let mut buf = [9.0; 6];
+    a.store(&mut buf[1..]);
+    assert_eq!(buf, [9.0, 1.0, -2.0, 3.5, 0.25, 9.0]);
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn mul_add_rounds_once_exactly_where_fused_says_so() {
 }
 
 #[test]
-fn clamping_passes_over_nan() {
+fn clamping_ignores_nan() {
     let nan = F32x4::splat(f32::NAN);
     assert_eq!(F32x4::splat(0.0).max(nan).to_array(), [0.0; 4]);
     assert_eq!(F32x4::splat(6.0).min(nan).to_array(), [6.0; 4]);
@@ -96,9 +96,9 @@ fn shorts_multiply_and_widen() {
     assert!(a.min(b) == shorts([1, -2, 300, -300, i16::MIN, i16::MAX, -7, -8]));
     assert!(a.max(b) == shorts([2, 2, 300, 300, -1, i16::MAX, 7, 100]));
     assert!(I16x8::splat_pair([-3, 4]) == shorts([-3, 4, -3, 4, -3, 4, -3, 4]));
-    let mut room = [0; 8];
-    I16x8::splat(-5).store(&mut room);
-    assert_eq!(room, [-5; 8]);
+    let mut buf = [0; 8];
+    I16x8::splat(-5).store(&mut buf);
+    assert_eq!(buf, [-5; 8]);
 }
 
 #[test]
@@ -111,15 +111,15 @@ fn bytes_widen_and_narrow() {
     let signed = bytes.map(|byte| byte as i8);
     assert!(I16x8::load_i8(&signed) == shorts([0, 1, 127, -128, -2, -1, 7, 9]));
     let narrow = shorts([-1, 0, 5, 255, 256, 1000, i16::MIN, i16::MAX]).narrow_u8(I16x8::splat(77));
-    let mut room = [1; 16];
-    narrow.store(&mut room);
-    assert_eq!(room, [0, 0, 5, 255, 255, 255, 0, 255, 77, 77, 77, 77, 77, 77, 77, 77]);
-    let mut room = [1; 10];
-    narrow.store_low(&mut room[1..]);
-    assert_eq!(room, [1, 0, 0, 5, 255, 255, 255, 0, 255, 1]);
-    let mut room = [1; 6];
-    narrow.store_four(&mut room[1..]);
-    assert_eq!(room, [1, 0, 0, 5, 255, 1]);
+    let mut buf = [1; 16];
+    narrow.store(&mut buf);
+    assert_eq!(buf, [0, 0, 5, 255, 255, 255, 0, 255, 77, 77, 77, 77, 77, 77, 77, 77]);
+    let mut buf = [1; 10];
+    narrow.store_low(&mut buf[1..]);
+    assert_eq!(buf, [1, 0, 0, 5, 255, 255, 255, 0, 255, 1]);
+    let mut buf = [1; 6];
+    narrow.store_four(&mut buf[1..]);
+    assert_eq!(buf, [1, 0, 0, 5, 255, 1]);
     assert!(
         vector.min(U8x16::splat(127)).max(U8x16::splat(5)).widen_low()
             == shorts([5, 5, 127, 127, 127, 127, 7, 9])
@@ -127,11 +127,11 @@ fn bytes_widen_and_narrow() {
 }
 
 #[test]
-fn bytes_change_places() {
+fn bytes_load_and_interleave() {
     let read = |vector: I8x16| {
-        let mut room = [99; 16];
-        vector.store(&mut room);
-        room
+        let mut buf = [99; 16];
+        vector.store(&mut buf);
+        buf
     };
     let (low, high): ([i8; 16], [i8; 16]) =
         (std::array::from_fn(|i| i as i8), std::array::from_fn(|i| 20 + i as i8));
@@ -179,7 +179,7 @@ fn pairs_of_bytes_do_not_saturate() {
 }
 
 #[test]
-fn a_lane_is_two_bytes() {
+fn lanes_split_into_bytes() {
     let lanes = shorts([0x7f80_u16 as i16, -1, 0, 0x0180, -128, 127, 0x0100, i16::MIN]);
     let [low, high] = lanes.bytes();
     assert!(low == shorts([-128, -1, 0, -128, -128, 127, 0, 0]));
@@ -215,11 +215,11 @@ fn rounding_interleaves_and_narrowing_clamps_to_seven_bits() {
     let odd = floats([-1.0, 126.5, 127.5, -32_768.0]);
     let shorts = Rounding::new().interleave(even, odd);
     assert!(shorts == self::shorts([0, -1, 2, 126, 0, 128, 32_767, -32_768]));
-    let mut room = [9; 17];
+    let mut buf = [9; 17];
     let narrow = shorts.narrow_u7(I16x8::splat(64));
-    narrow.store_low(&mut room);
-    narrow.store_high(&mut room[8..]);
-    assert_eq!(room, [0, 0, 2, 126, 0, 127, 127, 0, 64, 64, 64, 64, 64, 64, 64, 64, 9]);
+    narrow.store_low(&mut buf);
+    narrow.store_high(&mut buf[8..]);
+    assert_eq!(buf, [0, 0, 2, 126, 0, 127, 127, 0, 64, 64, 64, 64, 64, 64, 64, 64, 9]);
     assert!(I16x8::splat_two(&[3, -4, 9]) == I16x8::splat_pair([3, -4]));
 }
 
@@ -230,7 +230,7 @@ fn truncating_goes_towards_zero() {
 }
 
 #[test]
-fn columns_walk_rows_abreast() {
+fn columns_visit_rows_in_step() {
     let values: Vec<f32> = (0..14).map(|value| value as f32).collect();
     let mut seen = Vec::new();
     columns::<_, 3>(&values, 4, &[10, 20, 30], |column, other| {
@@ -243,7 +243,7 @@ fn columns_walk_rows_abreast() {
 
 #[test]
 #[cfg(not(target_arch = "wasm32"))]
-fn columns_end_with_their_rows() {
+fn columns_panic_beyond_a_row() {
     for (length, stride, others) in [(11, 4, 4), (12, 3, 4), (12, 5, 1)] {
         let (values, others) = (vec![0.0; length], vec![0; others]);
         let walk =

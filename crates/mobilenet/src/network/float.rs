@@ -43,9 +43,9 @@ impl Grid {
 
 /// The weights of one layer, as its kernel wants them, and the steps of what it gives.
 enum Packed {
-    Window(pointwise::Packed, Grid),
-    Depthwise(depthwise::Packed, Grid),
-    Pointwise(pointwise::Packed, Grid),
+    Window(pointwise::PackedPointwise, Grid),
+    Depthwise(depthwise::PackedDepthwise, Grid),
+    Pointwise(pointwise::PackedPointwise, Grid),
     Pool(Grid),
 }
 
@@ -273,7 +273,7 @@ fn band_rows(shape: &ConvShape) -> usize {
 /// Values that a layer needs within its step.
 fn scratch_len(kind: LayerKind, shape: &ConvShape) -> usize {
     match kind {
-        LayerKind::Stem | LayerKind::Standard => window::gathered_len(shape),
+        LayerKind::Stem | LayerKind::Standard => window::scratch_len(shape),
         LayerKind::Depthwise => band_rows(shape) * shape.output.width * shape.output.channels,
         _ => 0,
     }
@@ -281,8 +281,8 @@ fn scratch_len(kind: LayerKind, shape: &ConvShape) -> usize {
 
 /// Rows `rows` of a depthwise convolution and its pointwise, band by band, the last first where `backwards`.
 fn separable(
-    (first, depthwise, between_grid): (&Layer, &depthwise::Packed, Grid),
-    (second, pointwise, grid): (&Layer, &pointwise::Packed, Grid),
+    (first, depthwise, between_grid): (&Layer, &depthwise::PackedDepthwise, Grid),
+    (second, pointwise, grid): (&Layer, &pointwise::PackedPointwise, Grid),
     rows: Range<usize>,
     backwards: bool,
     input: &[f32],

@@ -1,14 +1,16 @@
-//! The 3×3 depthwise convolution of a batch, one picture at a time, in padded maps that stay in the cache.
+//! The 3×3 depthwise convolution of training, one sample at a time, in padded maps that stay in the cache.
 //!
-//! Naively, per channel: `y[p] = Σ w[t]·a[s·p + t]` over the nine taps t; backward `d_w[t] = Σ a[s·p + t]·d_y[p]` and
-//! `d_a[s·p + t] += w[t]·d_y[p]`. Eight channels go abreast, their nine weights (or gradients) in registers.
+//! Per channel, over the nine taps `t`: `y[p] = Σ w[t]·a[s·p + t]`; backward `d_w[t] = Σ a[s·p + t]·d_y[p]` and
+//! `d_a[s·p + t] += w[t]·d_y[p]`. Eight channels are computed together, with their weights (or gradients) in registers.
 
-use super::{Here, Previous, Scratch, at_least, back, pad, padded};
+use super::{LayerInput, LayerOutput, Scratch, at_least, pad, padded, unpad};
 use crate::f32::batch_norm::{Affine, Moments};
 use crate::f32::lanes::{lanes, mul_add, sweep};
 use crate::shape::ConvShape;
 
-/// `output = read(input) * kernel` (kernel `[3, 3, C]`); `moments` (already reset) gathers the output.
+/// Computes `output = read(input) * kernel` for a batch.
+///
+/// `kernel` is `[3, 3, channels]`. The output is added to `moments`, which the caller resets.
 pub fn forward(
     shape: ConvShape,
     input: &[f32],
@@ -20,19 +22,21 @@ pub fn forward(
 ) {
     let (height, width) = padded(shape);
     let map = at_least(&mut scratch.input, height * width * shape.input.channels);
-    let pictures = input.chunks_exact(shape.input.len()).zip(output.chunks_exact_mut(shape.output.len()));
-    for (input, output) in pictures {
+    let samples = input.chunks_exact(shape.input.len()).zip(output.chunks_exact_mut(shape.output.len()));
+    for (input, output) in samples {
         pad(shape, input, read, map);
         correlate(shape, map, kernel, output);
         moments.add(output);
     }
 }
 
-/// Adds the kernel's gradient to `d_kernel` and passes the gradient on.
+/// Adds the gradient of the kernel to `d_kernel` and writes the gradient of `input`.
+///
+/// See the [module](super)'s example.
 pub fn backward(
     shape: ConvShape,
-    here: &Here,
-    previous: &mut Previous,
+    output: &LayerOutput,
+    input: &mut LayerInput,
     kernel: &[f32],
     d_kernel: &mut [f32],
     scratch: &mut Scratch,
@@ -43,13 +47,13 @@ pub fn backward(
     let d_map = at_least(&mut scratch.d_input, height * width * channels);
     let d_y = at_least(&mut scratch.d_output, shape.output.len());
     let (inputs, outputs) = (shape.input.len(), shape.output.len());
-    let gradients = here.d_z.chunks_exact(outputs).zip(here.y.chunks_exact(outputs));
-    for (picture, (d_z, y)) in gradients.enumerate() {
-        pad(shape, &previous.y[picture * inputs..][..inputs], previous.read, map);
-        here.norm.apply(d_z, y, d_y, channels);
+    let gradients = output.d_z.chunks_exact(outputs).zip(output.y.chunks_exact(outputs));
+    for (sample, (d_z, y)) in gradients.enumerate() {
+        pad(shape, &input.y[sample * inputs..][..inputs], input.read, map);
+        output.norm.apply(d_z, y, d_y, channels);
         d_map.fill(0.0);
         sweep!(channels, 8 4 1, gradients_of(shape, map, d_y, kernel, d_kernel, d_map));
-        back(shape, d_map, picture, previous);
+        unpad(shape, d_map, sample, input);
     }
 }
 
@@ -63,7 +67,7 @@ fn correlate(shape: ConvShape, map: &[f32], kernel: &[f32], output: &mut [f32]) 
     }
 }
 
-/// One row of outputs for `L` channels from `channel` on; `rows` are the three padded rows that it looks at.
+/// Computes one row of outputs for `L` channels from `channel` on; `rows` are the three padded rows under it.
 #[inline(always)]
 fn row_of<const L: usize>(
     channel: usize,
@@ -92,8 +96,8 @@ fn row_of<const L: usize>(
     }
 }
 
-/// Both gradients for `L` channels from `channel` on, over one picture: a row of the window after the other, for which three
-/// sums, three weights and the gradients of the outputs above a column are all that has to stay in registers.
+/// Computes both gradients for `L` channels from `channel` on, over one sample. Works on one row of the window at a time,
+/// so that three sums, three weights and the gradients of the outputs over a column fit the registers.
 #[inline(always)]
 fn gradients_of<const L: usize>(
     channel: usize,
@@ -115,11 +119,7 @@ fn gradients_of<const L: usize>(
         for (tap, taps) in taps.iter_mut().enumerate() {
             let start = (row * shape.stride + tap) * line;
             let (map, d_map) = (&map[start..start + line], &mut d_map[start..start + line]);
-            *taps = if shape.stride == 1 {
-                taps.by_one(channel, channels, map, d_y, d_map)
-            } else {
-                taps.by_two(channel, channels, map, d_y, d_map)
-            };
+            *taps = taps.row(shape.stride, channel, channels, map, d_y, d_map);
         }
     }
     for (tap, sums) in taps.iter().flat_map(|taps| &taps.sums).enumerate() {
@@ -129,8 +129,8 @@ fn gradients_of<const L: usize>(
     }
 }
 
-/// Three taps side by side: their weights, and the sums of the weights' gradients. Over a row they are held by value, which keeps
-/// them in registers.
+/// Three taps of one row of the window: their weights, and the sums of the weights' gradients. Passed by value over a row,
+/// which keeps them in registers.
 #[derive(Clone, Copy)]
 struct Taps<const L: usize> {
     weights: [[f32; L]; 3],
@@ -138,11 +138,11 @@ struct Taps<const L: usize> {
 }
 
 impl<const L: usize> Taps<L> {
-    /// A row of outputs at stride 1 over a row of the map: over each of its columns lie three outputs, the newest and the two
-    /// before it.
+    /// Adds the gradients of a row of outputs over one row of the map.
     #[inline(always)]
-    fn by_one(
+    fn row(
         mut self,
+        stride: usize,
         channel: usize,
         channels: usize,
         map: &[f32],
@@ -150,30 +150,20 @@ impl<const L: usize> Taps<L> {
         d_map: &mut [f32],
     ) -> Self {
         let mut columns = map.chunks_exact(channels).zip(d_map.chunks_exact_mut(channels));
-        let [mut before, mut long_before] = [[0.0; L]; 2];
-        let newest = d_y.chunks_exact(channels).map(|d_y| lanes(d_y, channel));
-        for gradient in newest.chain([[0.0; L]; 2]) {
-            let Some((values, d_values)) = columns.next() else { break };
-            self.add(channel, [(0, gradient), (1, before), (2, long_before)], values, d_values);
-            (before, long_before) = (gradient, before);
-        }
-        self
-    }
-
-    /// The same at stride 2: even columns lie under the newest output and the one before, odd ones under the newest alone.
-    #[inline(always)]
-    fn by_two(
-        mut self,
-        channel: usize,
-        channels: usize,
-        map: &[f32],
-        d_y: &[f32],
-        d_map: &mut [f32],
-    ) -> Self {
-        let mut columns = map.chunks_exact(channels).zip(d_map.chunks_exact_mut(channels));
+        let gradients = d_y.chunks_exact(channels).map(|d_y| lanes(d_y, channel));
         let mut before = [0.0; L];
-        for d_y in d_y.chunks_exact(channels) {
-            let gradient = lanes(d_y, channel);
+        if stride == 1 {
+            // The windows of three outputs contain a column: the newest and the two before it.
+            let mut long_before = [0.0; L];
+            for gradient in gradients.chain([[0.0; L]; 2]) {
+                let Some((values, d_values)) = columns.next() else { break };
+                self.add(channel, [(0, gradient), (1, before), (2, long_before)], values, d_values);
+                (before, long_before) = (gradient, before);
+            }
+            return self;
+        }
+        // Even columns belong to the newest output and the one before it, odd columns to the newest alone.
+        for gradient in gradients {
             let Some((values, d_values)) = columns.next() else { break };
             self.add(channel, [(0, gradient), (2, before)], values, d_values);
             let Some((values, d_values)) = columns.next() else { break };
@@ -186,7 +176,7 @@ impl<const L: usize> Taps<L> {
         self
     }
 
-    /// One column under the outputs whose gradients are given, each by one of the taps.
+    /// Adds the products of one column with the given taps' gradients of outputs.
     #[inline(always)]
     fn add<const N: usize>(
         &mut self,

@@ -1,32 +1,31 @@
-//! The mean over all pixels, and its gradient: the same share for every pixel.
+//! Global average pooling of training, forward and backward.
 
-use super::Previous;
+use super::LayerInput;
 use crate::f32::batch_norm::Affine;
 
-/// `output[picture][channel]` = mean of the map as read.
-pub fn forward(pixels: usize, input: &[f32], read: &Affine, output: &mut [f32], line: &mut Vec<f32>) {
+/// Computes `output[sample][channel]`, the mean over the pixels of `read(input)`. `scratch` is resized to one pixel.
+pub fn forward(pixels: usize, input: &[f32], read: &Affine, output: &mut [f32], scratch: &mut Vec<f32>) {
     let channels = read.scale.len();
-    line.resize(channels, 0.0);
+    scratch.resize(channels, 0.0);
     let part = 1.0 / pixels as f32;
-    let pictures = input.chunks_exact(pixels * channels).zip(output.chunks_exact_mut(channels));
-    for (picture, output) in pictures {
+    let samples = input.chunks_exact(pixels * channels).zip(output.chunks_exact_mut(channels));
+    for (sample, output) in samples {
         output.fill(0.0);
-        for pixel in picture.chunks_exact(channels) {
-            read.read(pixel, line, channels);
-            output.iter_mut().zip(&*line).for_each(|(sum, value)| *sum += value);
+        for pixel in sample.chunks_exact(channels) {
+            read.apply(pixel, scratch, channels);
+            output.iter_mut().zip(&*scratch).for_each(|(sum, value)| *sum += value);
         }
         output.iter_mut().for_each(|sum| *sum *= part);
     }
 }
 
-/// Spreads `d_output` over the pixels and passes it on. It is scaled in place.
-pub fn backward(pixels: usize, d_output: &mut [f32], previous: &mut Previous) {
-    let channels = previous.read.scale.len();
+/// Writes the gradient of `input`: the same share of `d_output` for every pixel. Scales `d_output` in place.
+pub fn backward(pixels: usize, d_output: &mut [f32], input: &mut LayerInput) {
+    let channels = input.read.scale.len();
     let part = 1.0 / pixels as f32;
     d_output.iter_mut().for_each(|value| *value *= part);
-    let maps =
-        previous.y.chunks_exact(pixels * channels).zip(previous.d_z.chunks_exact_mut(pixels * channels));
+    let maps = input.y.chunks_exact(pixels * channels).zip(input.d_z.chunks_exact_mut(pixels * channels));
     for (d_output, (y, d_z)) in d_output.chunks_exact(channels).zip(maps) {
-        previous.sums.pass(previous.read, y, d_output, 0, d_z);
+        input.sums.propagate(input.read, y, d_output, 0, d_z);
     }
 }

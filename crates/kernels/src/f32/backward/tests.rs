@@ -5,7 +5,7 @@ use super::*;
 #[cfg(target_arch = "wasm32")]
 use crate::browser_test as test;
 use crate::f32::batch_norm::Moments;
-use crate::f32::matmul::Packed;
+use crate::f32::matmul::PackedMatrix;
 use crate::shape::{FeatureMap, Padding};
 
 fn values(count: usize, seed: u32) -> Vec<f32> {
@@ -23,14 +23,14 @@ fn dot(a: &[f32], b: &[f32]) -> f64 {
 }
 
 /// Runs both directions of one layer and compares the three inner products.
-fn check(shape: ConvShape, depthwise: bool, pictures: usize) {
+fn check(shape: ConvShape, depthwise: bool, samples: usize) {
     let (inputs, outputs) = (shape.input.channels, shape.output.channels);
     let taps = shape.kernel * shape.kernel;
     let count = if depthwise { taps * inputs } else { taps * inputs * outputs };
-    let (x, w) = (values(pictures * shape.input.len(), 1), values(count, 2));
-    let (other, d_y) = (values(x.len(), 3), values(pictures * shape.output.len(), 4));
+    let (x, w) = (values(samples * shape.input.len(), 1), values(count, 2));
+    let (other, d_y) = (values(x.len(), 3), values(samples * shape.output.len(), 4));
     let (read, norm) = (Affine::identity(inputs), Backward::identity(outputs));
-    let (mut packed, mut transposed) = (Packed::default(), Packed::default());
+    let (mut packed, mut transposed) = (PackedMatrix::default(), PackedMatrix::default());
     if !depthwise {
         packed.pack(taps * inputs, outputs, &w);
         transposed.pack_transposed(outputs, taps * inputs, &w);
@@ -54,17 +54,17 @@ fn check(shape: ConvShape, depthwise: bool, pictures: usize) {
     let (mut d_x, mut d_w) = (vec![f32::NAN; x.len()], vec![0.0; w.len()]);
     let mut sums = GradientSums::default();
     sums.reset(inputs);
-    let here = Here { y: &y, d_z: &d_y, norm: &norm };
-    let mut previous = Previous { y: &x, read: &read, d_z: &mut d_x, sums: &mut sums };
+    let output = LayerOutput { y: &y, d_z: &d_y, norm: &norm };
+    let mut input = LayerInput { y: &x, read: &read, d_z: &mut d_x, sums: &mut sums };
     match (depthwise, shape.kernel) {
-        (true, _) => depthwise::backward(shape, &here, &mut previous, &w, &mut d_w, &mut scratch),
+        (true, _) => depthwise::backward(shape, &output, &mut input, &w, &mut d_w, &mut scratch),
         (_, 1) => {
             let (w, scratch) = (&mut d_w, &mut scratch);
-            pointwise::backward(inputs, outputs, &here, &mut previous, &transposed, w, scratch);
+            pointwise::backward(inputs, outputs, &output, &mut input, &transposed, w, scratch);
         }
         _ => {
-            let back = Some((&mut previous, &transposed));
-            window::backward(shape, &here, (&x, &read), back, &mut d_w, &mut scratch);
+            let back = Some((&mut input, &transposed));
+            window::backward(shape, &output, (&x, &read), back, &mut d_w, &mut scratch);
         }
     }
     let size = (y.len() as f64).sqrt() * (taps * inputs) as f64;

@@ -1,17 +1,19 @@
-//! The full 3×3 convolution of a batch (the stem; the blocks of the Conv MobileNet): windows are unrolled into rows of
-//! `9·K` values, and the rest is the three products of `pointwise`.
+//! The standard 3×3 convolution of training: windows are unrolled into rows of `9·K` values, and the rest is the three
+//! matrix products of [`pointwise`](super::pointwise).
 
-use super::{Here, Previous, Scratch, at_least, back, pad, padded};
+use super::{LayerInput, LayerOutput, Scratch, at_least, pad, padded, unpad};
 use crate::f32::batch_norm::{Affine, Moments};
-use crate::f32::matmul::{Packed, accumulate_transposed, block_rows, multiply, stride};
+use crate::f32::matmul::{PackedMatrix, accumulate_transposed, block_rows, multiply, stride};
 use crate::shape::ConvShape;
 
-/// `output = read(input) * kernel` (kernel HWIO, packed as `9K × N`); `moments` (already reset) gathers the output.
+/// Computes `output = read(input) * kernel` for a batch.
+///
+/// `kernel` is packed as a `9·inputs × outputs` matrix. The output is added to `moments`, which the caller resets.
 pub fn forward(
     shape: ConvShape,
     input: &[f32],
     read: &Affine,
-    kernel: &Packed,
+    kernel: &PackedMatrix,
     output: &mut [f32],
     moments: &mut Moments,
     scratch: &mut Scratch,
@@ -21,8 +23,8 @@ pub fn forward(
     let (rows, step) = (block_rows(inputs, outputs), stride(inputs));
     let map = at_least(&mut scratch.input, height * width * shape.input.channels);
     let columns = at_least(&mut scratch.columns, rows * step);
-    let pictures = input.chunks_exact(shape.input.len()).zip(output.chunks_exact_mut(shape.output.len()));
-    for (input, output) in pictures {
+    let samples = input.chunks_exact(shape.input.len()).zip(output.chunks_exact_mut(shape.output.len()));
+    for (input, output) in samples {
         pad(shape, input, read, map);
         for (block, output) in output.chunks_mut(rows * outputs).enumerate() {
             let count = output.len() / outputs;
@@ -33,13 +35,16 @@ pub fn forward(
     }
 }
 
-/// Adds the kernel's gradient to `d_kernel` (`9K × N`); `input` is the whole batch as the layer before gave it. Where
-/// there is a layer before, passes the gradient on to it; `transposed` holds the kernel's transpose, `N × 9K`.
+/// Adds the gradient of the kernel to `d_kernel` (`9·inputs × outputs`).
+///
+/// `input` is the stored output of the layer before and its batch norm and activation. If there is a `previous` layer whose
+/// gradient is needed, it is written there; the second value of the pair is the kernel's transpose,
+/// `outputs × 9·inputs`. See the [module](super)'s example.
 pub fn backward(
     shape: ConvShape,
-    here: &Here,
+    output: &LayerOutput,
     input: (&[f32], &Affine),
-    mut previous: Option<(&mut Previous, &Packed)>,
+    mut previous: Option<(&mut LayerInput, &PackedMatrix)>,
     d_kernel: &mut [f32],
     scratch: &mut Scratch,
 ) {
@@ -54,9 +59,9 @@ pub fn backward(
     let d_y = at_least(&mut scratch.d_output, rows * y_step);
     d_y.fill(0.0);
     let size = shape.output.len();
-    let pictures = here.d_z.chunks_exact(size).zip(here.y.chunks_exact(size));
-    for (picture, (d_z, y)) in pictures.enumerate() {
-        pad(shape, &input.0[picture * shape.input.len()..][..shape.input.len()], input.1, map);
+    let samples = output.d_z.chunks_exact(size).zip(output.y.chunks_exact(size));
+    for (sample, (d_z, y)) in samples.enumerate() {
+        pad(shape, &input.0[sample * shape.input.len()..][..shape.input.len()], input.1, map);
         if previous.is_some() {
             d_map.fill(0.0);
         }
@@ -64,7 +69,7 @@ pub fn backward(
         for (block, (d_z, y)) in blocks.enumerate() {
             let (first, count) = (block * rows, y.len() / outputs);
             unroll(shape, map, first, count, a_step, columns);
-            here.norm.apply(d_z, y, d_y, y_step);
+            output.norm.apply(d_z, y, d_y, y_step);
             accumulate_transposed(count, columns, a_step, inputs, d_y, y_step, outputs, d_kernel);
             if let Some((_, transposed)) = &previous {
                 multiply(count, d_y, y_step, transposed, d_columns, a_step);
@@ -72,12 +77,12 @@ pub fn backward(
             }
         }
         if let Some((previous, _)) = &mut previous {
-            back(shape, d_map, picture, previous);
+            unpad(shape, d_map, sample, previous);
         }
     }
 }
 
-/// Where the three rows of the window of output pixel `pixel` begin in the padded map.
+/// Returns the offsets of the three rows of the window of output `pixel` in the padded map.
 fn window(shape: ConvShape, pixel: usize) -> [usize; 3] {
     let (_, width) = padded(shape);
     let (row, column) = (pixel / shape.output.width, pixel % shape.output.width);

@@ -15,11 +15,11 @@ use super::threads;
 use crate::{Error, Result};
 use crate::{Kernel, Layer, LayerKind, Weights};
 use mobilenet_kernels::f32::softmax;
-use mobilenet_kernels::int8::{classifier, depthwise, fast, panel, pointwise, pool, stem, stored};
+use mobilenet_kernels::int8::{classifier, depthwise, native, padded_channels, panel, pointwise, pool, stem};
 use mobilenet_kernels::shape::{ConvShape, FeatureMap};
 use pack::{int8_kernel, pack_depthwise, pack_stem, pointwise_terms};
 pub(crate) use pack::{largest_color, step, worst};
-use panel::Fast;
+use panel::{NativeElement, NativePanel};
 use std::ops::Range;
 
 /// Cells of a panel that a band aims at: with the weights of eight outputs they fit the first-level cache.
@@ -33,23 +33,23 @@ const STEM_ROWS: usize = 4;
 
 /// A depthwise convolution and the pointwise one after it.
 struct Block {
-    depthwise: (ConvShape, depthwise::Packed),
-    pointwise: (ConvShape, pointwise::Packed),
+    depthwise: (ConvShape, depthwise::PackedDepthwise),
+    pointwise: (ConvShape, pointwise::PackedPointwise),
     /// Output rows in a band.
     rows: usize,
 }
 
 impl Block {
     /// Rows `rows` of the block's output, band by band.
-    fn run(&self, rows: Range<usize>, input: &[u8], panel: &mut [Fast], output: &mut [u8]) {
+    fn run(&self, rows: Range<usize>, input: &[u8], panel: &mut NativePanel, output: &mut [u8]) {
         let (shape, weights) = &self.depthwise;
         let width = shape.output.width;
-        let line = width * stored(self.pointwise.0.output.channels);
+        let line = width * padded_channels(self.pointwise.0.output.channels);
         for (output, first) in output.chunks_mut(self.rows * line).zip(rows.step_by(self.rows)) {
             let rows = first..first + output.len() / line;
             let pixels = rows.len() * width;
-            fast::depthwise(shape, weights, rows, input, panel);
-            fast::pointwise(&self.pointwise.1, pixels, panel, output);
+            native::depthwise(shape, weights, rows, input, panel);
+            native::pointwise(&self.pointwise.1, pixels, panel, output);
         }
     }
 }
@@ -59,7 +59,7 @@ impl Block {
 struct Memory {
     input: Vec<u8>,
     maps: [Vec<u8>; 2],
-    panel: Vec<Fast>,
+    panel: Vec<NativeElement>,
     stem: Vec<i16>,
     embedding: Vec<f32>,
     fine_embedding: Vec<i16>,
@@ -70,9 +70,9 @@ struct Memory {
 /// A network in 8-bit integers. The layers it runs are handed to each call, so that they are kept in one place.
 #[derive(Default)]
 pub struct Int8Network {
-    stem: (ConvShape, stem::Packed),
+    stem: (ConvShape, stem::PackedStem),
     blocks: Vec<Block>,
-    classifier: classifier::Packed,
+    classifier: classifier::PackedClassifier,
     /// Real value of one step of each layer's output, pool and classifier left out.
     steps: Vec<f32>,
     memory: Memory,
@@ -112,7 +112,7 @@ impl Int8Network {
                         )));
                     };
                     let (bias, scale) = pointwise_terms(given, &mut step)?;
-                    let pointwise = fast::pack_pointwise(source.bytes(index), &bias, &scale);
+                    let pointwise = native::pack_pointwise(source.bytes(index), &bias, &scale);
                     let pointwise = (layer.shape, pointwise);
                     network.blocks.push(Block { rows: band(depthwise.0.output), depthwise, pointwise });
                 }
@@ -129,7 +129,7 @@ impl Int8Network {
         let mut layers = weights.layers.iter_mut().map(|layer| &mut layer.kernel).skip(1);
         for Block { pointwise: (shape, packed), .. } in &self.blocks {
             if let Some(Kernel::Int8 { values, .. }) = layers.by_ref().nth(1) {
-                *values = fast::unpack_pointwise(packed, shape.input.channels, shape.output.channels);
+                *values = native::unpack_pointwise(packed, shape.input.channels, shape.output.channels);
             }
         }
         if let Some(Kernel::Int8 { values, scales }) = layers.last() {
@@ -163,7 +163,7 @@ impl Int8Network {
         let (shape, packed) = &self.stem;
         let Memory { input, maps: [even, _], stem: room, .. } = &mut self.memory;
         let FeatureMap { height, width, channels } = shape.output;
-        let (line, each) = (width * stored(channels), room.len() / self.threads);
+        let (line, each) = (width * padded_channels(channels), room.len() / self.threads);
         let output = (line, &mut even[..height * line]);
         threads::share(self.threads, (0..height, width), output, (each, room), |rows, output, room| {
             for (output, first) in output.chunks_mut(STEM_ROWS * line).zip(rows.step_by(STEM_ROWS)) {
@@ -181,7 +181,7 @@ impl Int8Network {
         let (mut before, mut after) = (even, odd);
         for block in &self.blocks {
             let shape = block.pointwise.0.output;
-            let line = shape.width * stored(shape.channels);
+            let line = shape.width * padded_channels(shape.channels);
             let output = &mut after[..shape.height * line];
             let each = panel.len() / threads;
             let rows = (0..shape.height, shape.width);
@@ -204,19 +204,22 @@ impl Int8Network {
             let map = layer.shape.output;
             observer(layer, map, &|| reals(map, step, value).into());
         };
-        show(&|pixel, channel| even[pixel * stored(self.stem.0.output.channels) + channel]);
+        show(&|pixel, channel| even[pixel * padded_channels(self.stem.0.output.channels) + channel]);
         let (mut before, mut after) = (even, odd);
-        let panel_len = |map: FeatureMap| panel::len(map.pixels(), stored(map.channels), panel::abreast());
+        let panel_len =
+            |map: FeatureMap| panel::len(map.pixels(), padded_channels(map.channels), panel::tile_pixels());
         let longest = self.blocks.iter().map(|block| panel_len(block.depthwise.0.output)).max();
-        let mut panel = vec![Fast::default(); longest.unwrap_or_default()];
+        let mut panel = vec![NativeElement::default(); longest.unwrap_or_default()];
         for block in &self.blocks {
             let (shape, weights) = &block.depthwise;
             let FeatureMap { height, channels, .. } = shape.output;
-            fast::depthwise(shape, weights, 0..height, before, &mut panel);
-            show(&|pixel, channel| panel::get(&panel, pixel, channel, stored(channels), panel::abreast()));
-            fast::pointwise(&block.pointwise.1, shape.output.pixels(), &panel, after);
+            native::depthwise(shape, weights, 0..height, before, &mut panel);
+            show(&|pixel, channel| {
+                panel::get(&panel, pixel, channel, padded_channels(channels), panel::tile_pixels())
+            });
+            native::pointwise(&block.pointwise.1, shape.output.pixels(), &panel, after);
             let channels = block.pointwise.0.output.channels;
-            show(&|pixel, channel| after[pixel * stored(channels) + channel]);
+            show(&|pixel, channel| after[pixel * padded_channels(channels) + channel]);
             std::mem::swap(&mut before, &mut after);
         }
         let [.., pool, classifier] = layers else { return };
@@ -264,19 +267,19 @@ impl Int8Network {
     /// See [`Network::features`](super::Network::features).
     pub fn features(&self) -> Vec<f32> {
         let ((map, step), last) = (self.last_map(), &self.memory.maps[self.blocks.len() % 2]);
-        reals(map, step, |pixel, channel| last[pixel * stored(map.channels) + channel])
+        reals(map, step, |pixel, channel| last[pixel * padded_channels(map.channels) + channel])
     }
 }
 
 /// Rows of `output` in a band: few enough for the first-level cache, a whole number of tiles where that
 /// is possible, and never so few that the weights are read again for nothing.
 fn band(output: FeatureMap) -> usize {
-    let fit = BAND / (output.width * stored(output.channels)).max(1);
+    let fit = BAND / (output.width * padded_channels(output.channels)).max(1);
     let enough = FEWEST_PIXELS.div_ceil(output.width.max(1));
     let rows = fit.max(enough).clamp(1, output.height.max(1));
-    let abreast = panel::abreast();
-    if rows == output.height || !(rows * output.width).is_multiple_of(abreast) {
-        rows.next_multiple_of(abreast).min(output.height.max(1))
+    let tile_pixels = panel::tile_pixels();
+    if rows == output.height || !(rows * output.width).is_multiple_of(tile_pixels) {
+        rows.next_multiple_of(tile_pixels).min(output.height.max(1))
     } else {
         rows
     }
@@ -298,7 +301,8 @@ impl Int8Network {
         let mut largest = [map_len(last)?, 0];
         for (index, block) in blocks.iter().enumerate() {
             let FeatureMap { width, channels, .. } = block.depthwise.0.output;
-            panel = panel.max(panel::len(block.rows * width, stored(channels), panel::abreast()));
+            panel =
+                panel.max(panel::len(block.rows * width, padded_channels(channels), panel::tile_pixels()));
             last = block.pointwise.0.output;
             let map = &mut largest[(index + 1) % 2];
             *map = map_len(last)?.max(*map);
@@ -306,9 +310,9 @@ impl Int8Network {
         memory.input = room(stem.input.len())?;
         memory.maps = [room(largest[0])?, room(largest[1])?];
         memory.panel = room(threads.saturating_mul(panel))?;
-        memory.stem = room(threads.saturating_mul(stem::room_len(stem, STEM_ROWS)))?;
+        memory.stem = room(threads.saturating_mul(stem::scratch_len(stem, STEM_ROWS)))?;
         memory.embedding = room(last.channels)?;
-        memory.fine_embedding = room(stored(last.channels))?;
+        memory.fine_embedding = room(padded_channels(last.channels))?;
         memory.probabilities = room(memory.logits.len())?;
         Ok(())
     }
@@ -319,7 +323,7 @@ impl Memory {
         let bytes = self.input.len() + self.maps[0].len() + self.maps[1].len();
         let shorts = self.stem.len() + self.fine_embedding.len();
         let floats = self.embedding.len() + 2 * self.logits.len();
-        bytes + self.panel.len() * size_of::<Fast>() + shorts * 2 + floats * 4
+        bytes + self.panel.len() * size_of::<NativeElement>() + shorts * 2 + floats * 4
     }
 }
 
@@ -329,8 +333,10 @@ fn short_of_memory() -> Error {
 
 /// Bytes of a map as stored.
 fn map_len(map: FeatureMap) -> Result<usize> {
-    let pixels =
-        map.height.checked_mul(map.width).and_then(|pixels| pixels.checked_mul(stored(map.channels)));
+    let pixels = map
+        .height
+        .checked_mul(map.width)
+        .and_then(|pixels| pixels.checked_mul(padded_channels(map.channels)));
     pixels.ok_or_else(short_of_memory)
 }
 

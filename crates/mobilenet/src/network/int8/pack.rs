@@ -7,12 +7,12 @@
 use crate::architecture::ChannelOrder;
 use crate::{Architecture, Kernel, LayerWeights};
 use crate::{Error, Result};
-use mobilenet_kernels::int8::{LARGEST, LEVELS, depthwise, reach, stem};
+use mobilenet_kernels::int8::{MAX_ACTIVATION, SUM_LIMIT, depthwise, stem, weight_sums};
 
 /// Real value of one step of a layer's output: its range in 127, or more where some input could drive its sums
 /// further than the kernels round. `worst` is the largest real output.
 pub(crate) fn step(range: f32, worst: f64) -> f64 {
-    (f64::from(range) / f64::from(LEVELS)).max(worst / f64::from(LARGEST))
+    (f64::from(range) / f64::from(MAX_ACTIVATION)).max(worst / f64::from(SUM_LIMIT))
 }
 
 /// The largest real output of a layer before its activation, up or down, whatever the input; `largest` bounds the
@@ -36,7 +36,8 @@ pub(crate) fn worst(kernel: &[f32], bias: &[f32], largest: f64, signed: bool) ->
 fn worst_of_bytes(layer: &LayerWeights, largest: f64) -> Result<f64> {
     let (values, scales) = int8_kernel(layer)?;
     let mut worst = 0.0_f64;
-    for (([up, down], &scale), &bias) in reach(values, scales.len()).into_iter().zip(scales).zip(&layer.bias)
+    for (([up, down], &scale), &bias) in
+        weight_sums(values, scales.len()).into_iter().zip(scales).zip(&layer.bias)
     {
         let real = |sum: i32| f64::from(sum) * f64::from(scale) * largest;
         let bias = f64::from(bias);
@@ -80,7 +81,7 @@ pub(super) fn pack_stem(
     architecture: &Architecture,
     given: &LayerWeights,
     after: &mut f64,
-) -> Result<stem::Packed> {
+) -> Result<stem::PackedStem> {
     let outputs = given.bias.len();
     let normalization = &architecture.normalization;
     let reals = given.kernel.to_f32();
@@ -116,11 +117,11 @@ pub(super) fn pack_stem(
 }
 
 /// A depthwise convolution after a map of steps `steps`, which become those of its output.
-pub(super) fn pack_depthwise(given: &LayerWeights, steps: &mut f64) -> Result<depthwise::Packed> {
+pub(super) fn pack_depthwise(given: &LayerWeights, steps: &mut f64) -> Result<depthwise::PackedDepthwise> {
     let before = *steps;
     let (values, scales) = int8_kernel(given)?;
     let channels = given.bias.len();
-    let largest = before * f64::from(LEVELS);
+    let largest = before * f64::from(MAX_ACTIVATION);
     let after = step(range(given)?, worst_of_bytes(given, largest)?);
     let mut kernel = values.to_vec();
     let (mut bias, mut factor) = (vec![0; channels], vec![0; channels]);
@@ -163,7 +164,7 @@ fn fit(weights: [i8; 9], scale: f64, bias: f64, before: f64) -> Fitted {
 pub(super) fn pointwise_terms(given: &LayerWeights, steps: &mut f64) -> Result<(Vec<i32>, Vec<f32>)> {
     let (_, scales) = int8_kernel(given)?;
     let before = *steps;
-    let after = step(range(given)?, worst_of_bytes(given, before * f64::from(LEVELS))?);
+    let after = step(range(given)?, worst_of_bytes(given, before * f64::from(MAX_ACTIVATION))?);
     let (mut bias, mut scale) = (Vec::with_capacity(scales.len()), Vec::with_capacity(scales.len()));
     for (&unit, &given) in scales.iter().zip(&given.bias) {
         let unit = f64::from(unit) * before;
