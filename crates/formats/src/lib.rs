@@ -98,10 +98,10 @@ impl Format {
 
     /// Tells the format from the first bytes; what is no model gets a sentence that says what it is instead.
     pub fn detect(bytes: &[u8]) -> Result<Self> {
-        let refuse = |problem: &str| Err(Error::format("model file", problem));
+        let refuse = |problem: &str| Err(Error::unsupported_format("model file", problem));
         let text = bytes.trim_ascii_start();
         match bytes {
-            [] => refuse("the file is empty; the download may have failed"),
+            [] => Err(Error::format("model file", "the file is empty; the download may have failed")),
             [0x89, b'H', b'D', b'F', ..] => Ok(Format::KerasH5),
             [b'P', b'K', 3, 4, ..] if contains(bytes, b"data.pkl") => refuse(
                 "this is a PyTorch pickle, which can run code; save its state_dict as safetensors and load that",
@@ -163,7 +163,10 @@ pub fn read_source(source: &ModelSource, options: &ModelOptions) -> Result<Loade
         #[cfg(feature = "onnx")]
         Format::Onnx => onnx::read(source, options),
         #[allow(unreachable_patterns, reason = "with all formats none is left")]
-        other => Err(Error::format(other.name(), "this build has no reader for it; use `mobilenet convert`")),
+        other => Err(Error::unsupported_format(
+            other.name(),
+            "this build has no reader for it; use `mobilenet convert`",
+        )),
     }
 }
 

@@ -39,6 +39,7 @@ impl FeatureMap {
 
 /// Padding of a 3×3 convolution. Both kinds give the same output size; they differ at stride 2 on even sizes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(rename_all = "lowercase")]
 pub enum Padding {
     /// TensorFlow's SAME: the padding is split, an odd row or column goes to the bottom or the right.
@@ -106,6 +107,7 @@ impl ConvShape {
 
 /// The activation after a convolution and its batch norm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(rename_all = "lowercase")]
 pub enum Activation {
     /// The identity (a classifier's logits).

@@ -34,6 +34,7 @@ pub const SHALLOW_REMOVES: std::ops::Range<usize> = 6..11;
 
 /// What a block is made of (section 3.1 against Table 4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(rename_all = "lowercase")]
 pub enum Convolution {
     /// A depthwise and a pointwise convolution.
@@ -45,6 +46,7 @@ pub enum Convolution {
 
 /// Order in which a network takes the three colors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(rename_all = "lowercase")]
 pub enum ChannelOrder {
     /// Red first.
@@ -134,6 +136,7 @@ impl Default for Architecture {
 
 /// What a layer does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(rename_all = "lowercase")]
 pub enum LayerKind {
     /// The first convolution, 3×3 over three colors.

@@ -8,6 +8,8 @@ use std::fmt;
 pub enum Kind {
     /// The bytes are no file of the format, or contradict themselves.
     Format,
+    /// The file is of a format that is not read here, or of none that is known.
+    UnsupportedFormat,
     /// A tensor that the network needs is not in the file.
     MissingTensor,
     /// A tensor has another shape than the network asks for.
@@ -22,6 +24,8 @@ pub enum Kind {
     Frame,
     /// An argument is out of range.
     Argument,
+    /// There is no memory left.
+    OutOfMemory,
     /// Training cannot go on.
     Training,
 }
@@ -49,6 +53,12 @@ impl Error {
     #[cold]
     pub fn format(format: &'static str, problem: impl AsRef<str>) -> Self {
         Self::new(Kind::Format, &[format, ": "].concat(), problem.as_ref())
+    }
+
+    /// [`Kind::UnsupportedFormat`]: what the file is instead, and what to do.
+    #[cold]
+    pub fn unsupported_format(format: &str, problem: impl AsRef<str>) -> Self {
+        Self::new(Kind::UnsupportedFormat, &[format, ": "].concat(), problem.as_ref())
     }
 
     /// [`Kind::MissingTensor`]: the name looked for, and what the file has instead, or what to do.
@@ -98,6 +108,12 @@ impl Error {
     #[cold]
     pub fn argument(sentence: impl AsRef<str>) -> Self {
         Self::new(Kind::Argument, "", sentence.as_ref())
+    }
+
+    /// [`Kind::OutOfMemory`].
+    #[cold]
+    pub fn out_of_memory(sentence: impl AsRef<str>) -> Self {
+        Self::new(Kind::OutOfMemory, "", sentence.as_ref())
     }
 
     /// [`Kind::Training`].

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// How `channels · alpha` becomes a whole number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(rename_all = "snake_case")]
 pub enum Rounding {
     /// `max(8, int(c · alpha))`: TensorFlow's own code.

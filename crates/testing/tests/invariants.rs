@@ -67,8 +67,14 @@ fn kernels_know_shapes_and_slices() {
 #[test]
 fn architecture_and_weights_do_no_arithmetic_on_activations_and_read_no_bytes() {
     for file in ["architecture.rs", "cost.rs", "width.rs", "weights.rs"] {
-        let words =
-            ["kernels::f32", "kernels::int8", "crate::network", "crate::image", "crate::quantize", "from_le_bytes"];
+        let words = [
+            "kernels::f32",
+            "kernels::int8",
+            "crate::network",
+            "crate::image",
+            "crate::quantize",
+            "from_le_bytes",
+        ];
         no_file_contains(&format!("crates/mobilenet/src/{file}"), &[], &words);
     }
 }
@@ -84,7 +90,11 @@ fn formats_compute_nothing() {
 
 #[test]
 fn inference_and_training_meet_only_in_weights() {
-    no_file_contains("crates/train/src", &[], &["mobilenet::Network", "mobilenet::network", "mobilenet_formats"]);
+    no_file_contains(
+        "crates/train/src",
+        &[],
+        &["mobilenet::Network", "mobilenet::network", "mobilenet_formats"],
+    );
     no_file_contains("crates/mobilenet/src", &[], &["mobilenet_train", "mobilenet_formats"]);
 }
 

@@ -79,7 +79,7 @@ const NORM: f64 = 4.0;
 /// It learns on embeddings from which their mean is taken and which are then scaled to a usual size: features behind a
 /// ReLU share a large part that tells nothing, and how large they are depends on the network. The head that
 /// comes out takes embeddings as they are.
-pub struct Course {
+pub struct HeadTrainer {
     mean: Vec<f32>,
     scale: f32,
     embeddings: Vec<f32>,
@@ -93,7 +93,7 @@ pub struct Course {
     passes: usize,
 }
 
-impl Course {
+impl HeadTrainer {
     /// `embeddings` is examples × features, `classes_of` the class of each, 0 to `classes` − 1; every class needs an
     /// example.
     pub fn new(
@@ -209,7 +209,7 @@ pub fn train(
     classes: usize,
     settings: HeadSettings,
 ) -> Result<Head> {
-    let mut course = Course::new(embeddings.to_vec(), features, classes_of.to_vec(), classes, settings)?;
+    let mut course = HeadTrainer::new(embeddings.to_vec(), features, classes_of.to_vec(), classes, settings)?;
     for _ in 0..settings.epochs {
         course.pass()?;
     }

@@ -19,6 +19,7 @@ pub use window::{Pixels, Window};
 
 use crate::error::Decimal;
 use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
 
 /// A borrowed picture: rows from the top, four bytes a pixel (red, green, blue, and an alpha that is ignored).
 #[derive(Clone, Copy, Debug)]
@@ -146,7 +147,9 @@ impl Rotation {
 }
 
 /// How a picture that is not square meets the square input.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
+#[serde(rename_all = "lowercase")]
 pub enum Fit {
     /// The largest centred square; what sticks out is cut off.
     #[default]

@@ -60,7 +60,7 @@ impl Arena {
     pub fn new(input: FeatureMap, layers: &[Layer], scratch: usize) -> Result<Self> {
         let side = input.height;
         let refuse = || {
-            Error::argument(format!(
+            Error::out_of_memory(format!(
                 "a network for {side} × {side} pixels needs more memory than there is: take a lower resolution"
             ))
         };

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 /// In which numbers a network computes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// 32-bit floats.

@@ -328,7 +328,7 @@ impl Memory {
 }
 
 fn short_of_memory() -> Error {
-    Error::argument("the network needs more memory than there is: take a lower resolution")
+    Error::out_of_memory("the network needs more memory than there is: take a lower resolution")
 }
 
 /// Bytes of a map as stored.

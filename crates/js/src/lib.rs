@@ -1,0 +1,12 @@
+//! The edge to JavaScript that the class and the module of readers share: [errors](Error) with codes, and
+//! [options](options::parse) that are read strictly.
+
+#![cfg(target_arch = "wasm32")]
+
+mod error;
+mod network_options;
+pub mod options;
+mod strict;
+
+pub use error::{Error, ErrorCode, Result, describe, reason, tag};
+pub use network_options::{InputNormalization, NetworkOptions};
