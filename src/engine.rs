@@ -5,7 +5,7 @@ use crate::results::{Heatmap, Timings};
 use crate::teach::ExampleSet;
 use js_sys::Float32Array;
 use mobilenet::heatmap::class_activation;
-use mobilenet::image::Options;
+use mobilenet::image::ImageOptions;
 use mobilenet::network::threads;
 use mobilenet::predictions::class_name;
 use mobilenet::{Architecture, Classifier, LayerTiming, Network, Precision, Selection, Weights};
@@ -104,7 +104,7 @@ impl Engine {
     }
 
     /// Copies a frame into the network's input.
-    fn set_frame(&mut self, frame: &Frame, options: &Options) -> Result<()> {
+    fn set_frame(&mut self, frame: &Frame, options: &ImageOptions) -> Result<()> {
         let start = now();
         let whole = self.pixels.take(frame, options)?;
         let grabbed = now();
@@ -121,7 +121,7 @@ impl Engine {
     ///
     /// # Errors
     /// If the frame cannot be read, or the region lies outside of it.
-    pub fn run(&mut self, frame: &Frame, options: &Options) -> Result<()> {
+    pub fn run(&mut self, frame: &Frame, options: &ImageOptions) -> Result<()> {
         self.set_frame(frame, options)?;
         let start = now();
         self.classifier.run();
@@ -134,7 +134,7 @@ impl Engine {
     ///
     /// # Errors
     /// Like [`run`](Self::run).
-    pub fn profile(&mut self, frame: &Frame, options: &Options) -> Result<Vec<LayerTiming>> {
+    pub fn profile(&mut self, frame: &Frame, options: &ImageOptions) -> Result<Vec<LayerTiming>> {
         self.set_frame(frame, options)?;
         let start = now();
         let layers = self.classifier.profile(&mut now);

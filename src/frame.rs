@@ -4,7 +4,7 @@
 //! [`Pixels::take`] copies the pixels and runs none. So a network is borrowed only for the second.
 
 use js_sys::{ArrayBuffer, Reflect, Uint8Array};
-use mobilenet::image::{self, Options, Window, check_size};
+use mobilenet::image::{self, ImageOptions, Window, check_size};
 use mobilenet_js::options::whole;
 use mobilenet_js::{Error, ErrorCode, Result, describe, reason, tag};
 use std::cell::Cell;
@@ -203,7 +203,7 @@ impl Pixels {
     ///
     /// # Errors
     /// If the browser cannot draw the frame or the page may not read it.
-    pub fn take(&mut self, frame: &Frame, options: &Options) -> Result<Option<(usize, usize)>> {
+    pub fn take(&mut self, frame: &Frame, options: &ImageOptions) -> Result<Option<(usize, usize)>> {
         let Frame { source, width, height } = frame;
         if let Source::Bytes(bytes) = source {
             (self.width, self.height) = (*width, *height);

@@ -1,6 +1,6 @@
 //! The options of the class's methods.
 
-use mobilenet::image::{self, Fit, Region, Rotation};
+use mobilenet::image::{Fit, ImageOptions, Region, Rotation};
 use mobilenet::{Architecture, Filter, Selection};
 use mobilenet_js::options::{CacheName, Callback, Class, ClassRef, Signal, parse, whole};
 use mobilenet_js::{Error, ErrorCode, Result, describe};
@@ -57,7 +57,7 @@ impl FrameOptions {
     ///
     /// # Errors
     /// Like [`image`](Self::image).
-    pub fn read(method: &str, value: &JsValue) -> Result<image::Options> {
+    pub fn read(method: &str, value: &JsValue) -> Result<ImageOptions> {
         parse::<Self>(method, value)?.image()
     }
 
@@ -65,7 +65,7 @@ impl FrameOptions {
     ///
     /// # Errors
     /// If the region or the rotation is out of range, or with the reason of an aborted signal.
-    fn image(self) -> Result<image::Options> {
+    fn image(self) -> Result<ImageOptions> {
         if let Some(signal) = &self.signal {
             signal.check()?;
         }
@@ -76,7 +76,7 @@ impl FrameOptions {
             region = Some(edges);
         }
         let rotation = Rotation::from_degrees(self.rotation_degrees)?;
-        Ok(image::Options { region, rotation, mirror: self.flipped, fit: self.fit })
+        Ok(ImageOptions { region, rotation, mirror: self.flipped, fit: self.fit })
     }
 }
 
@@ -105,15 +105,13 @@ impl SelectionOptions {
     ///
     /// # Errors
     /// If an option is wrong, or with the reason of an aborted signal.
-    pub fn read(value: &JsValue) -> Result<(Self, image::Options)> {
+    pub fn read(value: &JsValue) -> Result<(Self, ImageOptions)> {
         if value.as_f64().is_none() {
             let (selection, frame) = parse::<(Self, FrameOptions)>("classify", value)?;
             return Ok((selection, frame.image()?));
         }
         match whole(value) {
-            Some(topk) => {
-                Ok((Self { topk: Some(topk as u32), ..Self::default() }, image::Options::default()))
-            }
+            Some(topk) => Ok((Self { topk: Some(topk as u32), ..Self::default() }, ImageOptions::default())),
             None => {
                 let message = format!("classify: topk: must be a whole number, got {}", describe(value));
                 Err(Error::new(ErrorCode::InvalidOption, message))

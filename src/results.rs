@@ -4,7 +4,7 @@ use js_sys::Float32Array;
 use mobilenet::architecture::{ChannelOrder, Convolution};
 use mobilenet::width::Rounding;
 use mobilenet::{LayerKind, cost};
-use mobilenet_kernels::shape::{Activation, Map, Padding};
+use mobilenet_kernels::shape::{Activation, FeatureMap, Padding};
 use serde::Serialize;
 use tsify::Tsify;
 
@@ -88,7 +88,8 @@ pub struct LayerCost {
 
 impl From<cost::LayerCost> for LayerCost {
     fn from(cost::LayerCost { layer, cost, .. }: cost::LayerCost) -> Self {
-        let size = |map: Map| [map.height, map.width, map.channels].map(|length| length as u32);
+        let size =
+            |shape: FeatureMap| [shape.height, shape.width, shape.channels].map(|length| length as u32);
         Self {
             name: layer.name,
             kind: layer.kind,

@@ -131,8 +131,6 @@ async fn embedding_heat_map_profile_and_descriptions() {
     let frame = canvas(64, 64);
     let embedding: Float32Array = call(&network, "embed", &[&frame]).await.unchecked_into();
     assert_eq!(embedding.length(), 256);
-    let same = call(&class(), "cosineSimilarity", &[&embedding, &embedding]).await.as_f64().unwrap();
-    assert!((same - 1.0).abs() < 1e-6);
 
     let best = call(&network, "classify", &[&frame, &1.into()]).await;
     let best = get(&get(&best, "0"), "index");
@@ -159,24 +157,13 @@ async fn embedding_heat_map_profile_and_descriptions() {
 
     let architecture = get(&network, "architecture");
     let described = js(
-        "[a.alpha, a.resolution, a.classes, a.padding, a.activation, a.normalisation.mean[2], 'labels' in a].join()",
+        "[a.alpha, a.resolution, a.classes, a.padding, a.activation, a.normalization.mean[2], a.normalisation.mean[2], 'labels' in a].join()",
         &architecture,
         &NONE,
     );
-    assert_eq!(described, JsValue::from("0.25,32,5,same,relu6,127.5,false"));
+    assert_eq!(described, JsValue::from("0.25,32,5,same,relu6,127.5,127.5,false"));
     assert_eq!(js("a.labels.join()", &network, &NONE), JsValue::from(LABELS.join(",")));
     assert_eq!(get(&network, "precision"), JsValue::from("f32"));
     assert!(["simd128", "relaxed", "threads"].map(JsValue::from).contains(&get(&network, "variant")));
     assert!(get(&network, "memoryBytes").as_f64().unwrap() > 200_000.0);
-}
-
-#[wasm_bindgen_test]
-async fn a_frame_in_the_midst_of_a_call_is_refused_and_nothing_breaks() {
-    let network = network();
-    let nested =
-        js("({ width: 32, height: 32, get data() { return a.classify(b) } })", &network, &pixels(32, 32));
-    assert!(refusal(&network, "classify", &[&nested]).await.contains("at work"));
-    let thrower = literal("({ width: 32, height: 32, get data() { throw new Error('mine') } })");
-    assert_eq!(refusal(&network, "classify", &[&thrower]).await, "mine");
-    still_works(&network).await;
 }

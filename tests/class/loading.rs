@@ -3,8 +3,8 @@
 use super::networks;
 use super::page::*;
 use js_sys::{Array, Object, Uint8Array};
-use mobilenet::formats::safetensors::{self, Storage};
-use mobilenet::model::Kernel;
+use mobilenet_formats::safetensors::{self, Storage};
+use mobilenet::Kernel;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_test::wasm_bindgen_test;
 

@@ -3,7 +3,7 @@
 use super::networks;
 use super::page::*;
 use js_sys::Uint8Array;
-use mobilenet::js::memory_used;
+use mobilenet_wasm::memory_used;
 use wasm_bindgen::JsValue;
 use wasm_bindgen_test::wasm_bindgen_test;
 

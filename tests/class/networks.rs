@@ -1,8 +1,7 @@
 //! Small networks as files, the same bytes every time.
 
-use mobilenet::formats::safetensors::{self, Storage};
-use mobilenet::model::{Kernel, LayerKind, LayerWeights};
-use mobilenet::{Architecture, Weights};
+use mobilenet_formats::safetensors::{self, Storage};
+use mobilenet::{Architecture, Kernel, LayerKind, LayerWeights, Weights};
 
 /// Classes of [`architecture`].
 pub const LABELS: [&str; 5] = ["apple", "boat", "cat", "door", "eye"];

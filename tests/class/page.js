@@ -120,15 +120,17 @@ export async function attempt(target, method, args) {
   try {
     return { value: await target[method](...args) };
   } catch (error) {
-    return { error: error instanceof Error, name: error?.name, message: String(error?.message ?? error) };
+    return failure(error);
   }
 }
+
+const failure = (error) => ({ error: error instanceof Error, name: error?.name, code: error?.code, message: String(error?.message ?? error) });
 
 export async function construct(type, args) {
   try {
     return { value: new type(...args) };
   } catch (error) {
-    return { error: error instanceof Error, name: error?.name, message: String(error?.message ?? error) };
+    return failure(error);
   }
 }
 

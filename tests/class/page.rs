@@ -2,7 +2,7 @@
 
 use super::networks;
 use js_sys::{Array, Function, Object, Promise, Reflect, Uint8Array};
-use mobilenet::js::MobileNet;
+use mobilenet_wasm::MobileNet;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
@@ -86,30 +86,42 @@ pub async fn call(target: &JsValue, method: &str, args: &[&JsValue]) -> JsValue 
     get(&result, "value")
 }
 
-/// Calls a method that must throw an `Error`; gives its sentence.
-pub async fn refusal(target: &JsValue, method: &str, args: &[&JsValue]) -> String {
-    sentence(wait(attempt(target, method, &args.iter().copied().collect())).await, method)
+/// An `Error` that was thrown.
+#[derive(Debug)]
+pub struct Refusal {
+    pub name: String,
+    /// Empty for what is not ours.
+    pub code: String,
+    pub message: String,
 }
 
-/// Calls the constructor, which must throw an `Error`; gives its sentence.
-pub async fn construction_refusal(args: &[&JsValue]) -> String {
-    sentence(wait(construct(&class(), &args.iter().copied().collect())).await, "new MobileNet")
+impl Refusal {
+    /// Whether it is ours, has this code, and its message contains the text.
+    pub fn is(&self, code: &str, text: &str) -> bool {
+        self.name == "MobileNetError" && self.code == code && self.message.contains(text)
+    }
 }
 
-fn sentence(result: JsValue, method: &str) -> String {
-    assert!(
-        get(&result, "error").is_truthy(),
-        "{method} threw no Error but gave {:?}",
-        get(&result, "value")
-    );
-    get(&result, "message").as_string().unwrap()
+/// Calls a method that must throw an `Error`.
+pub async fn refusal(target: &JsValue, method: &str, args: &[&JsValue]) -> Refusal {
+    thrown(wait(attempt(target, method, &args.iter().copied().collect())).await, method)
 }
 
-/// Calls `MobileNet.load`, which must be refused; gives the error's name and sentence.
-pub async fn load_refusal(source: &JsValue, options: &JsValue) -> (String, String) {
-    let result = wait(attempt(&class(), "load", &Array::of2(source, options))).await;
-    let name = get(&result, "name").as_string().unwrap_or_default();
-    (name, sentence(result, "load"))
+/// Calls the constructor, which must throw an `Error`.
+pub async fn construction_refusal(args: &[&JsValue]) -> Refusal {
+    thrown(wait(construct(&class(), &args.iter().copied().collect())).await, "new MobileNet")
+}
+
+fn thrown(result: JsValue, method: &str) -> Refusal {
+    let value = get(&result, "value");
+    assert!(get(&result, "error").is_truthy(), "{method} threw no Error but returned {value:?}");
+    let text = |key| get(&result, key).as_string().unwrap_or_default();
+    Refusal { name: text("name"), code: text("code"), message: text("message") }
+}
+
+/// Calls `MobileNet.load`, whose promise must reject with an `Error`.
+pub async fn load_refusal(source: &JsValue, options: &JsValue) -> Refusal {
+    thrown(wait(attempt(&class(), "load", &Array::of2(source, options))).await, "load")
 }
 
 /// Calls `MobileNet.load`.

@@ -96,30 +96,37 @@ async fn what_cannot_be_learnt_is_refused_and_the_answers_stay() {
     let network = network();
     let before = best(&network, &picture(0, 5)).await;
     let said = refusal(&network, "train", &[]).await;
-    assert!(said.contains("examples of two labels are needed, and there are 0"), "{said}");
+    let sentence = "train: examples: must be of two labels or more, got 0; show some with addExample";
+    assert!(said.is("training", sentence), "{said:?}");
+    let frame = picture(0, 1);
     for label in [NONE, JsValue::from(""), JsValue::from("  "), JsValue::from(7)] {
-        let said = refusal(&network, "addExample", &[&label, &picture(0, 1)]).await;
-        assert!(said.contains("the label must be a text that is not empty"), "{said}");
+        for (method, args) in [("addExample", vec![&label, &frame]), ("removeExamples", vec![&label])] {
+            let said = refusal(&network, method, &args).await;
+            let sentence = format!("{method}: label: must be text that is not empty, got");
+            assert!(said.is("invalid-argument", &sentence), "{said:?}");
+        }
     }
-    assert!(refusal(&network, "addExample", &[&"a".into(), &NONE]).await.contains("undefined is no picture"));
+    let said = refusal(&network, "addExample", &[&"a".into(), &NONE]).await;
+    assert!(said.is("invalid-frame", "got undefined"), "{said:?}");
     assert_eq!(js("Object.keys(a.examples).length", &network, &NONE), 0);
     teach(&network, &["a", "b"]).await;
     for (options, sentence) in [
-        ("({ validationSplit: 1 })", "validationSplit must be 0 to below 1"),
-        ("({ epochs: 0 })", "epochs, batch and learning rate must be above zero"),
-        ("({ batchSize: 0 })", "must be above zero"),
-        ("({ learningRate: -1 })", "must be above zero"),
-        ("({ rate: 1 })", "there is no option `rate`"),
-        ("({ onEpoch: 1 })", "onEpoch must be a function"),
+        ("({ validationSplit: 1 })", "validationSplit: must be from 0 to below 1, got 1"),
+        ("({ epochs: 0 })", "epochs: must be at least 1, got 0"),
+        ("({ batchSize: 0 })", "batchSize: must be at least 1, got 0"),
+        ("({ learningRate: -1 })", "learningRate: must be above 0, got -1"),
+        ("({ rate: 1 })", "rate: unknown option; the options are epochs,"),
+        ("({ onEpoch: 1 })", "onEpoch: must be a function, got 1"),
+        ("({ signal: 'now' })", "signal: must be an AbortSignal, got \"now\""),
     ] {
         let said = refusal(&network, "train", &[&literal(options)]).await;
-        assert!(said.contains(sentence), "{options}: {said}");
+        assert!(said.is("invalid-option", sentence), "{options}: {said:?}");
     }
     let options = literal(
         "(() => { const c = new AbortController(); \
          return { signal: c.signal, onEpoch: (epoch) => epoch === 3 && c.abort(new Error('enough')) }; })()",
     );
-    assert!(refusal(&network, "train", &[&options]).await.contains("enough"));
+    assert_eq!(refusal(&network, "train", &[&options]).await.message, "enough");
     assert_eq!(best(&network, &picture(0, 5)).await, before);
     let keys = Reflect::own_keys(&get(&network, "architecture")).unwrap();
     assert!(keys.length() > 5);
