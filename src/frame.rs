@@ -73,18 +73,19 @@ extern "C" {
     fn new(buffer: &JsValue, offset: JsValue, length: JsValue) -> Result<View, JsValue>;
 }
 
-/// The bytes of a typed array or `DataView`, or of a whole buffer, without a copy.
+/// The bytes of a typed array or `DataView`, or of a whole buffer, without a copy; `None` if the buffer was transferred
+/// to elsewhere. Of a number, as many zeros; `None` if there is no memory for them.
 ///
 /// # Errors
-/// What the caller's getters, or the engine, throw.
-pub fn view(bytes: &JsValue) -> Result<Uint8Array, JsValue> {
+/// What the caller's getters throw.
+pub fn view(bytes: &JsValue) -> Result<Option<Uint8Array>, JsValue> {
     let view = if ArrayBuffer::is_view(bytes) {
         let given: &Given = bytes.unchecked_ref();
-        View::new(&given.buffer()?, given.byte_offset()?, given.byte_length()?)?
+        View::new(&given.buffer()?, given.byte_offset()?, given.byte_length()?)
     } else {
-        View::new(bytes, JsValue::UNDEFINED, JsValue::UNDEFINED)?
+        View::new(bytes, JsValue::UNDEFINED, JsValue::UNDEFINED)
     };
-    Ok(view.unchecked_into())
+    Ok(view.ok().map(JsCast::unchecked_into))
 }
 
 fn refuse<T>(message: impl AsRef<str>) -> Result<T> {
@@ -177,14 +178,9 @@ impl Frame {
             None => refuse(format!("{name}: must be a whole number of pixels, got {}", describe(&value))),
         };
         let (width, height) = (side("width", given.width()?)?, side("height", given.height()?)?);
-        let bytes = view(&data)?;
-        check_size(width, height)?;
-        if 4.0 * width as f64 * height as f64 != f64::from(bytes.length()) {
-            return refuse(format!(
-                "data: must have width · height · 4 bytes, got {} bytes for {width}×{height} pixels",
-                bytes.length()
-            ));
-        }
+        let Some(bytes) = view(&data)? else {
+            return refuse("data: must have bytes, got a buffer that was transferred; give a copy of it");
+        };
         Ok(Self { source: Source::Bytes(bytes), width, height })
     }
 }

@@ -10,6 +10,7 @@ use crate::options::FetchOptions;
 use crate::results::Progress;
 use js_sys::{ArrayBuffer, Promise, Reflect, Uint8Array, global};
 use mobilenet::Precision;
+use mobilenet::error::Kind;
 use mobilenet_formats::{Format, ReadAt, safetensors};
 use mobilenet_js::options::{CacheName, Callback};
 use mobilenet_js::{Error, ErrorCode, NetworkOptions, Result, describe, reason, tag};
@@ -50,10 +51,18 @@ impl ReadAt for Outside<'_> {
 /// The bytes of a buffer or a view of one, without a copy; `None` for other values.
 ///
 /// # Errors
-/// If the buffer is gone.
+/// If the buffer was transferred, or what the caller's getters throw.
 pub fn bytes(value: &JsValue) -> Result<Option<Uint8Array>> {
-    let buffer = matches!(tag(value).as_str(), "ArrayBuffer" | "SharedArrayBuffer");
-    if buffer || ArrayBuffer::is_view(value) { Ok(Some(view(value)?)) } else { Ok(None) }
+    if !ArrayBuffer::is_view(value) && !matches!(tag(value).as_str(), "ArrayBuffer" | "SharedArrayBuffer") {
+        return Ok(None);
+    }
+    match view(value)? {
+        None => {
+            let message = "bytes: must be there, got a buffer that was transferred; give a copy of it";
+            Err(Error::new(ErrorCode::InvalidArgument, message))
+        }
+        bytes => Ok(bytes),
+    }
 }
 
 /// Reads and packs the network of a native file.
@@ -63,8 +72,15 @@ pub fn bytes(value: &JsValue) -> Result<Option<Uint8Array>> {
 pub fn network(file: &Uint8Array, options: &NetworkOptions) -> Result<Engine> {
     match Format::detect(&beginning(file))? {
         Format::Safetensors => {
-            let weights = safetensors::read_from(&Outside(file), &options.model()?)?.weights;
-            Engine::new(weights, options.precision, options.num_threads)
+            let read = safetensors::read_from(&Outside(file), &options.model()?);
+            let weights = read.map_err(|error| match error.kind() {
+                // The file's own labels are as many as its classes.
+                Kind::Architecture if options.labels.is_some() => {
+                    Error::new(ErrorCode::InvalidOption, error.to_string())
+                }
+                _ => error.into(),
+            })?;
+            Engine::new(weights.weights, options.precision, options.num_threads)
         }
         other => {
             let message =
@@ -287,10 +303,18 @@ impl Load {
 
     /// A reader that fails once the signal is aborted, even if the next part never comes.
     fn reader(&self, body: Body) -> Result<ReadableStreamDefaultReader> {
-        let Some(signal) = &self.fetch.signal else { return Ok(body.get_reader()?) };
-        let options = StreamPipeOptions::new();
-        options.set_signal(signal.0.unchecked_ref());
-        Ok(body.pipe_through(&TransformStream::new()?, &options)?.get_reader()?)
+        let made = match &self.fetch.signal {
+            None => body.get_reader(),
+            Some(signal) => {
+                let options = StreamPipeOptions::new();
+                options.set_signal(signal.0.unchecked_ref());
+                let piped = TransformStream::new().and_then(|through| body.pipe_through(&through, &options));
+                piped.and_then(|piped| piped.get_reader())
+            }
+        };
+        made.or_else(|thrown| {
+            failed(format!("the body cannot be read ({}); give a fresh Response", reason(&thrown)))
+        })
     }
 
     async fn parts(
@@ -309,7 +333,9 @@ impl Load {
             if get(&next, "done")?.is_truthy() {
                 break;
             }
-            let part = view(&get(&next, "value")?)?;
+            let Some(part) = view(&get(&next, "value")?)? else {
+                return failed(format!("{address}: the parts of the body must be bytes"));
+            };
             if parts.is_empty() {
                 self.expect(&part);
             }
@@ -355,7 +381,7 @@ fn join(parts: &[Uint8Array]) -> Result<Uint8Array> {
         return Ok(whole.clone());
     }
     let length = parts.iter().map(|part| f64::from(part.length())).sum::<f64>();
-    let Ok(file) = view(&length.into()) else {
+    let Some(file) = view(&length.into())? else {
         let message = format!("weights: no memory is left for {length} bytes");
         return Err(Error::new(ErrorCode::OutOfMemory, message));
     };

@@ -157,7 +157,8 @@ impl Training {
         }
         let labels: Vec<String> = shown.iter().map(|(label, _)| label.clone()).collect();
         let examples = training.1.len() + validation.1.len();
-        let trainer = HeadTrainer::new(training.0, features, training.1, labels.len(), settings)?;
+        let trainer = HeadTrainer::new(training.0, features, training.1, labels.len(), settings);
+        let trainer = trainer.map_err(|error| Error::from(error).context("train"))?;
         Ok(Self { options, trainer, epochs: settings.epochs, labels, examples, validation })
     }
 

@@ -10,9 +10,15 @@ const NONE: JsValue = JsValue::UNDEFINED;
 async fn frames_that_are_none() {
     let network = network();
     let cases = [
-        (NONE, "must be a canvas, video, image, ImageBitmap, VideoFrame, ImageData or { data, width, height }, got undefined"),
+        (
+            NONE,
+            "must be a canvas, video, image, ImageBitmap, VideoFrame, ImageData or { data, width, height }, got undefined",
+        ),
         (JsValue::NULL, "ImageData or { data, width, height }, got null"),
-        (JsValue::from("cat.png"), "must be a canvas, video, image, ImageBitmap, VideoFrame, ImageData or { data, width, height }, got \"cat.png\""),
+        (
+            JsValue::from("cat.png"),
+            "must be a canvas, video, image, ImageBitmap, VideoFrame, ImageData or { data, width, height }, got \"cat.png\"",
+        ),
         (JsValue::from(7), "height }, got 7"),
         (literal("document.createElement('div')"), "height }, got an HTMLDivElement"),
         (literal("({})"), "height }, got an object"),
@@ -23,19 +29,37 @@ async fn frames_that_are_none() {
         (unloaded_image(), "the image has not loaded"),
         (wait(closed_bitmap()).await, "the ImageBitmap was closed"),
         (closed_video_frame(), "the VideoFrame was closed"),
-        (literal("({ data: [1, 2, 3, 4], width: 1, height: 1 })"), "data: must be a Uint8ClampedArray or Uint8Array of RGBA, got an array"),
+        (
+            literal("({ data: [1, 2, 3, 4], width: 1, height: 1 })"),
+            "data: must be a Uint8ClampedArray or Uint8Array of RGBA, got an array",
+        ),
         (literal("({ data: new Float32Array(4), width: 1, height: 1 })"), "of RGBA, got a Float32Array"),
-        (literal("({ data: new Uint8Array(4), width: 2, height: 1 })"), "data: must have width · height · 4 bytes, got 4 bytes for 2×1 pixels"),
+        (
+            literal("({ data: new Uint8Array(4), width: 2, height: 1 })"),
+            "data: must have width · height · 4 bytes of RGBA, got 4 bytes for 2×1 pixels",
+        ),
         (
             literal("({ data: new Uint8Array(4), width: NaN, height: 1 })"),
             "width: must be a whole number of pixels, got NaN",
         ),
-        (literal("({ data: new Uint8Array(4), width: 0.5, height: 2 })"), "width: must be a whole number of pixels, got 0.5"),
-        (literal("({ data: new Uint8Array(4), width: -1, height: -1 })"), "width: must be a whole number of pixels, got -1"),
+        (
+            literal("({ data: new Uint8Array(4), width: 0.5, height: 2 })"),
+            "width: must be a whole number of pixels, got 0.5",
+        ),
+        (
+            literal("({ data: new Uint8Array(4), width: -1, height: -1 })"),
+            "width: must be a whole number of pixels, got -1",
+        ),
         (literal("({ data: new Uint8Array(4) })"), "width: must be a whole number of pixels, got undefined"),
         (literal("({ data: new Uint8Array(0), width: 0, height: 0 })"), "0×0 pixels"),
-        (literal("({ data: new Uint8Array(4), width: 65536, height: 65536 })"), "got 4 bytes for 65536×65536 pixels"),
-        (literal("({ data: null, width: 1, height: 1 })"), "data: must be a Uint8ClampedArray or Uint8Array of RGBA, got null"),
+        (
+            literal("({ data: new Uint8Array(4), width: 65536, height: 65536 })"),
+            "got 4 bytes for 65536×65536 pixels",
+        ),
+        (
+            literal("({ data: null, width: 1, height: 1 })"),
+            "data: must be a Uint8ClampedArray or Uint8Array of RGBA, got null",
+        ),
     ];
     for (frame, sentence) in &cases {
         for method in ["classify", "embed", "heatmap", "profile"] {
@@ -83,7 +107,10 @@ async fn options_out_of_range() {
         ("({ topk: NaN })", "topk: must be a whole number, got NaN"),
         ("({ topk: '3' })", "topk: must be a whole number, got \"3\""),
         ("({ topk: 3n })", "topk: must be a whole number, got a bigint"),
-        ("({ topK: 3 })", "classify: topK: unknown option; the options are topk, scoreThreshold, allow, deny, regionOfInterest, rotationDegrees, flipped, fit, signal"),
+        (
+            "({ topK: 3 })",
+            "classify: topK: unknown option; the options are topk, scoreThreshold, allow, deny, regionOfInterest, rotationDegrees, flipped, fit, signal",
+        ),
         ("({ scoreThreshold: 2 })", "scoreThreshold: must be from 0 to 1, got 2"),
         ("({ scoreThreshold: NaN })", "scoreThreshold: must be a finite number, got NaN"),
         ("({ allow: 'cat' })", "allow: must be an array, got \"cat\""),
@@ -92,13 +119,22 @@ async fn options_out_of_range() {
         ("({ deny: [0, {}] })", "deny[1]: must be a name or an index, got an object"),
         ("({ allow: [1], deny: [2] })", "allow: cannot be combined with deny; give one of them"),
         ("({ fit: 'zoom' })", "fit: must be \"cover\" or \"contain\" or \"stretch\", got \"zoom\""),
-        ("({ rotationDegrees: 45 })", "rotationDegrees: must be a multiple of 90, got 45"),
+        ("({ rotationDegrees: 45 })", "rotation: must be a multiple of 90 degrees, got 45"),
         ("({ rotationDegrees: NaN })", "rotationDegrees: must be a finite number, got NaN"),
         ("({ flipped: 1 })", "flipped: must be true or false, got 1"),
-        ("({ regionOfInterest: { left: 0.5, right: 0.5 } })", "region of interest: edges must be fractions of the frame from 0 to 1, left below right and top below bottom, got left 0.5, top 0, right 0.5, bottom 1"),
+        (
+            "({ regionOfInterest: { left: 0.5, right: 0.5 } })",
+            "region of interest: edges must be fractions of the frame from 0 to 1, left below right and top below bottom, got left 0.5, top 0, right 0.5, bottom 1",
+        ),
         ("({ regionOfInterest: { left: -0.1 } })", "got left -0.1,"),
-        ("({ regionOfInterest: { left: '0' } })", "regionOfInterest.left: must be a finite number, got \"0\""),
-        ("({ regionOfInterest: { x: 1 } })", "regionOfInterest.x: unknown option; the options are left, top, right, bottom"),
+        (
+            "({ regionOfInterest: { left: '0' } })",
+            "regionOfInterest.left: must be a finite number, got \"0\"",
+        ),
+        (
+            "({ regionOfInterest: { x: 1 } })",
+            "regionOfInterest.x: unknown option; the options are left, top, right, bottom",
+        ),
         ("({ regionOfInterest: 3 })", "regionOfInterest: must be an object, got 3"),
         ("({ signal: {} })", "signal: must be an AbortSignal, got an object"),
     ];
@@ -108,7 +144,10 @@ async fn options_out_of_range() {
         assert!(said.is("invalid-option", sentence), "{options}: {said:?}");
     }
     let said = refusal(&network, "embed", &[&frame, &literal("({ topk: 1 })")]).await;
-    assert!(said.is("invalid-option", "embed: topk: unknown option; the options are regionOfInterest,"), "{said:?}");
+    assert!(
+        said.is("invalid-option", "embed: topk: unknown option; the options are regionOfInterest,"),
+        "{said:?}"
+    );
     for (index, got) in [("5", "5"), ("-1", "-1"), ("NaN", "NaN"), ("'cat'", "\"cat\"")] {
         let said = refusal(&network, "heatmap", &[&frame, &literal(index)]).await;
         let sentence = format!("heatmap: index: must be a class from 0 to 4, got {got}");

@@ -3,8 +3,8 @@
 use super::networks;
 use super::page::*;
 use js_sys::{Array, Object, Uint8Array};
-use mobilenet_formats::safetensors::{self, Storage};
 use mobilenet::Kernel;
+use mobilenet_formats::safetensors::{self, Storage};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_test::wasm_bindgen_test;
 
@@ -50,28 +50,50 @@ async fn options_fill_what_a_file_leaves_open() {
         js("a.labels.join() + a.architecture.resolution", &network, &NONE),
         JsValue::from("a,b,c,d,e48")
     );
-    let refused = async |options: &str| load_refusal(&file(), &literal(options)).await.1;
-    assert!(refused("({ labels: ['a'] })").await.contains("1 labels are given for 5 classes"));
-    assert!(
-        refused("({ labels: [1, 2, 3, 4, 5] })").await.contains("labels must be an array of strings, not 1")
-    );
-    assert!(refused("({ resolution: 8 })").await.contains("resolution is 8"));
-    assert!(
-        refused("({ precision: 'f64' })")
-            .await
-            .contains("precision must be \"f32\" or \"int8\", not \"f64\"")
-    );
-    assert!(refused("({ padding: 'valid' })").await.contains("padding must be"));
-    assert!(
-        refused("({ normalisation: { mean: [1, 2], deviation: 1 } })")
-            .await
-            .contains("mean must be a number or an array of three")
-    );
-    assert!(refused("({ normalisation: {} })").await.contains("mean must be given"));
-    assert!(refused("({ onProgress: 3 })").await.contains("onProgress must be a function, not 3"));
-    assert!(refused("({ integrity: 3 })").await.contains("integrity must be a string"));
-    assert!(refused("({ cache: 3 })").await.contains("cache must be true, false or a name"));
-    assert!(refused("({ weight: 3 })").await.contains("there is no option `weight`"));
+    for (options, sentence) in [
+        ("({ labels: ['a'] })", "labels: must be 5, one per class, got 1"),
+        ("({ labels: [1, 2, 3, 4, 5] })", "labels[0]: must be a string, got 1"),
+        ("({ labels: 'a' })", "labels: must be an array, got \"a\""),
+        ("({ resolution: 8 })", "resolution: must be from 32 to 4096, got 8"),
+        ("({ resolution: 64.5 })", "resolution: must be a whole number, got 64.5"),
+        ("({ precision: 'f64' })", "precision: must be \"f32\" or \"int8\", got \"f64\""),
+        ("({ padding: 'valid' })", "padding: must be \"same\" or \"symmetric\", got \"valid\""),
+        ("({ activation: 'none' })", "activation: must be \"relu\" or \"relu6\", got \"none\""),
+        ("({ epsilon: -1 })", "epsilon: must be finite and non-negative, got -1"),
+        (
+            "({ normalization: { mean: [1, 2], deviation: 1 } })",
+            "normalization.mean: must be a number or an array of three numbers, got an array",
+        ),
+        ("({ normalization: {} })", "normalization.mean: must be given"),
+        ("({ normalisation: {} })", "mean: must be given"),
+        (
+            "({ normalization: { mean: 1, deviation: 0 } })",
+            "normalization: must be finite, without a deviation of 0",
+        ),
+        (
+            "({ normalization: { mean: 1, deviation: 1, order: 'gbr' } })",
+            "normalization.order: must be \"rgb\" or \"bgr\"",
+        ),
+        ("({ weight: 3 })", "weight: unknown option; the options are precision, numThreads, labels,"),
+    ] {
+        let (loaded, made) = (
+            load_refusal(&file(), &literal(options)).await,
+            construction_refusal(&[&file(), &literal(options)]).await,
+        );
+        assert!(loaded.is("invalid-option", sentence), "{options}: {loaded:?}");
+        assert!(made.is("invalid-option", sentence), "{options}: {made:?}");
+    }
+    for (options, sentence) in [
+        ("({ onProgress: 3 })", "load: onProgress: must be a function, got 3"),
+        ("({ integrity: 3 })", "load: integrity: must be a string, got 3"),
+        ("({ cache: 3 })", "load: cache: must be true, false or a name, got 3"),
+        ("({ signal: 'now' })", "load: signal: must be an AbortSignal, got \"now\""),
+    ] {
+        let said = load_refusal(&file(), &literal(options)).await;
+        assert!(said.is("invalid-option", sentence), "{options}: {said:?}");
+        let said = construction_refusal(&[&file(), &literal(options)]).await;
+        assert!(said.is("invalid-option", "unknown option"), "{options}: {said:?}");
+    }
 }
 
 #[wasm_bindgen_test]
@@ -90,45 +112,52 @@ async fn progress_is_told_as_it_comes() {
         assert!(calls.iter().all(|call| get(&call, "total").as_f64() == Some(total)));
     }
     let thrower = literal("({ onProgress() { throw new Error('not mine') } })");
-    assert_eq!(load_refusal(&file, &thrower).await.1, "not mine");
+    assert_eq!(load_refusal(&file, &thrower).await.message, "not mine");
 }
 
 #[wasm_bindgen_test]
 async fn what_the_network_may_do_wrong() {
     let file = file();
-    let (_, said) = load_refusal(&"/no/such/file.safetensors".into(), &NONE).await;
-    assert!(said.contains("/no/such/file.safetensors answered 404"), "{said}");
+    let said = load_refusal(&"/no/such/file.safetensors".into(), &NONE).await;
+    assert!(said.is("network", "/no/such/file.safetensors answered 404"), "{said:?}");
     let html = js(
         "new Response('<!doctype html><title>Sign in</title>', { headers: { 'content-type': 'text/html' } })",
         &NONE,
         &NONE,
     );
-    assert!(load_refusal(&html, &NONE).await.1.contains("web page"));
-    let (_, said) = load_refusal(&js("location.origin + '/'", &NONE, &NONE), &NONE).await;
-    assert!(said.contains("http") && said.contains("web page"), "{said}");
-    let (_, said) = load_refusal(&"http://localhost:1/net".into(), &NONE).await;
-    assert!(said.contains("http://localhost:1/net could not be fetched"), "{said}");
+    let said = load_refusal(&html, &NONE).await;
+    assert!(said.is("unsupported-format", "weights: model file: this is a web page"), "{said:?}");
+    let said = load_refusal(&js("location.origin + '/'", &NONE, &NONE), &NONE).await;
+    assert!(
+        said.is("unsupported-format", "weights from http") && said.message.contains("web page"),
+        "{said:?}"
+    );
+    let said = load_refusal(&"http://localhost:1/net".into(), &NONE).await;
+    assert!(said.is("network", "http://localhost:1/net could not be fetched"), "{said:?}");
     let failed = js("new Response('x', { status: 503, statusText: 'Busy' })", &NONE, &NONE);
-    assert!(load_refusal(&failed, &NONE).await.1.contains("answered 503 Busy"));
+    assert!(load_refusal(&failed, &NONE).await.is("network", "answered 503 Busy"));
     let read = js("(() => { const r = new Response(a); r.arrayBuffer(); return r })()", &file, &NONE);
-    assert!(load_refusal(&read, &NONE).await.1.contains("was read before"));
-    assert!(load_refusal(&literal("new Response(null)"), &NONE).await.1.contains("without a body"));
-    let (_, said) = load_refusal(&slow_response(&file, &literal("({ breakAfter: 2 })")), &NONE).await;
-    assert!(said.contains("broke off after") && said.contains("connection lost"), "{said}");
+    assert!(load_refusal(&read, &NONE).await.is("network", "was read before"));
+    let locked = js("(() => { const r = new Response(a); r.body.getReader(); return r })()", &file, &NONE);
+    assert!(load_refusal(&locked, &NONE).await.is("network", "locked"));
+    assert!(load_refusal(&literal("new Response(null)"), &NONE).await.is("network", "without a body"));
+    let said = load_refusal(&slow_response(&file, &literal("({ breakAfter: 2 })")), &NONE).await;
+    assert!(said.is("network", "broke off after") && said.message.contains("connection lost"), "{said:?}");
     let longer = literal(&format!("({{ headers: {{ 'content-length': {} }} }})", file.length() + 100));
-    let (_, said) = load_refusal(&slow_response(&file, &longer), &NONE).await;
-    assert!(said.contains("broke off after"), "{said}");
+    let said = load_refusal(&slow_response(&file, &longer), &NONE).await;
+    assert!(said.is("network", "broke off after"), "{said:?}");
     let lying = literal("({ headers: { 'content-length': 99999999999999 } })");
-    assert!(load_refusal(&slow_response(&file, &lying), &NONE).await.1.contains("broke off"));
+    assert!(load_refusal(&slow_response(&file, &lying), &NONE).await.is("network", "broke off"));
     for (source, sentence) in [
-        (NONE, "not undefined"),
-        (JsValue::from(3), "not a number"),
-        (literal("({})"), "not an object"),
-        (literal("[1, 2]"), "not an array"),
-        (literal("document.body"), "not an HTMLBodyElement"),
+        (NONE, "got undefined"),
+        (JsValue::from(3), "got 3"),
+        (literal("({})"), "got an object"),
+        (literal("[1, 2]"), "got an array"),
+        (literal("document.body"), "got an HTMLBodyElement"),
     ] {
-        let (_, said) = load_refusal(&source, &NONE).await;
-        assert!(said.starts_with("weights must be an address") && said.contains(sentence), "{said}");
+        let said = load_refusal(&source, &NONE).await;
+        assert!(said.message.starts_with("weights: must be an address"), "{said:?}");
+        assert!(said.is("invalid-argument", sentence), "{said:?}");
     }
 }
 
@@ -137,7 +166,7 @@ async fn an_aborted_load_gives_the_signals_reason() {
     let file = file();
     for (source, what) in [(file.clone().into(), "bytes"), (JsValue::from(address(&file)), "address")] {
         let aborted = literal("({ signal: AbortSignal.abort() })");
-        assert_eq!(load_refusal(&source, &aborted).await.0, "AbortError", "{what}");
+        assert_eq!(load_refusal(&source, &aborted).await.name, "AbortError", "{what}");
     }
     // In the midst of the body, and while a part is awaited that never comes.
     for stop in ["({ parts: 6 })", "({ stopAfter: 2 })"] {
@@ -149,14 +178,12 @@ async fn an_aborted_load_gives_the_signals_reason() {
         );
         let slow = js("a", &slow_response(&file, &literal(stop)), &NONE);
         if stop.contains("stopAfter") {
-            assert_eq!(load_refusal(&slow, &options).await.1, "changed my mind");
+            assert_eq!(load_refusal(&slow, &options).await.message, "changed my mind");
         } else {
             js("a.abort(new Error('changed my mind'))", &controller, &NONE);
-            assert_eq!(load_refusal(&slow, &options).await.1, "changed my mind");
+            assert_eq!(load_refusal(&slow, &options).await.message, "changed my mind");
         }
     }
-    let wrong = literal("({ signal: 'now' })");
-    assert!(load_refusal(&file, &wrong).await.1.contains("signal must be an AbortSignal"));
 }
 
 #[wasm_bindgen_test]
@@ -169,10 +196,14 @@ async fn integrity_is_checked() {
     let either = js("({ integrity: 'sha256-AAAA ' + a + '?extra' })", &right, &NONE);
     load(&file, &either).await;
     let changed = js("a.slice(0, -1)", &file, &NONE);
-    assert!(load_refusal(&changed, &options).await.1.contains("not the one that integrity names"));
-    let (_, said) = load_refusal(&file, &literal("({ integrity: 'md5-abc' })")).await;
-    assert!(said.contains("sha256-, sha384- or sha512-"), "{said}");
-    assert!(load_refusal(&file, &literal("({ integrity: 'sha512-!' })")).await.1.contains("integrity names"));
+    assert!(load_refusal(&changed, &options).await.is("integrity", "not the one that integrity names"));
+    let said = load_refusal(&file, &literal("({ integrity: 'md5-abc' })")).await;
+    assert!(
+        said.is("invalid-option", "must be sha256-, sha384- or sha512- and a hash, got \"md5-abc\""),
+        "{said:?}"
+    );
+    let said = load_refusal(&file, &literal("({ integrity: 'sha512-!' })")).await;
+    assert!(said.is("integrity", "not the one that integrity names, got sha512-"), "{said:?}");
 }
 
 #[wasm_bindgen_test]
@@ -181,7 +212,7 @@ async fn a_cached_file_is_fetched_once() {
     let place = js("new URL('/cached.safetensors', location.href).href", &NONE, &NONE);
     let options = literal("({ cache: 'mobilenet-test' })");
     wait(literal("caches.delete('mobilenet-test')").unchecked_into()).await;
-    assert!(load_refusal(&place, &options).await.1.contains("404"));
+    assert!(load_refusal(&place, &options).await.is("network", "404"));
     let put =
         js("caches.open('mobilenet-test').then((cache) => cache.put(a, new Response(b)))", &place, &file());
     wait(put.unchecked_into()).await;
@@ -190,7 +221,7 @@ async fn a_cached_file_is_fetched_once() {
     let put =
         js("caches.open('mobilenet-test').then((cache) => cache.put(a, new Response('?')))", &place, &NONE);
     wait(put.unchecked_into()).await;
-    assert!(load_refusal(&place, &options).await.1.contains("404"));
+    assert!(load_refusal(&place, &options).await.is("network", "404"));
     wait(literal("caches.delete('mobilenet-test')").unchecked_into()).await;
 }
 
@@ -200,33 +231,34 @@ async fn files_that_lie() {
     let refused = async |bytes: &[u8]| construction_refusal(&[&Uint8Array::from(bytes)]).await;
     for length in [0, 1, 7, 8, 100, file.len() / 2, file.len() - 1] {
         let said = refused(&file[..length]).await;
-        assert!(said.len() > 20, "{length} bytes: {said}");
-        let (_, loaded) = load_refusal(&Uint8Array::from(&file[..length]), &NONE).await;
-        assert!(loaded.ends_with(&said), "{loaded} and {said}");
+        let code = if (1..100).contains(&length) { "unsupported-format" } else { "corrupt-file" };
+        assert!(said.is(code, "") && said.message.len() > 20, "{length} bytes: {said:?}");
+        let loaded = load_refusal(&Uint8Array::from(&file[..length]), &NONE).await;
+        assert!(loaded.is(code, &said.message), "{loaded:?} and {said:?}");
     }
     let name = b"conv_pw_3/kernel";
     let place = file.windows(name.len()).position(|bytes| bytes == name).unwrap();
     let mut renamed = file.clone();
     renamed[place..place + 4].copy_from_slice(b"nope");
     let said = refused(&renamed).await;
-    assert!(said.contains("_pw_3/kernel"), "{said}");
+    assert!(said.is("unsupported-model", "_pw_3/kernel"), "{said:?}");
 
     let mut weights = networks::weights(networks::architecture());
     let Kernel::F32(values) = &mut weights.layers[4].kernel else { unreachable!() };
     values[3] = f32::NAN;
     let name = format!("{}/kernel", weights.layers[4].name);
     let said = refused(&safetensors::write(&weights, Storage::F32).unwrap()).await;
-    assert!(said.contains(&name) && said.contains("NaN"), "{said}");
+    assert!(said.is("corrupt-file", &name) && said.message.contains("NaN"), "{said:?}");
 
     let mut weights = networks::weights(networks::architecture());
     weights.architecture.classes = 6;
     weights.architecture.labels.clear();
     let said =
         refused(&safetensors::write(&weights, Storage::F32).unwrap_or_else(|_| file[..99].to_vec())).await;
-    assert!(said.len() > 20, "{said}");
-    assert!(
-        construction_refusal(&[&"net.safetensors".into()]).await.contains("MobileNet.load takes addresses")
-    );
+    assert!(said.message.len() > 20, "{said:?}");
+    let said = construction_refusal(&[&"net.safetensors".into()]).await;
+    let sentence = "new MobileNet: bytes: must be an ArrayBuffer or Uint8Array, got \"net.safetensors\"; MobileNet.load takes addresses";
+    assert!(said.is("invalid-argument", sentence), "{said:?}");
 }
 
 #[wasm_bindgen_test]

@@ -4,6 +4,7 @@
 //! serve themselves.
 #![cfg(target_arch = "wasm32")]
 
+mod callers;
 mod errors;
 mod frames;
 mod loading;

@@ -1,7 +1,7 @@
 //! Small networks as files, the same bytes every time.
 
-use mobilenet_formats::safetensors::{self, Storage};
 use mobilenet::{Architecture, Kernel, LayerKind, LayerWeights, Weights};
+use mobilenet_formats::safetensors::{self, Storage};
 
 /// Classes of [`architecture`].
 pub const LABELS: [&str; 5] = ["apple", "boat", "cat", "door", "eye"];

@@ -12,9 +12,9 @@ extern "C" {
     #[wasm_bindgen(js_name = imageData)]
     pub fn image_data(width: u32, height: u32) -> JsValue;
     pub fn canvas(width: u32, height: u32) -> JsValue;
-    fn attempt(target: &JsValue, method: &str, args: &Array) -> Promise;
+    pub fn attempt(target: &JsValue, method: &str, args: &Array) -> Promise;
     fn construct(class: &JsValue, args: &Array) -> Promise;
-    fn evaluate(code: &str, a: &JsValue, b: &JsValue, page: &JsValue) -> JsValue;
+    pub fn evaluate(code: &str, a: &JsValue, b: &JsValue, page: &JsValue) -> JsValue;
     #[wasm_bindgen(js_name = slowResponse)]
     pub fn slow_response(bytes: &Uint8Array, options: &JsValue) -> JsValue;
     pub fn address(bytes: &Uint8Array) -> String;
@@ -105,6 +105,11 @@ impl Refusal {
 /// Calls a method that must throw an `Error`.
 pub async fn refusal(target: &JsValue, method: &str, args: &[&JsValue]) -> Refusal {
     thrown(wait(attempt(target, method, &args.iter().copied().collect())).await, method)
+}
+
+/// The same with an array of arguments.
+pub async fn thrown_by(target: &JsValue, method: &str, args: &Array) -> Refusal {
+    thrown(wait(attempt(target, method, args)).await, method)
 }
 
 /// Calls the constructor, which must throw an `Error`.

@@ -112,9 +112,9 @@ async fn what_cannot_be_learnt_is_refused_and_the_answers_stay() {
     teach(&network, &["a", "b"]).await;
     for (options, sentence) in [
         ("({ validationSplit: 1 })", "validationSplit: must be from 0 to below 1, got 1"),
-        ("({ epochs: 0 })", "epochs: must be at least 1, got 0"),
-        ("({ batchSize: 0 })", "batchSize: must be at least 1, got 0"),
-        ("({ learningRate: -1 })", "learningRate: must be above 0, got -1"),
+        ("({ epochs: 0 })", "train: epochs: must be at least 1, got 0"),
+        ("({ batchSize: 0 })", "train: batch size: must be at least 1, got 0"),
+        ("({ learningRate: -1 })", "train: learning rate: must be finite and above 0, got -1"),
         ("({ rate: 1 })", "rate: unknown option; the options are epochs,"),
         ("({ onEpoch: 1 })", "onEpoch: must be a function, got 1"),
         ("({ signal: 'now' })", "signal: must be an AbortSignal, got \"now\""),

@@ -141,9 +141,9 @@ fn refuses_what_makes_no_report_with_a_sentence() {
         let more = ["--data", &data, "--output", &output, "--alphas", alphas, "--resolutions", resolutions];
         refuses(&[&["paper"][..], &more].concat())
     };
-    assert!(odd("0", "32").contains("alpha is 0"));
-    assert!(odd("0.25", "16").contains("resolution is 16"));
-    assert!(odd("nan", "32").contains("alpha is"));
+    assert!(odd("0", "32").contains("alpha: must be above 0 and at most 16, got 0"));
+    assert!(odd("0.25", "16").contains("resolution: must be from 32 to 4096, got 16"));
+    assert!(odd("nan", "32").contains("alpha: must be above 0 and at most 16, got NaN"));
     let all = refuses(&["paper", "--data", &data, "--output", &output]);
     assert!(all.contains("nothing to count on") && all.contains("--pictures"), "{all}");
     assert!(!folder.at("paper").exists());

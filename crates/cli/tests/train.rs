@@ -258,7 +258,9 @@ fn refuses_what_cannot_be_trained_with_a_sentence() {
     assert!(refused(&["--smoothing", "2"]).contains("--smoothing is 2"));
     assert!(refused(&["--workers", "40"]).contains("every one of the 40 workers needs a picture"));
     assert!(refused(&["--resolution-schedule", "64@3"]).contains("the first at epoch 0"));
-    assert!(refused(&["--resolution-schedule", "8@0"]).contains("resolution is 8"));
+    assert!(
+        refused(&["--resolution-schedule", "8@0"]).contains("resolution: must be from 32 to 4096, got 8")
+    );
     let other = folder.write("labels.txt", "blue\tsky\n");
     assert!(refused(&["--labels", &other]).contains("no line for class `green`"));
     folder.write("strange/purple/1.png", picture(0, 1));

@@ -2,8 +2,8 @@
 
 use crate::options::PerChannel;
 use crate::{Error, ErrorCode, Result};
-use mobilenet::Precision;
 use mobilenet::architecture::{ChannelOrder, Normalization};
+use mobilenet::{Architecture, Precision};
 use mobilenet_formats::ModelOptions;
 use mobilenet_kernels::shape::{Activation, Padding};
 use serde::Deserialize;
@@ -64,18 +64,18 @@ impl NetworkOptions {
     /// The options for a reader of model files.
     ///
     /// # Errors
-    /// If the activation is none.
+    /// If one is out of range.
     pub fn model(&self) -> Result<ModelOptions> {
+        let refuse = |message: String| Err(Error::new(ErrorCode::InvalidOption, message));
         if self.activation == Some(Activation::None) {
-            let message = "activation: must be \"relu\" or \"relu6\", got \"none\"";
-            return Err(Error::new(ErrorCode::InvalidOption, message));
+            return refuse("activation: must be \"relu\" or \"relu6\", got \"none\"".into());
         }
         let normalization = self.normalization.as_ref().map(|given| {
             let InputNormalization { mean: PerChannel(mean), deviation: PerChannel(deviation), order } =
                 *given;
             Normalization { mean, deviation, order }
         });
-        Ok(ModelOptions {
+        let options = ModelOptions {
             padding: self.padding,
             activation: self.activation,
             epsilon: self.epsilon,
@@ -83,6 +83,18 @@ impl NetworkOptions {
             resolution: self.resolution.map(|side| side as usize),
             labels: self.labels.clone(),
             ..ModelOptions::default()
-        })
+        };
+        // The rules are those of any network; a file has nothing to do with it yet.
+        let any = Architecture::default();
+        let with_options = Architecture {
+            epsilon: options.epsilon.unwrap_or(any.epsilon),
+            normalization: options.normalization.unwrap_or(any.normalization),
+            resolution: options.resolution.unwrap_or(any.resolution),
+            ..any
+        };
+        match with_options.validate() {
+            Ok(()) => Ok(options),
+            Err(error) => refuse(error.to_string()),
+        }
     }
 }

@@ -204,20 +204,24 @@ impl Architecture {
     pub fn validate(&self) -> Result<()> {
         let refuse = |sentence: String| Err(Error::architecture(sentence));
         if !(self.alpha > 0.0 && self.alpha <= 16.0) {
-            return refuse(format!("alpha is {}, and must be above 0 and at most 16", Decimal(self.alpha)));
+            return refuse(format!("alpha: must be above 0 and at most 16, got {}", Decimal(self.alpha)));
         }
         if !(32..=4096).contains(&self.resolution) {
-            return refuse(format!("resolution is {}, and must be 32 to 4096", self.resolution));
+            return refuse(format!("resolution: must be from 32 to 4096, got {}", self.resolution));
         }
         if !(1..=1_000_000).contains(&self.classes) {
-            return refuse(format!("classes is {}, and must be 1 to 1000000", self.classes));
+            return refuse(format!("classes: must be from 1 to 1000000, got {}", self.classes));
         }
         if !self.labels.is_empty() && self.labels.len() != self.classes {
-            return refuse(format!("{} labels are given for {} classes", self.labels.len(), self.classes));
+            return refuse(format!(
+                "labels: must be {}, one per class, got {}",
+                self.classes,
+                self.labels.len()
+            ));
         }
         if !(self.epsilon.is_finite() && self.epsilon >= 0.0) {
             return refuse(format!(
-                "epsilon is {}, and must be a finite number from 0 up",
+                "epsilon: must be finite and non-negative, got {}",
                 Decimal(self.epsilon)
             ));
         }
@@ -225,7 +229,7 @@ impl Architecture {
         if !mean.iter().chain(&deviation).all(|value| value.is_finite()) || deviation.contains(&0.0) {
             let numbers = |values: [f32; 3]| values.map(|value| Decimal(value.into()));
             return refuse(format!(
-                "normalization by mean [{}] and deviation [{}] is not finite",
+                "normalization: must be finite, without a deviation of 0, got mean [{}] and deviation [{}]",
                 Listed(&numbers(mean), ", "),
                 Listed(&numbers(deviation), ", ")
             ));
@@ -456,13 +460,31 @@ mod tests {
     fn what_cannot_be_built_is_refused_by_its_field() {
         let refused = |architecture: Architecture| architecture.validate().unwrap_err().to_string();
         let plain = Architecture::default;
-        assert!(refused(Architecture { alpha: 0.0, ..plain() }).contains("alpha is 0"));
-        assert!(refused(Architecture { alpha: f64::NAN, ..plain() }).contains("alpha is NaN"));
-        assert!(refused(Architecture { resolution: 31, ..plain() }).contains("resolution is 31"));
-        assert!(refused(Architecture { classes: 0, ..plain() }).contains("classes is 0"));
-        assert!(refused(Architecture { epsilon: -1.0, ..plain() }).contains("epsilon is -1"));
+        assert!(
+            refused(Architecture { alpha: 0.0, ..plain() })
+                .contains("alpha: must be above 0 and at most 16, got 0")
+        );
+        assert!(
+            refused(Architecture { alpha: f64::NAN, ..plain() })
+                .contains("alpha: must be above 0 and at most 16, got NaN")
+        );
+        assert!(
+            refused(Architecture { resolution: 31, ..plain() })
+                .contains("resolution: must be from 32 to 4096, got 31")
+        );
+        assert!(
+            refused(Architecture { classes: 0, ..plain() })
+                .contains("classes: must be from 1 to 1000000, got 0")
+        );
+        assert!(
+            refused(Architecture { epsilon: -1.0, ..plain() })
+                .contains("epsilon: must be finite and non-negative, got -1")
+        );
         let labels = vec!["one".into()];
-        assert!(refused(Architecture { labels, ..plain() }).contains("1 labels are given for 1000 classes"));
+        assert!(
+            refused(Architecture { labels, ..plain() })
+                .contains("labels: must be 1000, one per class, got 1")
+        );
         let normalization = Normalization { deviation: [1.0, 0.0, 1.0], ..Normalization::default() };
         assert!(refused(Architecture { normalization, ..plain() }).contains("deviation [1, 0, 1]"));
     }

@@ -52,22 +52,15 @@ impl Selection {
     pub fn validate(&self, classes: usize) -> Result<()> {
         let refuse = |sentence: String| Err(Error::argument(sentence));
         if !(1..=classes).contains(&self.topk) {
-            return refuse(format!(
-                "topk is {}, and this network has 1 to {classes} classes to give",
-                self.topk
-            ));
+            return refuse(format!("topk: must be from 1 to {classes}, got {}", self.topk));
         }
         if !(0.0..=1.0).contains(&self.threshold) {
-            return refuse(format!(
-                "scoreThreshold is {}, and must be from 0 to 1",
-                Decimal(self.threshold.into())
-            ));
+            let threshold = Decimal(self.threshold.into());
+            return refuse(format!("scoreThreshold: must be from 0 to 1, got {threshold}"));
         }
         let (Filter::Allow(indices) | Filter::Deny(indices)) = &self.filter else { return Ok(()) };
         match indices.iter().find(|&&index| index >= classes) {
-            Some(index) => {
-                refuse(format!("class {index} does not exist; this network has 0 to {}", classes - 1))
-            }
+            Some(index) => refuse(format!("class: must be from 0 to {}, got {index}", classes - 1)),
             None => Ok(()),
         }
     }
@@ -162,13 +155,16 @@ mod tests {
     #[test]
     fn bad_selections_are_sentences() {
         let refusal = |selection: Selection| selection.pick(&PROBABILITIES).unwrap_err().to_string();
-        assert!(refusal(Selection::top(0)).contains("topk is 0"));
-        assert!(refusal(Selection::top(7)).contains("1 to 6 classes"));
+        assert!(refusal(Selection::top(0)).contains("topk: must be from 1 to 6, got 0"));
+        assert!(refusal(Selection::top(7)).contains("topk: must be from 1 to 6, got 7"));
         assert!(
-            refusal(Selection { threshold: f32::NAN, ..Selection::top(1) }).contains("scoreThreshold is NaN")
+            refusal(Selection { threshold: f32::NAN, ..Selection::top(1) })
+                .contains("scoreThreshold: must be from 0 to 1, got NaN")
         );
         let filter = Filter::Allow(vec![6]);
-        assert!(refusal(Selection { filter, ..Selection::top(1) }).contains("class 6 does not exist"));
+        assert!(
+            refusal(Selection { filter, ..Selection::top(1) }).contains("class: must be from 0 to 5, got 6")
+        );
     }
 
     #[test]

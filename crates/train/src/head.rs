@@ -6,6 +6,7 @@
 use super::optimizer::{Optimizer, State};
 use super::random::Random;
 use super::replica::argmax;
+use mobilenet::error::Decimal;
 use mobilenet::{Error, Result};
 use mobilenet_kernels::f32::loss::softmax_cross_entropy;
 
@@ -241,8 +242,16 @@ fn check(
     if classes < 2 {
         return refuse(format!("a head needs examples of at least two classes, and there are {classes}"));
     }
-    if settings.epochs == 0 || settings.batch == 0 || !(settings.rate > 0.0 && settings.rate.is_finite()) {
-        return refuse("epochs, batch and learning rate must be above zero".into());
+    let HeadSettings { epochs, batch, rate, .. } = settings;
+    let argument = |sentence: String| Err(Error::argument(sentence));
+    if epochs == 0 {
+        return argument("epochs: must be at least 1, got 0".into());
+    }
+    if batch == 0 {
+        return argument("batch size: must be at least 1, got 0".into());
+    }
+    if !(rate > 0.0 && rate.is_finite()) {
+        return argument(format!("learning rate: must be finite and above 0, got {}", Decimal(rate.into())));
     }
     if let Some(example) = classes_of.iter().position(|&class| class >= classes) {
         return refuse(format!("example {example} is of class {}, of {classes}", classes_of[example]));

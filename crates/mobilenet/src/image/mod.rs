@@ -39,7 +39,7 @@ impl<'a> Frame<'a> {
         let expected = width.checked_mul(height).and_then(|pixels| pixels.checked_mul(4));
         if expected != Some(data.len()) {
             return Err(Error::frame(format!(
-                "{} bytes were given for {width}×{height} pixels; RGBA takes width · height · 4 bytes",
+                "data: must have width · height · 4 bytes of RGBA, got {} bytes for {width}×{height} pixels",
                 data.len()
             )));
         }
@@ -69,7 +69,7 @@ impl<'a> Frame<'a> {
 pub fn check_size(width: usize, height: usize) -> Result<()> {
     if width == 0 || height == 0 {
         return Err(Error::frame(format!(
-            "it is {width}×{height} pixels large, so there is nothing to look at; wait until it has a picture"
+            "must have pixels, got {width}×{height} pixels; wait until it has an image"
         )));
     }
     Ok(())
@@ -100,8 +100,8 @@ impl Region {
         }
         let [left, top, right, bottom] = [self.left, self.top, self.right, self.bottom].map(Decimal);
         Err(Error::argument(format!(
-            "region of interest: left {left}, top {top}, right {right}, bottom {bottom}; \
-             the edges are fractions of the frame from 0 to 1, left below right and top below bottom"
+            "region of interest: edges must be fractions of the frame from 0 to 1, left below right and top below \
+             bottom, got left {left}, top {top}, right {right}, bottom {bottom}"
         )))
     }
 }
@@ -134,7 +134,7 @@ impl Rotation {
             (2.0, true) => Ok(Rotation::Half),
             (3.0, true) => Ok(Rotation::ThreeQuarters),
             _ => Err(Error::argument(format!(
-                "rotation by {} degrees is not possible, only by multiples of 90",
+                "rotation: must be a multiple of 90 degrees, got {}",
                 Decimal(degrees)
             ))),
         }

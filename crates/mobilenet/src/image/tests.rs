@@ -326,7 +326,7 @@ fn warm_tables_follow_a_change_of_geometry() {
 fn bad_arguments_are_sentences() {
     let sentence = |error: crate::Error| error.to_string();
     assert!(sentence(Frame::new(&[], 0, 5).unwrap_err()).contains("0×5"));
-    assert!(sentence(Frame::new(&[0; 7], 1, 2).unwrap_err()).contains("7 bytes were given for 1×2"));
+    assert!(sentence(Frame::new(&[0; 7], 1, 2).unwrap_err()).contains("got 7 bytes for 1×2 pixels"));
     assert!(Frame::new(&[], usize::MAX, usize::MAX).is_err());
     assert!(sentence(Rotation::from_degrees(45.0).unwrap_err()).contains("45"));
     assert!(Rotation::from_degrees(f64::NAN).is_err());
