@@ -187,7 +187,7 @@ impl MobileNet {
     /// Which build of the package this is.
     #[wasm_bindgen(getter, unchecked_return_type = "\"simd128\" | \"relaxed\" | \"threads\"")]
     pub fn variant(&self) -> String {
-        let relaxed = if mobilenet_kernels::simd::DOT_I8 { "relaxed" } else { "simd128" };
+        let relaxed = if mobilenet_kernels::simd::HAS_RELAXED_DOT_I8 { "relaxed" } else { "simd128" };
         if cfg!(feature = "threads") { "threads" } else { relaxed }.into()
     }
 

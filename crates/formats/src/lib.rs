@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 #[cfg(any(feature = "onnx", feature = "tfjs", feature = "tflite"))]
+#[cfg_attr(not(feature = "onnx"), allow(dead_code, reason = "some of it is ONNX' alone"))]
 mod graph;
 #[cfg(feature = "keras")]
 pub mod keras;

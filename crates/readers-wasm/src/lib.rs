@@ -7,7 +7,7 @@
 
 use js_sys::Uint8Array;
 use mobilenet_formats::safetensors::{Storage, write};
-use mobilenet_formats::{ModelSource, companions, read_source};
+use mobilenet_formats::{ModelSource, read_source};
 use mobilenet_js::options::parse;
 use mobilenet_js::{NetworkOptions, Result};
 use wasm_bindgen::prelude::*;
@@ -21,7 +21,7 @@ fn start() {
 /// Names the files that `bytes` refers to: the shards of a `model.json`.
 #[wasm_bindgen(js_name = companionFiles)]
 pub fn companion_files(bytes: &[u8]) -> Result<Vec<String>> {
-    Ok(companions(bytes)?)
+    Ok(mobilenet_formats::companion_files(bytes)?)
 }
 
 /// Converts a foreign file to a native one. `names` and `parts` are the files that it refers to, in the same order;
