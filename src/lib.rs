@@ -131,13 +131,13 @@ impl MobileNet {
         #[wasm_bindgen(unchecked_optional_param_type = "number")] index: &JsValue,
         #[wasm_bindgen(unchecked_optional_param_type = "FrameOptions")] options: &JsValue,
     ) -> Result<JsValue> {
-        self.slot.check()?;
+        let classes = self.slot.with(|engine| Ok(engine.architecture().classes))?;
+        let class = class_index("heatmap", index, classes)?;
         let image = FrameOptions::read("heatmap", options)?;
         let frame = Frame::read(frame)?;
         self.slot.with(|engine| {
-            let wanted = class_index("heatmap", index, engine.architecture().classes)?;
             engine.run(&frame, &image)?;
-            to_js(&engine.heatmap(wanted)?)
+            to_js(&engine.heatmap(class)?)
         })
     }
 
