@@ -6,7 +6,7 @@
  * has its place from the moment it is made, though its frame may take a while to be taken.
  */
 import { type Captured, capture, tainted } from "./frame.js";
-import { absolute, fail, fetchModel, type LoadOptions, MobileNetError, tagOf } from "./load.js";
+import { absolute, checkFetchOptions, fail, fetchModel, type LoadOptions, MobileNetError, tagOf } from "./load.js";
 import type { ErrorCode, MobileNet } from "./simd128/mobilenet.js";
 
 /** The methods: which argument is a frame, which one options and with what callback; whether a newer call replaces one that waits. */
@@ -84,23 +84,23 @@ interface Call {
 const aborted = (message: string) => new DOMException(message, "AbortError");
 
 /** `load`, in a worker. */
-export async function loadInWorker({ worker: _, ...options }: LoadOptions): Promise<MobileNetWorker> {
-  options.signal?.throwIfAborted?.();
+export async function loadInWorker({ worker: _, signal, onProgress, ...options }: LoadOptions): Promise<MobileNetWorker> {
+  checkFetchOptions({ signal, onProgress, ...options });
+  signal?.throwIfAborted();
   if (typeof Worker !== "function") fail("unsupported-engine", "worker: this engine has no Web Workers; leave out the option worker");
   const sent: Record<string, unknown> = options;
   // The worker has an address of its own, so relative ones are resolved here.
   for (const key of ["weights", "labels", "wasmUrl"]) sent[key] = resolved(sent[key]);
-  if (Object.getPrototypeOf(Object(options.wasmUrl)) === Object.prototype) {
-    sent.wasmUrl = Object.fromEntries(Object.entries(options.wasmUrl as object).map(([build, url]) => [build, resolved(url)]));
+  if (typeof sent.wasmUrl === "object" && sent.wasmUrl !== null) {
+    sent.wasmUrl = Object.fromEntries(Object.entries(sent.wasmUrl).map(([build, url]) => [build, resolved(url)]));
   }
   // What cannot be posted is read here.
   if (/^(Request|Response)$/.test(tagOf(options.weights))) {
-    const { signal, onProgress } = options;
     sent.weights = await fetchModel(options.weights, { signal, onProgress }, { finish: ({ bytes }) => bytes });
   }
   const client = new Client(new Worker(new URL("./worker.js", import.meta.url), { type: "module" }));
   try {
-    await client.send("load", { options: 0, callback: "onProgress" }, [sent]);
+    await client.send("load", { options: 0, callback: "onProgress" }, [{ ...sent, signal, onProgress }]);
     return client as unknown as MobileNetWorker;
   } catch (error) {
     client.dispose();
@@ -258,7 +258,7 @@ function detach(args: unknown[], { options: place = -1, callback: name = "" }: M
   const options: Record<string, unknown> = { ...given };
   args[place] = options;
   const take = (key: string, isTaken: (value: unknown) => boolean) => {
-    const value = options[key];
+    const value = (given as typeof options)[key];
     if (!isTaken(value)) return undefined;
     delete options[key];
     return value;

@@ -6,7 +6,7 @@ import { readLabels } from "./labels.js";
 import { cosineSimilarity } from "./similarity.js";
 import type { MobileNet, NetworkOptions } from "./simd128/mobilenet.js";
 
-export { absolute, cosineSimilarity, describe, fail, fetchModel, MobileNetError, reason, tagOf };
+export { absolute, checkFetchOptions, cosineSimilarity, fail, fetchModel, MobileNetError, tagOf };
 
 /** The builds: with SIMD, with relaxed SIMD, and with relaxed SIMD and threads. */
 export type Variant = "simd128" | "relaxed" | "threads";

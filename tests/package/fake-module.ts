@@ -2,28 +2,28 @@
 import { MobileNetError } from "../../pkg/src/error.ts";
 
 /** What was asked of the modules since the last `reset`. */
-export const seen = { initialized: [] as string[], warm: [] as string[], built: 0 };
+export const log = { initialized: [] as string[], warm: [] as string[], built: 0 };
+export const reset = (): void => void Object.assign(log, { initialized: [], warm: [], built: 0 });
 
-const name = new URL(import.meta.url).search.slice(1);
-const shared = ((globalThis as Record<string, unknown>).fakeModules ??= seen) as typeof seen;
+/** The stand-in of one build; vitest.config.js makes a module of it. */
+export const build = (name: string) => ({
+  async init({ module_or_path: module }: { module_or_path: WebAssembly.Module }): Promise<void> {
+    if (!(module instanceof WebAssembly.Module)) throw new Error("no compiled module");
+    log.initialized.push(name);
+  },
+  MobileNet: class extends MobileNet {
+    variant = name;
+  },
+});
 
-export const reset = (): void => void Object.assign(shared, { initialized: [], warm: [], built: 0 });
-export const log = shared;
-
-export default async function init({ module_or_path: module }: { module_or_path: WebAssembly.Module }): Promise<void> {
-  if (!(module instanceof WebAssembly.Module)) throw new Error("no compiled module");
-  shared.initialized.push(name);
-}
-
-export const warmUp = (precision: string): void => void shared.warm.push(precision);
+export const warmUp = (precision: string): void => void log.warm.push(precision);
 
 const known = ["precision", "labels", "padding", "normalization", "numThreads", "resolution"];
 
 /** An error as the class makes them: of no JavaScript class. */
 const refusal = (code: string, message: string) => Object.assign(new Error(message), { name: "MobileNetError", code });
 
-export class MobileNet {
-  variant = name;
+class MobileNet {
   numThreads = 1;
   precision = "f32";
   architecture = { alpha: 1 };
@@ -42,7 +42,7 @@ export class MobileNet {
     if (bytes.length === 0) throw refusal("corrupt-file", "the file is empty");
     if (bytes[0] === 60) throw refusal("unsupported-format", "this is a web page");
     if (bytes[0] === 63) throw refusal("corrupt-file", "the header is damaged");
-    shared.built++;
+    log.built++;
   }
 
   classify(...args: unknown[]): unknown {
