@@ -10,8 +10,11 @@ const fakeModules = {
   resolveId: (id) => id.match(/^\.\/(simd128|relaxed|threads|readers)\/mobilenet\.js$/)?.[0].replace("./", "\0"),
   load: (id) => {
     const [, name] = id.match(/^\0(\w+)\/mobilenet\.js$/) ?? [];
-    return name && `import { build } from ${JSON.stringify(fake)}; export * from ${JSON.stringify(fake)};
-      const { init, MobileNet } = build("${name}"); export { init as default${name === "readers" ? "" : ", MobileNet"} };`;
+    return (
+      name &&
+      `import { build } from ${JSON.stringify(fake)}; export * from ${JSON.stringify(fake)};
+      const { init, MobileNet } = build("${name}"); export { init as default${name === "readers" ? "" : ", MobileNet"} };`
+    );
   },
 };
 

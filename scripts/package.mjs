@@ -38,12 +38,19 @@ async function buildScripts() {
   let total = 0;
   for (const { path, text } of outputFiles) {
     // What bundlers are told in comments stays; esbuild's own minifier would drop it.
-    const { code } = await minify(text, { module: true, ecma: 2020, format: { comments: /webpackIgnore|@vite-ignore/ } });
+    const { code } = await minify(text, {
+      module: true,
+      ecma: 2020,
+      format: { comments: /webpackIgnore|@vite-ignore/ },
+    });
     writeFileSync(path, `${code}\n`);
     total += brotliCompressSync(code).length;
   }
-  console.log(`package: ${scripts.map((name) => `${name}.js`).join(", ")}: ${total} bytes after brotli, at most ${limit}`);
-  if (total > limit) throw new Error(`package: the scripts have ${total} bytes after brotli, at most ${limit} are allowed`);
+  console.log(
+    `package: ${scripts.map((name) => `${name}.js`).join(", ")}: ${total} bytes after brotli, at most ${limit}`,
+  );
+  if (total > limit)
+    throw new Error(`package: the scripts have ${total} bytes after brotli, at most ${limit} are allowed`);
 }
 
 /** The types, and with them the check of the sources. They need those of every module. */
@@ -60,7 +67,8 @@ function buildTypes() {
 
 function copyFiles() {
   for (const name of ["package.json", "README.md"]) copyFileSync(join(pkg, "src", name), join(pkg, name));
-  for (const name of readdirSync(root).filter((name) => name.startsWith("LICENSE"))) copyFileSync(join(root, name), join(pkg, name));
+  for (const name of readdirSync(root).filter((name) => name.startsWith("LICENSE")))
+    copyFileSync(join(root, name), join(pkg, name));
   copyFileSync(join(root, "models/mobilenet-0.5-128-tiny-int8.safetensors"), join(pkg, "default.safetensors"));
 }
 

@@ -1,15 +1,15 @@
 /**
  * The page's side of `load({ worker: true })`: the class's methods as promises.
  *
- * The worker has one call at a time. Of the frames that wait only the newest of each method counts, so that a camera that is
- * faster than the network never fills a queue. Examples, training and saving wait their turn and are never dropped. A call
- * has its place from the moment it is made, though its frame may take a while to be taken.
+ * The worker has one call at a time. Of the frames that wait only the newest of each method counts, so that a camera
+ * that is faster than the network never fills a queue. Examples, training and saving wait their turn and are never
+ * dropped. A call has its place in the queue from the moment it is made, even if its frame takes a while to be copied.
  */
 import { type Captured, capture, tainted } from "./frame.js";
 import { absolute, checkFetchOptions, fail, fetchModel, type LoadOptions, MobileNetError, tagOf } from "./load.js";
 import type { ErrorCode, MobileNet } from "./simd128/mobilenet.js";
 
-/** The methods: which argument is a frame, which one options and with what callback; whether a newer call replaces one that waits. */
+/** For each method: which argument is a frame, which one is options and with what callback; `isLatest` drops older calls. */
 const methods = {
   classify: { frame: 0, options: 1, isLatest: true },
   embed: { frame: 0, options: 1, isLatest: true },
@@ -29,14 +29,20 @@ interface Method {
   isLatest?: boolean;
 }
 
-type Promised<T> = { [Name in keyof T]: T[Name] extends (...args: infer Args) => infer Result ? (...args: Args) => Promise<Awaited<Result>> : never };
+type Promised<T> = {
+  [Name in keyof T]: T[Name] extends (...args: infer Args) => infer Result
+    ? (...args: Args) => Promise<Awaited<Result>>
+    : never;
+};
 type Facts = "architecture" | "labels" | "precision" | "variant" | "numThreads" | "disposed";
 
 /**
- * A network in a Web Worker. Frames stay the caller's. Of the frames that wait while one is looked at only the newest of
- * each method counts: the promise of a replaced one is rejected with an `AbortError`.
+ * A network in a Web Worker. Frames stay the caller's. If calls wait, only the newest of each method that takes a frame
+ * counts (except `addExample`): the promise of a replaced one is rejected with an `AbortError`.
  */
-export interface MobileNetWorker extends Promised<Pick<MobileNet, keyof typeof methods>>, Readonly<Pick<MobileNet, Facts>> {
+export interface MobileNetWorker
+  extends Promised<Pick<MobileNet, keyof typeof methods>>,
+    Readonly<Pick<MobileNet, Facts>> {
   /** Of the last answer. */
   readonly timings: MobileNet["timings"] | undefined;
   /** How many examples each label has. */
@@ -47,20 +53,20 @@ export interface MobileNetWorker extends Promised<Pick<MobileNet, keyof typeof m
 }
 
 /** What is posted to the worker. */
-export type Request =
+export type WorkerRequest =
   | {
       id: number;
       method: string;
       args: unknown[];
       /** The argument that is the `Description` of a frame. */
       described: number | undefined;
-      /** Whether an `Answer` with an event is wanted. */
+      /** Whether a `WorkerAnswer` with an event is wanted. */
       hasCallback: boolean;
     }
   | { abort: number; reason: string | undefined };
 
 /** What the worker posts: an event of a call, or its end. */
-export type Answer = { id: number } & (
+export type WorkerAnswer = { id: number } & (
   | { event: unknown[] }
   | { value: unknown; timings: unknown; facts: object | undefined }
   | { error: unknown; code?: ErrorCode | undefined }
@@ -84,10 +90,16 @@ interface Call {
 const aborted = (message: string) => new DOMException(message, "AbortError");
 
 /** `load`, in a worker. */
-export async function loadInWorker({ worker: _, signal, onProgress, ...options }: LoadOptions): Promise<MobileNetWorker> {
+export async function loadInWorker({
+  worker: _,
+  signal,
+  onProgress,
+  ...options
+}: LoadOptions): Promise<MobileNetWorker> {
   checkFetchOptions({ signal, onProgress, ...options });
   signal?.throwIfAborted();
-  if (typeof Worker !== "function") fail("unsupported-engine", "worker: this engine has no Web Workers; leave out the option worker");
+  if (typeof Worker !== "function")
+    fail("unsupported-engine", "worker: this engine has no Web Workers; leave out the option worker");
   const sent: Record<string, unknown> = options;
   // The worker has an address of its own, so relative ones are resolved here.
   for (const key of ["weights", "labels", "wasmUrl"]) sent[key] = resolved(sent[key]);
@@ -108,7 +120,8 @@ export async function loadInWorker({ worker: _, signal, onProgress, ...options }
   }
 }
 
-const resolved = (url: unknown): unknown => (typeof url === "string" || tagOf(url) === "URL" ? absolute(String(url)) : url);
+const resolved = (url: unknown): unknown =>
+  typeof url === "string" || tagOf(url) === "URL" ? absolute(String(url)) : url;
 
 class Client {
   timings: unknown = undefined;
@@ -120,10 +133,15 @@ class Client {
 
   constructor(worker: Worker) {
     this.#worker = worker;
-    worker.onmessage = ({ data }: MessageEvent<Answer>) => this.#receive(data);
+    worker.onmessage = ({ data }: MessageEvent<WorkerAnswer>) => this.#receive(data);
     worker.onerror = (event) => {
       event.preventDefault();
-      this.#end(new MobileNetError("worker", `worker: it failed (${event.message ?? "its script could not be loaded"}); load the network again`));
+      this.#end(
+        new MobileNetError(
+          "worker",
+          `worker: it failed (${event.message ?? "its script could not be loaded"}); load the network again`,
+        ),
+      );
     };
   }
 
@@ -144,10 +162,12 @@ class Client {
       }
       if (signal) {
         const stop = () => this.#abort(call, signal.reason);
-        const settled = <T>(settle: (value: T) => void) => (value: T) => {
-          signal.removeEventListener("abort", stop);
-          settle(value);
-        };
+        const settled =
+          <T>(settle: (value: T) => void) =>
+          (value: T) => {
+            signal.removeEventListener("abort", stop);
+            settle(value);
+          };
         signal.addEventListener("abort", stop, { once: true });
         call.resolve = settled(resolve);
         call.reject = settled(reject);
@@ -182,7 +202,7 @@ class Client {
       if (this.#current !== call) return;
       if (captured && place !== undefined) args[place] = captured.frame;
       const described = captured?.isDescribed ? place : undefined;
-      const request: Request = { id, method, args, described, hasCallback: callback !== undefined };
+      const request: WorkerRequest = { id, method, args, described, hasCallback: callback !== undefined };
       this.#worker.postMessage(request, captured?.transfer ?? []);
       call.isPosted = true;
     } catch (thrown) {
@@ -192,7 +212,7 @@ class Client {
     }
   }
 
-  #receive(answer: Answer): void {
+  #receive(answer: WorkerAnswer): void {
     const call = this.#current;
     if (call?.id !== answer.id) return;
     if ("event" in answer) {
@@ -224,7 +244,10 @@ class Client {
       return;
     }
     // The worker answers once more and tells whether it stopped in time: what was trained is trained.
-    const abort: Request = { abort: call.id, reason: reason instanceof DOMException ? undefined : String(reason) };
+    const abort: WorkerRequest = {
+      abort: call.id,
+      reason: reason instanceof DOMException ? undefined : String(reason),
+    };
     this.#worker.postMessage(abort);
     call.callback = undefined;
     call.reason ??= { value: reason };
@@ -252,7 +275,10 @@ for (const [name, about] of Object.entries({ ...methods, examples: {} })) {
 }
 
 /** Takes out of the options what cannot be posted: the signal and the callback stay on this side. */
-function detach(args: unknown[], { options: place = -1, callback: name = "" }: Method): { signal?: AbortSignal; callback?: Call["callback"] } {
+function detach(
+  args: unknown[],
+  { options: place = -1, callback: name = "" }: Method,
+): { signal?: AbortSignal; callback?: Call["callback"] } {
   const given = args[place];
   if (typeof given !== "object" || given === null || Array.isArray(given)) return {};
   const options: Record<string, unknown> = { ...given };
@@ -272,7 +298,7 @@ function close(captured: Captured | undefined): void {
   (captured?.frame as Partial<ImageBitmap> | undefined)?.close?.();
 }
 
-/** Why a call could not be posted: its frame is another origin's, which browsers tell only now, or an argument cannot be. */
+/** Why a call could not be posted: its frame is another origin's, which browsers tell only now, or something else is. */
 function unsent({ method, args, place }: Call, captured: Captured | undefined, error: Error): MobileNetError {
   if (captured?.transfer.length) {
     try {
@@ -282,5 +308,9 @@ function unsent({ method, args, place }: Call, captured: Captured | undefined, e
       // It is not the frame.
     }
   }
-  return new MobileNetError("invalid-argument", `${method}: it cannot be sent to the worker (${error.message}); give plain objects`, { cause: error });
+  return new MobileNetError(
+    "invalid-argument",
+    `${method}: it cannot be sent to the worker (${error.message}); give plain objects`,
+    { cause: error },
+  );
 }

@@ -34,7 +34,7 @@ export function describe(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value);
   if (value == null || typeof value === "number" || typeof value === "boolean") return String(value);
   const kind = Array.isArray(value) ? "array" : tagOf(value) || typeof value;
-  return `${/^([aeio]|[AEIO]|HTML)/.test(kind) ? "an" : "a"} ${kind}`;
+  return `${/^[aeioAEIOHX]/.test(kind) ? "an" : "a"} ${kind}`;
 }
 
 /** What was thrown, as text for a message. */

@@ -3,27 +3,7 @@
  * cache. What is made of the file is the caller's: see `Reader`.
  */
 import { describe, fail, reason, tagOf } from "./error.js";
-
-/** A model file: its address, a response, or its bytes. */
-export type Source = string | URL | Request | Response | Blob | ArrayBufferLike | ArrayBufferView;
-
-export interface Progress {
-  /** Bytes that have arrived. */
-  loaded: number;
-  /** Bytes there will be; 0 if the server does not tell. */
-  total: number;
-}
-
-export interface FetchOptions {
-  /** Called for every part that arrives; for bytes that are there already, once. */
-  onProgress?: ((progress: Progress) => void) | undefined;
-  /** Stops the load; the promise is rejected with the signal's reason. */
-  signal?: AbortSignal | undefined;
-  /** Subresource integrity of the file: `sha256-…`, `sha384-…` or `sha512-…`. Not for a model in several files (TF.js). */
-  integrity?: string | undefined;
-  /** Keeps the file in the browser's Cache storage, under this name or `mobilenet`. Default false. */
-  cache?: boolean | string | undefined;
-}
+import type { FetchOptions } from "./simd128/mobilenet.js";
 
 /** The bytes of a file and its address after redirects; the address is "" if the bytes did not come from one. */
 export interface ModelFile {
@@ -78,7 +58,8 @@ export async function fetchModel<T>(source: unknown, options: FetchOptions, read
   const isCached = cache && address && tagOf(source) !== "Response";
   const store = isCached ? await openCache(cache) : undefined;
   /** A full or forbidden cache is no reason to refuse a network that is there. */
-  const keep = (place: RequestInfo | URL, bytes: Uint8Array) => store?.put(place, new Response(bytes as BufferSource)).catch(() => {});
+  const keep = (place: RequestInfo | URL, bytes: Uint8Array) =>
+    store?.put(place, new Response(bytes as BufferSource)).catch(() => {});
 
   /** Checks the file and has it read; then keeps the companions that were fetched for it. */
   async function finish(download: Download, file: ModelFile, isKept: boolean): Promise<T> {
@@ -147,12 +128,16 @@ class Download {
     const address = addressOf(input);
     const refuse = (verb: string, cure: string) => (thrown: unknown) => {
       signal?.throwIfAborted();
-      return fail("network", `weights: ${address} could not be ${verb} (${reason(thrown)}); check the address${cure}`, thrown);
+      return fail(
+        "network",
+        `weights: ${address} could not be ${verb} (${reason(thrown)}); check the address${cure}`,
+        thrown,
+      );
     };
     const bytes = await readFile(input).catch(refuse("read", ""));
     if (bytes) return this.#whole(bytes, address);
     const cors = ", the connection, and that the server allows this page to read it (CORS)";
-    const response = await fetch(input, { signal: signal ?? null }).catch(refuse("fetched", cors));
+    const response = await fetch(input, { signal }).catch(refuse("fetched", cors));
     return this.read(response, address);
   }
 
@@ -160,7 +145,8 @@ class Download {
   async read(response: Response, place: string): Promise<ModelFile> {
     const { signal, onProgress } = this.#options;
     const address = response.url || place;
-    const refuse = (problem: string, thrown?: unknown) => fail("network", `weights: ${address || "the response"} ${problem}`, thrown);
+    const refuse = (problem: string, thrown?: unknown) =>
+      fail("network", `weights: ${address || "the response"} ${problem}`, thrown);
     if (!response.ok) refuse(`answered ${response.status} ${response.statusText}`.trimEnd());
     if (response.bodyUsed) refuse("was read before; give a fresh Response");
     if (!response.body) return refuse("answered without a body");
@@ -229,7 +215,10 @@ async function bytesOf(source: unknown, tag: string): Promise<Uint8Array> {
   if (ArrayBuffer.isView(source)) return new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
   if (/^(Shared)?ArrayBuffer$/.test(tag)) return new Uint8Array(source as ArrayBuffer);
   if (tag !== "Blob" && tag !== "File") {
-    fail("invalid-option", `weights: must be an address, Request, Response, Blob, ArrayBuffer or Uint8Array, got ${describe(source)}`);
+    fail(
+      "invalid-option",
+      `weights: must be an address, Request, Response, Blob, ArrayBuffer or Uint8Array, got ${describe(source)}`,
+    );
   }
   const buffer = await (source as Blob).arrayBuffer().catch((thrown) => {
     return fail("network", `weights: the file could not be read (${reason(thrown)}); choose it again`, thrown);
@@ -241,7 +230,10 @@ function beside(name: string, address: string): URL {
   try {
     return new URL(name, address);
   } catch {
-    return fail("invalid-option", `weights: the file refers to \`${name}\` beside it; load the model by its address, not by its bytes`);
+    return fail(
+      "invalid-option",
+      `weights: the file refers to \`${name}\` beside it; load the model by its address, not by its bytes`,
+    );
   }
 }
 
@@ -249,7 +241,11 @@ function allocate(length: number): Uint8Array<ArrayBuffer> {
   try {
     return new Uint8Array(length);
   } catch (thrown) {
-    return fail("out-of-memory", `weights: no memory is left for ${length} bytes; use a smaller model or close other pages`, thrown);
+    return fail(
+      "out-of-memory",
+      `weights: no memory is left for ${length} bytes; use a smaller model or close other pages`,
+      thrown,
+    );
   }
 }
 
@@ -269,7 +265,8 @@ async function openCache(cache: true | string): Promise<Cache | undefined> {
 }
 
 /** The bits of the strongest kind of hash among those given; 0 without any. */
-const strongest = (integrity: string): number => [512, 384, 256].find((bits) => items(integrity).some((item) => item.startsWith(`sha${bits}-`))) ?? 0;
+const strongest = (integrity: string): number =>
+  [512, 384, 256].find((bits) => items(integrity).some((item) => item.startsWith(`sha${bits}-`))) ?? 0;
 
 const items = (integrity: string): string[] => integrity.split(/\s+/);
 
@@ -284,5 +281,8 @@ async function verify(bytes: Uint8Array, integrity: string): Promise<void> {
   const plain = (hash: string) => hash.replace(/[?=].*/, "");
   const right = `sha${bits}-${plain(btoa(String.fromCharCode(...digest)))}`;
   if (items(integrity).some((item) => plain(item) === right)) return;
-  fail("integrity", `weights: the file must have the hash that integrity names, got ${right}; it was changed or cut off on its way, or the hash is that of another file`);
+  fail(
+    "integrity",
+    `weights: the file must have the hash that integrity names, got ${right}; it was changed or cut off on its way, or the hash is that of another file`,
+  );
 }

@@ -20,7 +20,18 @@ export interface Description {
   fields: Record<string, Description>;
 }
 
-const keys = ["width", "height", "videoWidth", "videoHeight", "naturalWidth", "naturalHeight", "displayWidth", "displayHeight", "readyState", "data"];
+const keys = [
+  "width",
+  "height",
+  "videoWidth",
+  "videoHeight",
+  "naturalWidth",
+  "naturalHeight",
+  "displayWidth",
+  "displayHeight",
+  "readyState",
+  "data",
+];
 
 /** Takes the frame as it is now; what its owner does with it afterwards changes nothing. */
 export function capture(frame: unknown): Captured | Promise<Captured> {

@@ -4,13 +4,13 @@ import { checkObject, type LoadOptions, loadHere } from "./load.js";
 import type { MobileNet } from "./simd128/mobilenet.js";
 
 export type { MobileNetWorker } from "./client.js";
-export type { Progress, Source } from "./fetch.js";
+export type { LoadOptions, Variant } from "./load.js";
 export { cosineSimilarity, MobileNetError, supportedVariants } from "./load.js";
-export type { LoadOptions, SourceOptions, Variant } from "./load.js";
 export type {
   Architecture,
   ClassifyOptions,
   ErrorCode,
+  FetchOptions,
   Frame,
   FrameOptions,
   Heatmap,
@@ -21,6 +21,9 @@ export type {
   NetworkOptions,
   Pixels,
   Prediction,
+  Progress,
+  Source,
+  SourceOptions,
   Timings,
   TrainingLogs,
   TrainingReport,

@@ -1,18 +1,15 @@
 /** Loads a network in this thread: picks the fastest build that runs here, starts it, and gives it the weights. */
 import { relaxedSimd, simd, threads } from "wasm-feature-detect";
 import { describe, fail, MobileNetError, reason, tagOf } from "./error.js";
-import { absolute, base, checkFetchOptions, type FetchOptions, fetchModel, type ModelFile, readFile, type Source } from "./fetch.js";
+import { absolute, base, checkFetchOptions, fetchModel, type ModelFile, readFile } from "./fetch.js";
 import { readLabels } from "./labels.js";
+import type { MobileNet, NetworkOptions, Source, SourceOptions } from "./simd128/mobilenet.js";
 import { cosineSimilarity } from "./similarity.js";
-import type { MobileNet, NetworkOptions } from "./simd128/mobilenet.js";
 
 export { absolute, checkFetchOptions, cosineSimilarity, fail, fetchModel, MobileNetError, tagOf };
 
 /** The builds: with SIMD, with relaxed SIMD, and with relaxed SIMD and threads. */
 export type Variant = "simd128" | "relaxed" | "threads";
-
-/** Options of a model file: how it is fetched, and what it may leave open. */
-export interface SourceOptions extends NetworkOptions, FetchOptions {}
 
 export interface LoadOptions extends Omit<SourceOptions, "labels"> {
   /**
@@ -29,7 +26,10 @@ export interface LoadOptions extends Omit<SourceOptions, "labels"> {
   numThreads?: number;
   /** Take this build instead of the fastest that runs here, which is `threads` only if `numThreads` is above 1. */
   variant?: Variant;
-  /** Where the `.wasm` lies if it is not beside the scripts: one address, or one for each build and for the readers of TFLite and TF.js. */
+  /**
+   * Where the `.wasm` lies if it is not beside the scripts: one address, or one for each build and for the readers of
+   * TFLite and TF.js.
+   */
   wasmUrl?: string | URL | Partial<Record<Variant | "readers", string | URL>>;
   /** Run in a Web Worker: the same methods, as promises. */
   worker?: boolean | undefined;
@@ -71,9 +71,15 @@ async function choose(variant: unknown, numThreads: number): Promise<Variant> {
     fail("invalid-option", `variant: must be one of ${all.join(", ")}, got ${describe(variant)}`);
   }
   const supported = await supportedVariants();
-  const [fastest] = supported.filter((name) => (variant === undefined ? name !== "threads" || numThreads > 1 : name === variant));
+  const [fastest] = supported.filter((name) =>
+    variant === undefined ? name !== "threads" || numThreads > 1 : name === variant,
+  );
   if (fastest) return fastest;
-  if (supported.length === 0) fail("unsupported-engine", "load: WebAssembly with SIMD is needed, and this engine has none; use a browser of 2023 or later");
+  if (supported.length === 0)
+    fail(
+      "unsupported-engine",
+      "load: WebAssembly with SIMD is needed, and this engine has none; use a browser of 2023 or later",
+    );
   const cure =
     variant === "threads"
       ? "it needs relaxed SIMD and a cross-origin isolated page (the headers COOP and COEP)"
@@ -84,10 +90,16 @@ async function choose(variant: unknown, numThreads: number): Promise<Variant> {
 const started = new Map<string, Promise<unknown>>();
 
 /** The module of a build, started once for each address of its wasm. */
-function start<Name extends keyof Modules>(name: Name, wasmUrl: LoadOptions["wasmUrl"], numThreads = 1): Promise<Modules[Name]> {
+function start<Name extends keyof Modules>(
+  name: Name,
+  wasmUrl: LoadOptions["wasmUrl"],
+  numThreads = 1,
+): Promise<Modules[Name]> {
   const isOne = typeof wasmUrl === "string" || tagOf(wasmUrl) === "URL";
   // One address for all is that of a build; the readers keep theirs.
-  const own = isOne ? name !== "readers" && wasmUrl : (wasmUrl as Partial<Record<string, string | URL>> | undefined)?.[name];
+  const own = isOne
+    ? name !== "readers" && wasmUrl
+    : (wasmUrl as Partial<Record<string, string | URL>> | undefined)?.[name];
   const url = own ? wasmAddress(own as string | URL) : modules[name][1]();
   const key = `${name} ${url.href}`;
   let module = started.get(key) as Promise<Modules[Name]> | undefined;
@@ -108,16 +120,24 @@ function wasmAddress(address: string | URL): URL {
   }
 }
 
-async function instantiate<Name extends keyof Modules>(name: Name, url: URL, numThreads: number): Promise<Modules[Name]> {
+async function instantiate<Name extends keyof Modules>(
+  name: Name,
+  url: URL,
+  numThreads: number,
+): Promise<Modules[Name]> {
   const module = await modules[name][0]();
   const compiled = await compile(url).catch((thrown) => {
     const cure = "check the option wasmUrl, and that the page's policy allows 'wasm-unsafe-eval'";
-    return fail("network", `load: the build "${name}" could not be read from ${url.href} (${reason(thrown)}); ${cure}`, thrown);
+    return fail(
+      "network",
+      `load: the build "${name}" could not be read from ${url.href} (${reason(thrown)}); ${cure}`,
+      thrown,
+    );
   });
   await module.default({ module_or_path: compiled });
   if ("MobileNet" in module) {
     const prototype = module.MobileNet.prototype as MobileNet & Record<symbol, unknown>;
-    // Of the same use in engines without `using`; the generated method would free the object without a word to its users.
+    // The generated method frees the object, and later calls would fail without a message.
     prototype[Symbol.dispose ?? Symbol.for("Symbol.dispose")] = prototype.dispose;
     Object.assign(module.MobileNet, { cosineSimilarity });
   }
@@ -148,7 +168,12 @@ async function startThreads(module: Modules["threads"], compiled: WebAssembly.Mo
     return new Promise((resolve, reject) => {
       worker.onmessage = resolve;
       worker.onerror = ({ message }) => {
-        reject(new MobileNetError("worker", `load: a thread could not be started: ${message ?? "its script could not be loaded"}`));
+        reject(
+          new MobileNetError(
+            "worker",
+            `load: a thread could not be started: ${message ?? "its script could not be loaded"}`,
+          ),
+        );
       };
       worker.postMessage({ module: compiled, memory });
     });
@@ -174,7 +199,8 @@ export async function loadHere(options: LoadOptions = {}): Promise<MobileNet> {
   const [module, names] = await abortable(needed, signal);
   if (names) network.labels = names as string[];
   if (name === "threads") network.numThreads = numThreads;
-  checkNetworkOptions(module, network);
+  // Before anything is fetched.
+  module.checkOptions(network);
 
   return fetchModel(weights === undefined ? new URL("./default.safetensors", import.meta.url) : weights, how, {
     // The engine optimizes the kernels while the rest of the file arrives.
@@ -187,7 +213,10 @@ export async function loadHere(options: LoadOptions = {}): Promise<MobileNet> {
   });
 
   /** The native file of a TFLite or TF.js model, made by a module that is fetched for such models alone. */
-  async function toNative(file: ModelFile, companions: (names: string[]) => Promise<Uint8Array[]>): Promise<Uint8Array> {
+  async function toNative(
+    file: ModelFile,
+    companions: (names: string[]) => Promise<Uint8Array[]>,
+  ): Promise<Uint8Array> {
     const readers = await abortable(start("readers", wasmUrl), signal);
     const names = about(file, () => readers.companionFiles(file.bytes));
     const parts = await companions(names);
@@ -202,21 +231,12 @@ export function checkObject(options: unknown): void {
   fail("invalid-option", `load: the options must be an object, got ${describe(options)}${cure}`);
 }
 
-/** Has the class check its options before anything is fetched: it looks at them before it looks at the bytes. */
-function checkNetworkOptions(module: Modules[Variant], options: NetworkOptions): void {
-  try {
-    new module.MobileNet(new Uint8Array(), options).dispose();
-  } catch (thrown) {
-    if (!(thrown instanceof MobileNetError) || thrown.code === "invalid-option") throw thrown;
-  }
-}
-
 /** Puts the file's address before what is wrong with the file. */
 function about<T>({ address }: ModelFile, read: () => T): T {
   try {
     return read();
   } catch (thrown) {
-    if (!(thrown instanceof MobileNetError) || !/^(corrupt|unsupported)/.test(thrown.code)) throw thrown;
+    if (!(thrown instanceof MobileNetError)) throw thrown;
     return fail(thrown.code, `weights${address && ` from ${address}`}: ${thrown.message}`, thrown);
   }
 }
@@ -231,7 +251,7 @@ function isForeign(bytes: Uint8Array): boolean {
 }
 
 /** The promise's result, or the signal's reason as soon as it is aborted. */
-function abortable<T>(promise: Promise<T>, signal: AbortSignal | null | undefined): Promise<T> {
+function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   return new Promise((resolve, reject) => {
     const stop = () => reject(signal?.reason);
     if (signal?.aborted) stop();

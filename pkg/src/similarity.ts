@@ -4,7 +4,10 @@ import { describe, fail } from "./error.js";
 export function cosineSimilarity(a: ArrayLike<number>, b: ArrayLike<number>): number {
   for (const embedding of [a, b] as unknown[]) {
     if (typeof embedding !== "object" || typeof (embedding as ArrayLike<number> | null)?.length !== "number") {
-      fail("invalid-argument", `cosineSimilarity: an embedding must be an array of numbers, got ${describe(embedding)}`);
+      fail(
+        "invalid-argument",
+        `cosineSimilarity: an embedding must be an array of numbers, got ${describe(embedding)}`,
+      );
     }
   }
   if (a.length !== b.length) {
@@ -22,7 +25,10 @@ export function cosineSimilarity(a: ArrayLike<number>, b: ArrayLike<number>): nu
   }
   const lengths = Math.sqrt(aa * bb);
   if (!Number.isFinite(lengths)) {
-    fail("invalid-argument", "cosineSimilarity: embeddings must hold finite numbers only, got one with NaN or infinity");
+    fail(
+      "invalid-argument",
+      "cosineSimilarity: embeddings must hold finite numbers only, got one with NaN or infinity",
+    );
   }
   return lengths > 0 ? Math.max(-1, Math.min(1, ab / lengths)) : 0;
 }

@@ -1,5 +1,5 @@
 /** The worker's side of `load({ worker: true })`: holds one network and answers one call at a time. */
-import type { Answer, Request } from "./client.js";
+import type { WorkerAnswer, WorkerRequest } from "./client.js";
 import { type Description, revive } from "./frame.js";
 import { loadHere, MobileNetError } from "./load.js";
 import type { MobileNet } from "./simd128/mobilenet.js";
@@ -7,9 +7,9 @@ import type { MobileNet } from "./simd128/mobilenet.js";
 let net: MobileNet | undefined;
 const controllers = new Map<number, AbortController>();
 
-const post = (answer: Answer, transfer: Transferable[] = []) => postMessage(answer, { transfer });
+const post = (answer: WorkerAnswer, transfer: Transferable[] = []) => postMessage(answer, { transfer });
 
-addEventListener("message", async ({ data }: MessageEvent<Request>) => {
+addEventListener("message", async ({ data }: MessageEvent<WorkerRequest>) => {
   if ("abort" in data) {
     controllers.get(data.abort)?.abort(data.reason);
     return;
@@ -27,12 +27,17 @@ addEventListener("message", async ({ data }: MessageEvent<Request>) => {
   }
 });
 
-async function call({ id, method, args, described, hasCallback }: Exclude<Request, { abort: number }>, signal: AbortSignal): Promise<unknown> {
+async function call(
+  { id, method, args, described, hasCallback }: Exclude<WorkerRequest, { abort: number }>,
+  signal: AbortSignal,
+): Promise<unknown> {
   if (described !== undefined) args[described] = revive(args[described] as Description);
   if (method === "examples") return net?.examples;
   if (method === "load" || method === "train") {
     const [given = {}] = args;
-    const callback = hasCallback && { [method === "load" ? "onProgress" : "onEpoch"]: (...event: unknown[]) => post({ id, event }) };
+    const callback = hasCallback && {
+      [method === "load" ? "onProgress" : "onEpoch"]: (...event: unknown[]) => post({ id, event }),
+    };
     // What is not an object is for the class to refuse.
     const options = typeof given === "object" && !Array.isArray(given) ? { signal, ...given, ...callback } : given;
     if (method === "train") return net?.train(options);

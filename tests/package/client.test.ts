@@ -1,109 +1,48 @@
-// `load({ worker: true })`: both sides of the worker, in one thread. The modules are stand-ins; messages are cloned as in
-// a browser.
+// `load({ worker: true })`: both sides of the worker, in one thread. The modules are stand-ins.
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { load, MobileNetError, type MobileNetWorker } from "../../pkg/src/index.ts";
 import { log, reset } from "./fake-module.ts";
-import { file, refusal, type Server, serve, slowResponse, text, wasm } from "./server.ts";
+import { canvas, FakeBitmap, pixels, stubBrowser, workers } from "./fake-worker.ts";
+import { file, refusal, type Server, serve, slowResponse, text, wasm } from "./helpers.ts";
 
 let server: Server;
-const workers: FakeWorker[] = [];
-let count = 0;
-
-class FakeWorker {
-  onmessage?: (event: { data: unknown }) => void;
-  onerror?: (event: object) => void;
-  terminated = false;
-  posted: Record<string, unknown>[] = [];
-  #side: Promise<(event: { data: unknown }) => void>;
-
-  constructor(
-    readonly url: URL,
-    readonly options: object,
-  ) {
-    workers.push(this);
-    vi.stubGlobal("postMessage", (data: unknown, { transfer = [] }: { transfer?: Transferable[] }) => {
-      const cloned = structuredClone(data, { transfer });
-      setTimeout(() => this.terminated || this.onmessage?.({ data: cloned }));
-    });
-    this.#side = new Promise((resolve) => {
-      vi.stubGlobal("addEventListener", (_: string, listener: (event: { data: unknown }) => void) => resolve(listener));
-    });
-    // A fresh worker each time, with the same loader.
-    import(/* @vite-ignore */ `../../pkg/src/worker.ts?${++count}`);
-  }
-
-  postMessage(data: Record<string, unknown>, transfer: Transferable[] = []): void {
-    const cloned = structuredClone(data, { transfer: transfer.filter((one) => one instanceof ArrayBuffer) });
-    this.posted.push(data);
-    this.#side.then((listener) => setTimeout(() => this.terminated || listener({ data: cloned })));
-  }
-
-  terminate(): void {
-    this.terminated = true;
-  }
-}
-
-/** An ImageBitmap, as far as it is of interest. */
-class FakeBitmap {
-  static open = 0;
-  data: Uint8Array;
-  constructor(
-    color: number,
-    readonly secret?: () => void,
-  ) {
-    this.data = Uint8Array.of(color);
-    if (!secret) Reflect.deleteProperty(this, "secret");
-    FakeBitmap.open++;
-  }
-  close(): void {
-    FakeBitmap.open--;
-  }
-}
-
-interface Canvas {
-  color?: number;
-  delay?: number;
-  tag?: string;
-  secret?: () => void;
-  refusal?: Error;
-  [key: string]: unknown;
-}
-
-/** A canvas, or another element. Takes `delay` milliseconds to become a bitmap. */
-const canvas = ({ tag = "HTMLCanvasElement", ...facts }: Canvas = {}) => Object.defineProperty({ width: 4, height: 4, ...facts }, Symbol.toStringTag, { value: tag }) as never;
-
 beforeAll(async () => {
   server = await serve();
 });
 afterAll(() => server.close());
 beforeEach(() => {
   reset();
-  workers.length = 0;
-  FakeBitmap.open = 0;
+  stubBrowser();
   server.asked.length = 0;
   server.files.set("/net", file).set("/simd128.wasm", wasm);
-  vi.stubGlobal("Worker", FakeWorker);
-  vi.stubGlobal("createImageBitmap", async ({ color = 0, delay = 0, secret, refusal }: Canvas) => {
-    await new Promise((resolve) => setTimeout(resolve, delay));
-    if (refusal) throw refusal;
-    return new FakeBitmap(color, secret);
-  });
 });
 
-const open = (options: object = {}): Promise<MobileNetWorker> => load({ weights: file, variant: "simd128", wasmUrl: `${server.url}/simd128.wasm`, worker: true, ...options });
-const pixels = (...data: number[]) => ({ data: Uint8Array.from(data), width: 1, height: 1 });
-const outcomes = async (calls: Promise<unknown>[]) => (await Promise.allSettled(calls)).map((call) => (call.status === "fulfilled" ? call.status : call.reason.name));
+const open = (options: object = {}): Promise<MobileNetWorker> =>
+  load({ weights: file, variant: "simd128", wasmUrl: `${server.url}/simd128.wasm`, worker: true, ...options });
+const outcomes = async (calls: Promise<unknown>[]) =>
+  (await Promise.allSettled(calls)).map((call) => (call.status === "fulfilled" ? call.status : call.reason.name));
 
 describe("answers", () => {
   test("of every method, and the properties", async () => {
     const net = await open();
     expect(workers[0]?.url.href).toMatch(/worker\.js$/);
     expect(workers[0]?.options).toEqual({ type: "module" });
-    expect({ ...net }).toMatchObject({ variant: "simd128", numThreads: 1, precision: "f32", labels: ["a", "b"], architecture: { alpha: 1 }, disposed: false, timings: { network: 1 } });
+    expect({ ...net }).toMatchObject({
+      variant: "simd128",
+      numThreads: 1,
+      precision: "f32",
+      labels: ["a", "b"],
+      architecture: { alpha: 1 },
+      disposed: false,
+      timings: { network: 1 },
+    });
     expect(await net.classify(pixels(7, 7) as never, 3)).toEqual([{ className: "cat", probability: 7, index: 2 }]);
     expect(await net.embed(canvas({ color: 9 }))).toEqual(Float32Array.of(9));
     expect(await net.addExample("cat", canvas({ color: 5 }))).toBe(2);
-    expect(await net.layers()).toEqual([["classify", expect.anything(), 3], ["addExample", "cat", 5]]);
+    expect(await net.layers()).toEqual([
+      ["classify", expect.anything(), 3],
+      ["addExample", "cat", 5],
+    ]);
     expect(await net.examples()).toEqual({ cat: 2 });
     expect(await net.train({ epochs: 1 })).toEqual({ epochs: 1 });
     expect(net.labels).toEqual(["cat", "dog"]);
@@ -115,7 +54,10 @@ describe("answers", () => {
     const [first, second] = [net.addExample("a", frame as never), net.addExample("b", frame as never)];
     frame.data[0] = 2;
     await Promise.all([first, second]);
-    expect(await net.layers()).toEqual([["addExample", "a", 1], ["addExample", "b", 1]]);
+    expect(await net.layers()).toEqual([
+      ["addExample", "a", 1],
+      ["addExample", "b", 1],
+    ]);
     expect(frame.data.length).toBe(1);
   });
 
@@ -130,16 +72,40 @@ describe("answers", () => {
 describe("the queue", () => {
   test("calls come to the worker in the order in which they were made, however long their frames take", async () => {
     const net = await open();
-    const calls = [net.addExample("a", canvas({ color: 1, delay: 30 })), net.addExample("b", pixels(2) as never), net.train({ epochs: 1 }), net.addExample("c", canvas({ color: 3, delay: 10 })), net.layers()];
-    expect((await Promise.all(calls)).at(-1)).toEqual([["addExample", "a", 1], ["addExample", "b", 2], ["addExample", "c", 3]]);
-    expect(workers[0]?.posted.map(({ method }) => method)).toEqual(["load", "addExample", "addExample", "train", "addExample", "layers"]);
+    const calls = [
+      net.addExample("a", canvas({ color: 1, delay: 30 })),
+      net.addExample("b", pixels(2) as never),
+      net.train({ epochs: 1 }),
+      net.addExample("c", canvas({ color: 3, delay: 10 })),
+      net.layers(),
+    ];
+    expect((await Promise.all(calls)).at(-1)).toEqual([
+      ["addExample", "a", 1],
+      ["addExample", "b", 2],
+      ["addExample", "c", 3],
+    ]);
+    expect(workers[0]?.posted.map(({ method }) => method)).toEqual([
+      "load",
+      "addExample",
+      "addExample",
+      "train",
+      "addExample",
+      "layers",
+    ]);
   });
 
   test("of the frames that wait the newest of each method wins, and those dropped are closed", async () => {
     const net = await open();
-    const calls = [net.classify(canvas()), net.classify(canvas({ delay: 20 })), net.embed(canvas()), net.classify(pixels(1) as never)];
+    const calls = [
+      net.classify(canvas()),
+      net.classify(canvas({ delay: 20 })),
+      net.embed(canvas()),
+      net.classify(pixels(1) as never),
+    ];
     expect(await outcomes(calls)).toEqual(["fulfilled", "AbortError", "fulfilled", "fulfilled"]);
-    expect((await refusal(calls[1] as Promise<unknown>)).message).toBe("a newer frame replaced this one before classify came to it");
+    expect((await refusal(calls[1] as Promise<unknown>)).message).toBe(
+      "a newer frame replaced this one before classify came to it",
+    );
     await new Promise((resolve) => setTimeout(resolve, 30));
     // Those of the first call and of embed were given away.
     expect(FakeBitmap.open).toBe(2);
@@ -171,7 +137,11 @@ describe("abort", () => {
   test("while the call waits, and while its frame is taken", async () => {
     const net = await open();
     const controllers = [new AbortController(), new AbortController()] as const;
-    const calls = [net.classify(canvas({ delay: 20 }), controllers[0]), net.embed(canvas({ delay: 20 }), controllers[1]), net.layers()];
+    const calls = [
+      net.classify(canvas({ delay: 20 }), controllers[0]),
+      net.embed(canvas({ delay: 20 }), controllers[1]),
+      net.layers(),
+    ];
     controllers[1].abort();
     controllers[0].abort(new Error("enough"));
     expect(await outcomes(calls)).toEqual(["Error", "AbortError", "fulfilled"]);
@@ -272,10 +242,18 @@ describe("dispose", () => {
 describe("errors", () => {
   test("keep name, code and message", async () => {
     const error = (await refusal(open({ weights: `${server.url}/none` }))) as MobileNetError;
-    expect([error.name, error.code, error.message]).toEqual(["MobileNetError", "network", `weights: ${server.url}/none answered 404 Not Found`]);
+    expect([error.name, error.code, error.message]).toEqual([
+      "MobileNetError",
+      "network",
+      `weights: ${server.url}/none answered 404 Not Found`,
+    ]);
     expect(error).toBeInstanceOf(MobileNetError);
     // One of the class.
-    expect(await refusal(open({ weights: text("?") }))).toMatchObject({ name: "MobileNetError", code: "corrupt-file", message: "weights: the header is damaged" });
+    expect(await refusal(open({ weights: text("?") }))).toMatchObject({
+      name: "MobileNetError",
+      code: "corrupt-file",
+      message: "weights: the header is damaged",
+    });
     expect(workers.every(({ terminated }) => terminated)).toBe(true);
     const net = await open();
     expect(await refusal(net.save())).toMatchObject({ name: "TypeError", message: "nothing to save" });
@@ -285,81 +263,51 @@ describe("errors", () => {
     const net = await open();
     const call = net.layers();
     workers[0]?.onerror?.({ message: "out of memory", preventDefault() {} });
-    expect(await refusal(call)).toMatchObject({ code: "worker", message: "worker: it failed (out of memory); load the network again" });
-    expect((await refusal(net.layers())).code).toBe("disposed");
-    vi.stubGlobal("Worker", class {
-      terminate() {}
-      postMessage() {}
-      set onerror(listener: (event: Event) => void) {
-        setTimeout(() => listener(new Event("error")));
-      }
+    expect(await refusal(call)).toMatchObject({
+      code: "worker",
+      message: "worker: it failed (out of memory); load the network again",
     });
-    expect(await refusal(open())).toMatchObject({ code: "worker", message: "worker: it failed (its script could not be loaded); load the network again" });
+    expect((await refusal(net.layers())).code).toBe("disposed");
+    vi.stubGlobal(
+      "Worker",
+      class {
+        terminate() {}
+        postMessage() {}
+        set onerror(listener: (event: Event) => void) {
+          setTimeout(() => listener(new Event("error")));
+        }
+      },
+    );
+    expect(await refusal(open())).toMatchObject({
+      code: "worker",
+      message: "worker: it failed (its script could not be loaded); load the network again",
+    });
   });
 
   test("an engine without workers", async () => {
     vi.stubGlobal("Worker", undefined);
-    expect(await refusal(open())).toMatchObject({ code: "unsupported-engine", message: "worker: this engine has no Web Workers; leave out the option worker" });
+    expect(await refusal(open())).toMatchObject({
+      code: "unsupported-engine",
+      message: "worker: this engine has no Web Workers; leave out the option worker",
+    });
   });
 
   test("what cannot be posted", async () => {
     const net = await open();
-    expect(await refusal(net.classify(pixels(1) as never, { topk() {} } as never))).toMatchObject({ code: "invalid-argument", message: expect.stringMatching(/^classify: it cannot be sent to the worker \(.*\); give plain objects$/) });
+    expect(await refusal(net.classify(pixels(1) as never, { topk() {} } as never))).toMatchObject({
+      code: "invalid-argument",
+      message: expect.stringMatching(/^classify: it cannot be sent to the worker \(.*\); give plain objects$/),
+    });
     expect(await refusal(net.classify(canvas(), { topk() {} } as never))).toMatchObject({ code: "invalid-argument" });
-    expect(await refusal(net.classify(canvas(), { onEpoch() {} } as never))).toMatchObject({ code: "invalid-argument" });
+    expect(await refusal(net.classify(canvas(), { onEpoch() {} } as never))).toMatchObject({
+      code: "invalid-argument",
+    });
     expect(FakeBitmap.open).toBe(0);
     expect((await net.classify(pixels(1) as never)).length).toBe(1);
-    expect(await refusal(open({ weights: () => 1 }))).toMatchObject({ code: "invalid-argument", message: expect.stringMatching(/^load: it cannot be sent/) });
-  });
-
-  test("a frame of another origin", async () => {
-    const net = await open();
-    const said = /^frame: .*another origin.*crossOrigin = "anonymous"/;
-    expect(await refusal(net.classify(canvas({ secret() {} })))).toMatchObject({ code: "tainted-canvas", message: expect.stringMatching(said) });
-    expect(await refusal(net.classify(canvas({ refusal: new DOMException("no", "SecurityError") })))).toMatchObject({ code: "tainted-canvas" });
-    expect(FakeBitmap.open).toBe(0);
-  });
-});
-
-describe("frames that are none are described to the class, which refuses them", () => {
-  test.each<[string, unknown, string]>([
-    ["undefined", undefined, "undefined undefined undefined"],
-    ["null", null, "object undefined null"],
-    ["a string", "cat.png", 'string undefined "cat.png"'],
-    ["a number", 7, "number undefined 7"],
-    ["a function", () => 1, "function undefined undefined"],
-    ["a symbol", Symbol("s"), "symbol Symbol undefined"],
-    ["an object", {}, "object undefined {}"],
-    ["an array", [1, 2], "object undefined []"],
-    ["an element", canvas({ tag: "HTMLDivElement", children: [], onclick() {} }), 'object HTMLDivElement {"width":4,"height":4}'],
-    ["a video", canvas({ tag: "HTMLVideoElement", readyState: 1, refusal: new Error("no") }), 'object HTMLVideoElement {"width":4,"height":4,"readyState":1}'],
-    ["an image", canvas({ tag: "HTMLImageElement", naturalWidth: 0, refusal: new Error("no") }), 'object HTMLImageElement {"width":4,"height":4,"naturalWidth":0}'],
-    ["a closed VideoFrame", canvas({ tag: "VideoFrame", displayWidth: 0, clone() { throw new DOMException("closed", "InvalidStateError") } }), 'object VideoFrame {"width":4,"height":4,"displayWidth":0}'],
-  ])("%s", async (_, frame, said) => {
-    const net = await open();
-    expect(await refusal(net.classify(frame as never))).toMatchObject({ code: "invalid-frame", message: `frame: no picture: ${said}` });
-  });
-
-  test("plain objects with other data", async () => {
-    const net = await open();
-    await net.classify({ data: [1, 2, 3, 4], width: 1, height: 1 } as never).catch(() => {});
-    await net.classify({ data: new DataView(new ArrayBuffer(4)), width: 1, height: 1 } as never).catch(() => {});
-    const detached = pixels(1, 2, 3, 4);
-    structuredClone(detached.data, { transfer: [detached.data.buffer] });
-    expect(await net.classify(detached as never)).toMatchObject([{ index: 0 }]);
-    const calls = (await net.layers()) as unknown as [string, { data: object }][];
-    expect(calls.length).toBe(3);
-  });
-
-  test("a getter that throws", async () => {
-    const net = await open();
-    const frame = {
-      get data() {
-        throw new Error("mine");
-      },
-    };
-    expect((await refusal(net.classify(frame as never))).message).toBe("mine");
-    expect((await net.classify(pixels(1) as never)).length).toBe(1);
+    expect(await refusal(open({ weights: () => 1 }))).toMatchObject({
+      code: "invalid-argument",
+      message: expect.stringMatching(/^load: it cannot be sent/),
+    });
   });
 });
 
@@ -367,12 +315,23 @@ describe("what is read in the page", () => {
   test("addresses are the page's", async () => {
     vi.stubGlobal("document", { baseURI: `${server.url}/some/page.html` });
     server.files.set("/some/names.txt", text("one"));
-    const net = await open({ weights: "../net", labels: new URL("names.txt", document.baseURI), wasmUrl: { simd128: "../simd128.wasm" } });
+    const net = await open({
+      weights: "../net",
+      labels: new URL("names.txt", document.baseURI),
+      wasmUrl: { simd128: "../simd128.wasm" },
+    });
     expect(net.variant).toBe("simd128");
     expect(workers[0]?.posted[0]).toMatchObject({
-      args: [{ weights: `${server.url}/net`, labels: `${server.url}/some/names.txt`, wasmUrl: { simd128: `${server.url}/simd128.wasm` } }],
+      args: [
+        {
+          weights: `${server.url}/net`,
+          labels: `${server.url}/some/names.txt`,
+          wasmUrl: { simd128: `${server.url}/simd128.wasm` },
+        },
+      ],
     });
-    for (const wasmUrl of [undefined, null]) expect((await refusal(open({ wasmUrl }))).message).toMatch(/could not be read from file:/);
+    for (const wasmUrl of [undefined, null])
+      expect((await refusal(open({ wasmUrl }))).message).toMatch(/could not be read from file:/);
     workers.splice(1);
     await open({ wasmUrl: "../simd128.wasm" });
     expect(workers[1]?.posted[0]).toMatchObject({ args: [{ wasmUrl: `${server.url}/simd128.wasm` }] });
@@ -384,10 +343,15 @@ describe("what is read in the page", () => {
     await open({ weights: slowResponse(file, { parts: 2 }), onProgress });
     expect(onProgress.mock.calls.length).toBeGreaterThan(3);
     expect(log.built).toBe(2);
-    expect(await refusal(open({ weights: new Request(`${server.url}/none`) }))).toMatchObject({ code: "network", message: `weights: ${server.url}/none answered 404 Not Found` });
+    expect(await refusal(open({ weights: new Request(`${server.url}/none`) }))).toMatchObject({
+      code: "network",
+      message: `weights: ${server.url}/none answered 404 Not Found`,
+    });
     const controller = new AbortController();
     setTimeout(() => controller.abort(new Error("enough")), 20);
-    expect((await refusal(open({ weights: slowResponse(file, { stopAfter: 1 }), signal: controller.signal }))).message).toBe("enough");
+    expect(
+      (await refusal(open({ weights: slowResponse(file, { stopAfter: 1 }), signal: controller.signal }))).message,
+    ).toBe("enough");
     expect(workers.length).toBe(2);
   });
 

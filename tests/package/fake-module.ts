@@ -23,6 +23,11 @@ const known = ["precision", "labels", "padding", "normalization", "numThreads", 
 /** An error as the class makes them: of no JavaScript class. */
 const refusal = (code: string, message: string) => Object.assign(new Error(message), { name: "MobileNetError", code });
 
+export function checkOptions(options: object): void {
+  const unknown = Object.keys(options).find((key) => !known.includes(key));
+  if (unknown) throw refusal("invalid-option", `load: ${unknown}: unknown option; the options are ${known.join(", ")}`);
+}
+
 class MobileNet {
   numThreads = 1;
   precision = "f32";
@@ -37,8 +42,7 @@ class MobileNet {
     readonly bytes: Uint8Array,
     readonly options: Record<string, unknown> = {},
   ) {
-    const unknown = Object.keys(options).find((key) => !known.includes(key));
-    if (unknown) throw refusal("invalid-option", `${unknown}: must be one of ${known.join(", ")}`);
+    checkOptions(options);
     if (bytes.length === 0) throw refusal("corrupt-file", "the file is empty");
     if (bytes[0] === 60) throw refusal("unsupported-format", "this is a web page");
     if (bytes[0] === 63) throw refusal("corrupt-file", "the header is damaged");
@@ -48,7 +52,11 @@ class MobileNet {
   classify(...args: unknown[]): unknown {
     this.calls.push(["classify", ...args]);
     const [frame] = args as [{ width?: number; data?: Uint8Array; [Symbol.toStringTag]?: string }];
-    if (!frame?.data) throw refusal("invalid-frame", `frame: no picture: ${typeof frame} ${frame?.[Symbol.toStringTag]} ${JSON.stringify(frame)}`);
+    if (!frame?.data)
+      throw refusal(
+        "invalid-frame",
+        `frame: no picture: ${typeof frame} ${frame?.[Symbol.toStringTag]} ${JSON.stringify(frame)}`,
+      );
     return [{ className: "cat", probability: frame.data[0], index: frame.data.length }];
   }
 
@@ -69,7 +77,15 @@ class MobileNet {
     throw new TypeError("nothing to save");
   }
 
-  async train({ epochs = 2, onEpoch, signal }: { epochs?: number; onEpoch?: (...data: unknown[]) => void; signal?: AbortSignal } = {}): Promise<unknown> {
+  async train({
+    epochs = 2,
+    onEpoch,
+    signal,
+  }: {
+    epochs?: number;
+    onEpoch?: (...data: unknown[]) => void;
+    signal?: AbortSignal;
+  } = {}): Promise<unknown> {
     for (let epoch = 0; epoch < epochs; epoch++) {
       onEpoch?.(epoch, { loss: 1 });
       await new Promise((resolve) => setTimeout(resolve));
@@ -96,7 +112,7 @@ export function companionFiles(bytes: Uint8Array): string[] {
 }
 
 /** The parts one after the other, with a byte before them. */
-export function toNative(bytes: Uint8Array, names: string[], parts: Uint8Array[], options: object): Uint8Array {
+export function toNative(_: Uint8Array, names: string[], parts: Uint8Array[], options: object): Uint8Array {
   if (names.length !== parts.length || !options) throw new MobileNetError("corrupt-file", "parts are missing");
   if (parts.some((part) => part[0] === 63)) throw refusal("corrupt-file", "TF.js: a shard is damaged");
   return Uint8Array.from([78, ...parts.flatMap((part) => [...part])]);

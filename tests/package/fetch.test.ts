@@ -1,12 +1,24 @@
-// Fetching a model: every kind of source, progress, abort, integrity, cache, and what may go wrong on the way.
+// Fetching a model: every kind of source, progress, abort, integrity, and what may go wrong on the way.
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { checkFetchOptions, type FetchOptions, fetchModel, type ModelFile, type Reader } from "../../pkg/src/fetch.ts";
-import { file, integrityOf, memoryCaches, refusal, type Server, serve, slowResponse, text } from "./server.ts";
+import { checkFetchOptions, fetchModel } from "../../pkg/src/fetch.ts";
+import type { FetchOptions } from "../../pkg/src/index.ts";
+import {
+  fetched,
+  file,
+  integrityOf,
+  memoryCaches,
+  refusal,
+  type Server,
+  serve,
+  several,
+  slowResponse,
+  text,
+} from "./helpers.ts";
 
 let server: Server;
 beforeAll(async () => {
@@ -18,20 +30,6 @@ beforeEach(() => {
   server.files.set("/net", file);
   server.asked.length = 0;
 });
-
-/** The file that `source` leads to. */
-const fetched = (source: unknown, options: FetchOptions = {}): Promise<ModelFile> =>
-  fetchModel(source, options, { finish: ({ bytes, address }) => ({ bytes: bytes.slice(), address }) });
-
-/** As a model in several files: the names are the lines of the first one. The files' texts. */
-const several: Reader<string> = {
-  async finish({ bytes }, companions) {
-    const decode = (part: Uint8Array) => new TextDecoder().decode(part);
-    const parts = await companions(decode(bytes).split("\n"));
-    if (parts.some((part) => decode(part) === "damaged")) throw new Error("damaged");
-    return parts.map(decode).join();
-  },
-};
 
 describe("sources", () => {
   test.each<[string, (address: string) => unknown]>([
@@ -98,7 +96,9 @@ describe("sources", () => {
   ])("%o is none", async (source, named) => {
     const { code, message } = await refusal(fetched(source));
     expect(code).toBe("invalid-option");
-    expect(message).toBe(`weights: must be an address, Request, Response, Blob, ArrayBuffer or Uint8Array, got ${named}`);
+    expect(message).toBe(
+      `weights: must be an address, Request, Response, Blob, ArrayBuffer or Uint8Array, got ${named}`,
+    );
   });
 });
 
@@ -112,7 +112,9 @@ describe("options", () => {
     [{ signal: "now" }, 'signal: must be an AbortSignal, got "now"'],
     [{ signal: {} }, "signal: must be an AbortSignal, got an object"],
   ])("%o is refused", (options, message) => {
-    expect(() => checkFetchOptions(options)).toThrow(expect.objectContaining({ name: "MobileNetError", code: "invalid-option", message }));
+    expect(() => checkFetchOptions(options)).toThrow(
+      expect.objectContaining({ name: "MobileNetError", code: "invalid-option", message }),
+    );
   });
 
   test("undefined and null are absent", () => {
@@ -135,7 +137,9 @@ describe("progress", () => {
 
   test("a total that is too small grows", async () => {
     const calls: { loaded: number; total: number }[] = [];
-    await fetched(slowResponse(file, { parts: 4, headers: { "content-length": "60" } }), { onProgress: (progress) => calls.push(progress) });
+    await fetched(slowResponse(file, { parts: 4, headers: { "content-length": "60" } }), {
+      onProgress: (progress) => calls.push(progress),
+    });
     expect(calls.map(({ total }) => total)).toEqual([60, 60, 75, 100]);
   });
 
@@ -156,7 +160,9 @@ describe("progress", () => {
 
   test("an encoded body comes whole", async () => {
     const packed = gzipSync(file);
-    server.files.set("/packed", (response) => response.writeHead(200, { "content-encoding": "gzip", "content-length": packed.length }).end(packed));
+    server.files.set("/packed", (response) =>
+      response.writeHead(200, { "content-encoding": "gzip", "content-length": packed.length }).end(packed),
+    );
     const onProgress = vi.fn();
     expect((await fetched(`${server.url}/packed`, { onProgress })).bytes).toEqual(file);
     expect(onProgress).toHaveBeenLastCalledWith({ loaded: 100, total: 0 });
@@ -166,7 +172,8 @@ describe("progress", () => {
     const onProgress = () => {
       throw new Error("not mine");
     };
-    for (const source of [file, slowResponse(file)]) expect((await refusal(fetched(source, { onProgress }))).message).toBe("not mine");
+    for (const source of [file, slowResponse(file)])
+      expect((await refusal(fetched(source, { onProgress }))).message).toBe("not mine");
   });
 
   test("the first part is shown before the others, once a load", async () => {
@@ -186,7 +193,9 @@ describe("what the network may do wrong", () => {
   test("a server that is not there", async () => {
     const { code, message } = await refusal(fetched("http://127.0.0.1:1/net"));
     expect(code).toBe("network");
-    expect(message).toMatch(/^weights: http:\/\/127\.0\.0\.1:1\/net could not be fetched \(.*\); check the address, the connection, .*CORS/);
+    expect(message).toMatch(
+      /^weights: http:\/\/127\.0\.0\.1:1\/net could not be fetched \(.*\); check the address, the connection, .*CORS/,
+    );
   });
 
   test("an address that is none", async () => {
@@ -194,8 +203,12 @@ describe("what the network may do wrong", () => {
   });
 
   test("a status that is no success", async () => {
-    expect((await refusal(fetched(new Response("x", { status: 503, statusText: "Busy" })))).message).toBe("weights: the response answered 503 Busy");
-    expect((await refusal(fetched(new Response("x", { status: 500 })))).message).toBe("weights: the response answered 500");
+    expect((await refusal(fetched(new Response("x", { status: 503, statusText: "Busy" })))).message).toBe(
+      "weights: the response answered 503 Busy",
+    );
+    expect((await refusal(fetched(new Response("x", { status: 500 })))).message).toBe(
+      "weights: the response answered 500",
+    );
   });
 
   test("a body that was read before, or is not there", async () => {
@@ -207,12 +220,17 @@ describe("what the network may do wrong", () => {
 
   test("a body that breaks off", async () => {
     const { code, message } = await refusal(fetched(slowResponse(file, { breakAfter: 2 })));
-    expect([code, message]).toEqual(["network", "weights: the response broke off after 50 bytes (connection lost); try again"]);
+    expect([code, message]).toEqual([
+      "network",
+      "weights: the response broke off after 50 bytes (connection lost); try again",
+    ]);
     server.files.set("/broken", (response) => {
       response.writeHead(200, { "content-length": 200 }).write(file);
       setTimeout(() => response.destroy(), 50);
     });
-    expect((await refusal(fetched(`${server.url}/broken`))).message).toMatch(/\/broken broke off after 100 bytes \(.*\); try again/);
+    expect((await refusal(fetched(`${server.url}/broken`))).message).toMatch(
+      /\/broken broke off after 100 bytes \(.*\); try again/,
+    );
   });
 
   test.each([["200"], ["99999999999999"]])("a body that is shorter than announced: %s", async (length) => {
@@ -222,7 +240,9 @@ describe("what the network may do wrong", () => {
 
   test("a file that cannot be read any more", async () => {
     const gone = { [Symbol.toStringTag]: "File", arrayBuffer: () => Promise.reject(new Error("it was moved")) };
-    expect((await refusal(fetched(gone))).message).toBe("weights: the file could not be read (it was moved); choose it again");
+    expect((await refusal(fetched(gone))).message).toBe(
+      "weights: the file could not be read (it was moved); choose it again",
+    );
   });
 });
 
@@ -252,13 +272,21 @@ describe("abort", () => {
   test("by the callback of progress, which hears no more", async () => {
     const controller = new AbortController();
     const onProgress = vi.fn(() => controller.abort(new Error("enough")));
-    expect((await refusal(fetched(slowResponse(file), { signal: controller.signal, onProgress }))).message).toBe("enough");
+    expect((await refusal(fetched(slowResponse(file), { signal: controller.signal, onProgress }))).message).toBe(
+      "enough",
+    );
     expect(onProgress).toHaveBeenCalledTimes(1);
   });
 
   test("while a blob is read", async () => {
     const controller = new AbortController();
-    const blob = { [Symbol.toStringTag]: "Blob", arrayBuffer: () => (controller.abort(new Error("enough")), Promise.resolve(file.buffer)) };
+    const blob = {
+      [Symbol.toStringTag]: "Blob",
+      arrayBuffer: async () => {
+        controller.abort(new Error("enough"));
+        return file.buffer;
+      },
+    };
     expect((await refusal(fetched(blob, controller))).message).toBe("enough");
   });
 
@@ -272,10 +300,19 @@ describe("abort", () => {
     const caches = memoryCaches();
     vi.stubGlobal("caches", caches);
     await caches.open("mobilenet");
-    caches.stores.get("mobilenet")?.set(`${server.url}/net`, { ok: true, body: slowResponse(file, { stopAfter: 1 }).body, headers: new Headers(), clone() { return this } } as unknown as Response);
+    caches.stores.get("mobilenet")?.set(`${server.url}/net`, {
+      ok: true,
+      body: slowResponse(file, { stopAfter: 1 }).body,
+      headers: new Headers(),
+      clone() {
+        return this;
+      },
+    } as unknown as Response);
     const controller = new AbortController();
     const onProgress = () => controller.abort(new Error("enough"));
-    expect((await refusal(fetched(`${server.url}/net`, { signal: controller.signal, onProgress, cache: true }))).message).toBe("enough");
+    expect(
+      (await refusal(fetched(`${server.url}/net`, { signal: controller.signal, onProgress, cache: true }))).message,
+    ).toBe("enough");
     expect(server.asked).toEqual([]);
   });
 
@@ -304,7 +341,8 @@ describe("integrity", () => {
   test("of the file's own bytes", async () => {
     for (const bits of [256, 384, 512]) {
       const integrity = await integrityOf(file, bits);
-      for (const source of [file, `${server.url}/net`, new Blob([file as BlobPart])]) await fetched(source, { integrity });
+      for (const source of [file, `${server.url}/net`, new Blob([file as BlobPart])])
+        await fetched(source, { integrity });
     }
     const right = await integrityOf(file);
     await fetched(file, { integrity: `sha256-AAAA ${right}?extra` });
@@ -331,134 +369,17 @@ describe("integrity", () => {
 
   test("not of a model in several files", async () => {
     server.files.set("/model.json", text("a")).set("/a", text("A"));
-    const { code, message } = await refusal(fetchModel(`${server.url}/model.json`, { integrity: await integrityOf(text("a")) }, several));
+    const { code, message } = await refusal(
+      fetchModel(`${server.url}/model.json`, { integrity: await integrityOf(text("a")) }, several),
+    );
     expect(code).toBe("integrity");
     expect(message).toMatch(/must be left out for a model in several files.*`mobilenet convert`/);
   });
 
   test("not where the page is not secure", async () => {
     vi.stubGlobal("crypto", {});
-    expect((await refusal(fetched(file, { integrity: "sha256-AAAA" }))).message).toMatch(/serve it over https or from localhost/);
-  });
-});
-
-describe("cache", () => {
-  let caches: ReturnType<typeof memoryCaches>;
-  beforeEach(() => {
-    caches = memoryCaches(`${server.url}/`);
-    vi.stubGlobal("caches", caches);
-  });
-  const kept = (name = "mobilenet") => [...(caches.stores.get(name)?.keys() ?? [])].map((url) => url.replace(server.url, ""));
-
-  test("a file is fetched once", async () => {
-    const address = `${server.url}/net`;
-    for (const source of [address, new URL(address), new Request(address)]) expect((await fetched(source, { cache: true })).bytes).toEqual(file);
-    expect(server.asked).toEqual(["/net"]);
-    await fetched(address, { cache: "mine" });
-    expect([kept(), kept("mine")]).toEqual([["/net"], ["/net"]]);
-  });
-
-  test("only where it is asked for, and for what has an address", async () => {
-    for (const cache of [undefined, false, ""]) await fetched(`${server.url}/net`, { cache });
-    for (const source of [file, new Blob([file as BlobPart]), new Response(file as BodyInit), await fetch(`${server.url}/net`)]) await fetched(source, { cache: true });
-    expect(kept()).toEqual([]);
-  });
-
-  test("what was refused is not kept", async () => {
-    await refusal(fetched(`${server.url}/none`, { cache: true }));
-    await refusal(fetchModel(`${server.url}/net`, { cache: true }, { finish: () => Promise.reject(new Error("damaged")) }));
-    expect(kept()).toEqual([]);
-  });
-
-  test("a kept file that is damaged is fetched again, and replaced", async () => {
-    const address = `${server.url}/net`;
-    await caches.open("mobilenet").then((store) => (store as Cache).put(address, new Response("?")));
-    const progress: number[] = [];
-    const reader: Reader<number> = {
-      finish({ bytes }) {
-        if (bytes.length < 100) throw new Error("damaged");
-        return bytes.length;
-      },
-    };
-    expect(await fetchModel(address, { cache: true, onProgress: ({ loaded }) => progress.push(loaded) }, reader)).toBe(100);
-    expect(progress[0]).toBe(1);
-    expect(progress.at(-1)).toBe(100);
-    server.asked.length = 0;
-    expect(await fetchModel(address, { cache: true }, reader)).toBe(100);
-    expect(server.asked).toEqual([]);
-    // One that is gone on the server too is an error of the network.
-    await caches.open("mobilenet").then((store) => (store as Cache).put(`${server.url}/gone`, new Response("?")));
-    expect((await refusal(fetchModel(`${server.url}/gone`, { cache: true }, reader))).message).toContain("404");
-  });
-
-  test("a kept file of another integrity is fetched again", async () => {
-    const address = `${server.url}/net`;
-    await caches.open("mobilenet").then((store) => (store as Cache).put(address, new Response("older")));
-    const { bytes } = await fetched(address, { cache: true, integrity: await integrityOf(file) });
-    expect(bytes).toEqual(file);
-  });
-
-  test("files beside the first one are kept too", async () => {
-    server.files.set("/some/model.json", text("a\nb")).set("/some/a", text("A")).set("/some/b", text("B"));
-    for (let round = 0; round < 2; round++) expect(await fetchModel(`${server.url}/some/model.json`, { cache: true }, several)).toBe("A,B");
-    expect(server.asked).toEqual(["/some/model.json", "/some/a", "/some/b"]);
-    // One that is lost is fetched alone, and one that is damaged has all of them fetched.
-    caches.stores.get("mobilenet")?.delete(`${server.url}/some/a`);
-    expect(await fetchModel(`${server.url}/some/model.json`, { cache: true }, several)).toBe("A,B");
-    caches.stores.get("mobilenet")?.set(`${server.url}/some/b`, new Response("damaged"));
-    expect(await fetchModel(`${server.url}/some/model.json`, { cache: true }, several)).toBe("A,B");
-    expect(server.asked.slice(3)).toEqual(["/some/a", "/some/model.json", "/some/a", "/some/b"]);
-    server.asked.length = 0;
-    await fetchModel(`${server.url}/some/model.json`, { cache: true }, several);
-    expect(server.asked).toEqual([]);
-  });
-
-  test("a relative address is the page's", async () => {
-    const { fetch } = globalThis;
-    vi.stubGlobal("document", { baseURI: `${server.url}/some/page.html` });
-    vi.stubGlobal("caches", (caches = memoryCaches(`${server.url}/some/`)));
-    vi.stubGlobal("fetch", (input: string, init: RequestInit) => fetch(typeof input === "string" ? new URL(input, document.baseURI) : input, init));
-    server.files.set("/some/model.json", text("a")).set("/some/a", text("A"));
-    for (let round = 0; round < 2; round++) expect(await fetchModel("model.json", { cache: true }, several)).toBe("A");
-    expect(server.asked).toEqual(["/some/model.json", "/some/a"]);
-  });
-
-  test("storage that is forbidden, full or not there is no error", async () => {
-    const failing = () => Promise.reject(new DOMException("no", "SecurityError"));
-    const storages = [
-      undefined,
-      { open: failing },
-      {
-        open() {
-          throw new DOMException("no", "SecurityError");
-        },
-      },
-      { open: async () => ({ match: failing, put: failing }) },
-    ];
-    for (const storage of storages) {
-      vi.stubGlobal("caches", storage);
-      expect((await fetched(`${server.url}/net`, { cache: true })).bytes).toEqual(file);
-    }
-  });
-});
-
-describe("files beside the first one", () => {
-  test("lie where a redirect led", async () => {
-    server.files.set("/start", (response) => response.writeHead(302, { location: "/deep/model.json" }).end());
-    server.files.set("/deep/model.json", text("a.bin?x=1")).set("/deep/a.bin?x=1", text("A"));
-    expect(await fetchModel(`${server.url}/start`, {}, several)).toBe("A");
-    expect(await fetchModel(await fetch(`${server.url}/start`), {}, several)).toBe("A");
-  });
-
-  test("are not found for bytes", async () => {
-    for (const source of [text("a.bin"), new Blob(["a.bin"]), new Response("a.bin")]) {
-      const { code, message } = await refusal(fetchModel(source, {}, several));
-      expect([code, message]).toEqual(["invalid-option", "weights: the file refers to `a.bin` beside it; load the model by its address, not by its bytes"]);
-    }
-  });
-
-  test("that are not there are named", async () => {
-    server.files.set("/model.json", text("a.bin"));
-    expect((await refusal(fetchModel(`${server.url}/model.json`, {}, several))).message).toContain(`${server.url}/a.bin answered 404`);
+    expect((await refusal(fetched(file, { integrity: "sha256-AAAA" }))).message).toMatch(
+      /serve it over https or from localhost/,
+    );
   });
 });

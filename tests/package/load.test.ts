@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { cosineSimilarity, load, MobileNetError, supportedVariants } from "../../pkg/src/index.ts";
 import { log, reset } from "./fake-module.ts";
-import { file, memoryCaches, refusal, type Server, serve, slowResponse, text, wasm } from "./server.ts";
+import { file, memoryCaches, refusal, type Server, serve, slowResponse, text, wasm } from "./helpers.ts";
 
 let server: Server;
 let round = 0;
@@ -26,16 +26,29 @@ beforeEach(() => {
 
 /** What the stand-in was given. */
 const loaded = async (options: object = {}) =>
-  (await load({ weights: file, variant: "simd128", wasmUrl, ...options })) as unknown as { bytes: Uint8Array; options: Record<string, unknown>; variant: string; dispose(): void };
+  (await load({ weights: file, variant: "simd128", wasmUrl, ...options })) as unknown as {
+    bytes: Uint8Array;
+    options: Record<string, unknown>;
+    variant: string;
+    dispose(): void;
+  };
 
 /** As in a browser that has everything. */
 function isolated(): void {
   vi.stubGlobal("crossOriginIsolated", true);
-  vi.stubGlobal("WebAssembly", { ...WebAssembly, Module: WebAssembly.Module, compile: WebAssembly.compile, validate: () => true });
-  vi.stubGlobal("Worker", class {
-    onmessage?: (event: object) => void;
-    postMessage = () => setTimeout(() => this.onmessage?.({}));
+  vi.stubGlobal("WebAssembly", {
+    ...WebAssembly,
+    Module: WebAssembly.Module,
+    compile: WebAssembly.compile,
+    validate: () => true,
   });
+  vi.stubGlobal(
+    "Worker",
+    class {
+      onmessage?: (event: object) => void;
+      postMessage = () => setTimeout(() => this.onmessage?.({}));
+    },
+  );
 }
 
 describe("the build", () => {
@@ -60,7 +73,10 @@ describe("the build", () => {
     vi.stubGlobal("WebAssembly", { validate: (bytes: Uint8Array) => !bytes.join().includes("253,128,2") });
     expect(await supportedVariants()).toEqual(["simd128"]);
     const { code, message } = await refusal(load({ weights: file, variant: "relaxed" }));
-    expect([code, message]).toEqual(["unsupported-engine", 'variant: "relaxed" does not run here; this engine has no relaxed SIMD; leave the variant out']);
+    expect([code, message]).toEqual([
+      "unsupported-engine",
+      'variant: "relaxed" does not run here; this engine has no relaxed SIMD; leave the variant out',
+    ]);
     expect((await refusal(load({ weights: file, variant: "threads" }))).message).toBe(
       'variant: "threads" does not run here; it needs relaxed SIMD and a cross-origin isolated page (the headers COOP and COEP)',
     );
@@ -70,7 +86,10 @@ describe("the build", () => {
     vi.stubGlobal("WebAssembly", engine);
     expect(await supportedVariants()).toEqual([]);
     const { code, message } = await refusal(load({ weights: file }));
-    expect([code, message]).toEqual(["unsupported-engine", "load: WebAssembly with SIMD is needed, and this engine has none; use a browser of 2023 or later"]);
+    expect([code, message]).toEqual([
+      "unsupported-engine",
+      "load: WebAssembly with SIMD is needed, and this engine has none; use a browser of 2023 or later",
+    ]);
   });
 
   test("is started once, and again after it failed", async () => {
@@ -90,7 +109,9 @@ describe("the build", () => {
     server.files.set("/page.wasm", text("<!doctype html>"));
     const { message } = await refusal(loaded({ wasmUrl: `${server.url}/page.wasm` }));
     expect(message).toMatch(/could not be read from .*\/page\.wasm \(.*magic.*\); check the option wasmUrl/);
-    expect((await refusal(loaded({ wasmUrl: undefined }))).message).toMatch(/could not be read from file:.*simd128\/mobilenet_bg\.wasm \(ENOENT/);
+    expect((await refusal(loaded({ wasmUrl: undefined }))).message).toMatch(
+      /could not be read from file:.*simd128\/mobilenet_bg\.wasm \(ENOENT/,
+    );
   });
 
   test("a server that sends another type than application/wasm", async () => {
@@ -111,10 +132,13 @@ describe("the build", () => {
 
   test("a thread that does not start", async () => {
     isolated();
-    vi.stubGlobal("Worker", class {
-      onerror?: (event: object) => void;
-      postMessage = () => setTimeout(() => this.onerror?.({ message: undefined }));
-    });
+    vi.stubGlobal(
+      "Worker",
+      class {
+        onerror?: (event: object) => void;
+        postMessage = () => setTimeout(() => this.onerror?.({ message: undefined }));
+      },
+    );
     const { code, message } = await refusal(loaded({ variant: "threads", numThreads: 2 }));
     expect([code, message]).toEqual(["worker", "load: a thread could not be started: its script could not be loaded"]);
   });
@@ -132,7 +156,10 @@ describe("options", () => {
     [null, "load: the options must be an object, got null"],
     [3, "load: the options must be an object, got 3"],
     [[1], "load: the options must be an object, got an array"],
-    ["model.tflite", 'load: the options must be an object, got "model.tflite"; give an address as { weights: address }'],
+    [
+      "model.tflite",
+      'load: the options must be an object, got "model.tflite"; give an address as { weights: address }',
+    ],
     [{ numThreads: 0 }, "numThreads: must be a whole number from 1 to 64, got 0"],
     [{ numThreads: 65 }, "numThreads: must be a whole number from 1 to 64, got 65"],
     [{ numThreads: 1.5 }, "numThreads: must be a whole number from 1 to 64, got 1.5"],
@@ -144,30 +171,55 @@ describe("options", () => {
     [{ integrity: "md5-abc" }, 'integrity: must be sha256-, sha384- or sha512- and a hash in base64, got "md5-abc"'],
     [{ cache: 3 }, "cache: must be true, false or a name, got 3"],
     [{ signal: "now" }, 'signal: must be an AbortSignal, got "now"'],
-    [{ weights: null, variant: "simd128" }, "weights: must be an address, Request, Response, Blob, ArrayBuffer or Uint8Array, got null"],
+    [
+      { weights: null, variant: "simd128" },
+      "weights: must be an address, Request, Response, Blob, ArrayBuffer or Uint8Array, got null",
+    ],
   ])("%o is refused", async (options, message) => {
     const given = typeof options === "object" && options && !Array.isArray(options) ? { wasmUrl, ...options } : options;
-    expect(await refusal(load(given as object))).toMatchObject({ name: "MobileNetError", code: "invalid-option", message });
+    expect(await refusal(load(given as object))).toMatchObject({
+      name: "MobileNetError",
+      code: "invalid-option",
+      message,
+    });
   });
 
   test("the class looks at its own before anything is fetched", async () => {
     const { code, message } = await refusal(loaded({ weights: `${server.url}/net`, weight: 3 }));
-    expect([code, message]).toEqual(["invalid-option", "weight: must be one of precision, labels, padding, normalization, numThreads, resolution"]);
+    expect([code, message]).toEqual([
+      "invalid-option",
+      "load: weight: unknown option; the options are precision, labels, padding, normalization, numThreads, resolution",
+    ]);
     expect(server.asked).not.toContain("/net");
   });
 
   test("what is not the loader's reaches the class", async () => {
-    const { options } = await loaded({ precision: "int8", padding: "same", resolution: 64, cache: false, onProgress() {}, integrity: undefined });
+    const { options } = await loaded({
+      precision: "int8",
+      padding: "same",
+      resolution: 64,
+      cache: false,
+      onProgress() {},
+      integrity: undefined,
+    });
     expect(options).toEqual({ precision: "int8", padding: "same", resolution: 64 });
   });
 
   test("normalisation is the old name of normalization", async () => {
-    expect((await loaded({ normalisation: { mean: 0, deviation: 255 } })).options).toEqual({ normalization: { mean: 0, deviation: 255 } });
+    expect((await loaded({ normalisation: { mean: 0, deviation: 255 } })).options).toEqual({
+      normalization: { mean: 0, deviation: 255 },
+    });
     expect((await loaded({ normalisation: undefined })).options).toEqual({});
   });
 
   test("the caller's object stays as it was", async () => {
-    const options = Object.freeze({ weights: file, variant: "simd128", wasmUrl, normalisation: { mean: 0, deviation: 1 }, labels: ["a"] });
+    const options = Object.freeze({
+      weights: file,
+      variant: "simd128",
+      wasmUrl,
+      normalisation: { mean: 0, deviation: 1 },
+      labels: ["a"],
+    });
     await load(options as object);
     expect(Object.keys(options)).toEqual(["weights", "variant", "wasmUrl", "normalisation", "labels"]);
   });
@@ -193,15 +245,23 @@ describe("the file", () => {
   });
 
   test("without weights it is the one in the package", async () => {
-    expect((await refusal(loaded({ weights: undefined }))).message).toMatch(/^weights: file:.*default\.safetensors could not be read \(ENOENT/);
+    expect((await refusal(loaded({ weights: undefined }))).message).toMatch(
+      /^weights: file:.*default\.safetensors could not be read \(ENOENT/,
+    );
   });
 
   test("what is wrong with it comes with its address", async () => {
     server.files.set("/page.html", text("<!doctype html>")).set("/damaged", text("?"));
     const page = await refusal(loaded({ weights: `${server.url}/page.html` }));
-    expect([page.code, page.message]).toEqual(["unsupported-format", `weights from ${server.url}/page.html: this is a web page`]);
+    expect([page.code, page.message]).toEqual([
+      "unsupported-format",
+      `weights from ${server.url}/page.html: this is a web page`,
+    ]);
     const damaged = await refusal(loaded({ weights: `${server.url}/damaged` }));
-    expect([damaged.code, damaged.message]).toEqual(["corrupt-file", `weights from ${server.url}/damaged: the header is damaged`]);
+    expect([damaged.code, damaged.message]).toEqual([
+      "corrupt-file",
+      `weights from ${server.url}/damaged: the header is damaged`,
+    ]);
     expect((await refusal(loaded({ weights: text("?") }))).message).toBe("weights: the header is damaged");
     expect((await refusal(loaded({ weights: new Uint8Array() }))).message).toBe("weights: the file is empty");
     expect(damaged).toBeInstanceOf(MobileNetError);
@@ -230,7 +290,10 @@ describe("the file", () => {
     const tflite = Uint8Array.from([32, 0, 0, 0, ...text("TFL3"), 1, 2, 3]);
     expect((await loaded({ weights: tflite })).bytes).toEqual(Uint8Array.from([78]));
     expect(log.initialized).toEqual(["simd128", "readers"]);
-    server.files.set("/tfjs/model.json", text('\n {"files":["a.bin","b.bin"]}')).set("/tfjs/a.bin", Uint8Array.of(1, 2)).set("/tfjs/b.bin", Uint8Array.of(3));
+    server.files
+      .set("/tfjs/model.json", text('\n {"files":["a.bin","b.bin"]}'))
+      .set("/tfjs/a.bin", Uint8Array.of(1, 2))
+      .set("/tfjs/b.bin", Uint8Array.of(3));
     expect((await loaded({ weights: `${server.url}/tfjs/model.json` })).bytes).toEqual(Uint8Array.of(78, 1, 2, 3));
     expect(log.initialized).toEqual(["simd128", "readers"]);
   });
@@ -244,14 +307,20 @@ describe("the file", () => {
   test("what is wrong with a foreign file comes with its address, too", async () => {
     server.files.set("/model.json", text('{"format":"graph"}'));
     const { code, message } = await refusal(loaded({ weights: `${server.url}/model.json` }));
-    expect([code, message]).toEqual(["corrupt-file", `weights from ${server.url}/model.json: TF.js: there is no weightsManifest`]);
-    expect((await refusal(loaded({ weights: text('{"files":["a.bin"]}') }))).message).toMatch(/refers to `a\.bin` beside it/);
+    expect([code, message]).toEqual([
+      "corrupt-file",
+      `weights from ${server.url}/model.json: TF.js: there is no weightsManifest`,
+    ]);
+    expect((await refusal(loaded({ weights: text('{"files":["a.bin"]}') }))).message).toMatch(
+      /refers to `a\.bin` beside it/,
+    );
   });
 
   test("a TF.js model comes from the cache as a whole", async () => {
     vi.stubGlobal("caches", memoryCaches());
     server.files.set("/model.json", text('{"files":["a"]}')).set("/a", Uint8Array.of(1));
-    for (let i = 0; i < 2; i++) expect((await loaded({ weights: `${server.url}/model.json`, cache: true })).bytes).toEqual(Uint8Array.of(78, 1));
+    for (let i = 0; i < 2; i++)
+      expect((await loaded({ weights: `${server.url}/model.json`, cache: true })).bytes).toEqual(Uint8Array.of(78, 1));
     expect(server.asked.filter((path) => !path.endsWith(".wasm"))).toEqual(["/model.json", "/a"]);
   });
 });
@@ -271,19 +340,34 @@ describe("labels", () => {
   test("what is none", async () => {
     server.files.set("/page.html", text("\n<!doctype html>")).set("/bad.json", text('["cat"'));
     const page = await refusal(labelsOf(`${server.url}/page.html`));
-    expect([page.code, page.message]).toEqual(["unsupported-format", `labels: ${server.url}/page.html is a web page, not a list of labels; check the address`]);
+    expect([page.code, page.message]).toEqual([
+      "unsupported-format",
+      `labels: ${server.url}/page.html is a web page, not a list of labels; check the address`,
+    ]);
     const bad = await refusal(labelsOf(`${server.url}/bad.json`));
-    expect([bad.code, bad.message]).toEqual(["corrupt-file", expect.stringMatching(/bad\.json is not a JSON array \(.*\); give a text file/)]);
+    expect([bad.code, bad.message]).toEqual([
+      "corrupt-file",
+      expect.stringMatching(/bad\.json is not a JSON array \(.*\); give a text file/),
+    ]);
     const none = await refusal(labelsOf(`${server.url}/none.txt`));
-    expect([none.code, none.message]).toEqual(["network", `labels: ${server.url}/none.txt answered 404; check the address`]);
-    expect((await refusal(labelsOf("http://127.0.0.1:1/x"))).message).toMatch(/could not be fetched \(.*\); check the address$/);
-    expect((await refusal(labelsOf(new URL("file:///no/labels.txt")))).message).toMatch(/labels: file:\/\/\/no\/labels\.txt could not be fetched \(ENOENT/);
+    expect([none.code, none.message]).toEqual([
+      "network",
+      `labels: ${server.url}/none.txt answered 404; check the address`,
+    ]);
+    expect((await refusal(labelsOf("http://127.0.0.1:1/x"))).message).toMatch(
+      /could not be fetched \(.*\); check the address$/,
+    );
+    expect((await refusal(labelsOf(new URL("file:///no/labels.txt")))).message).toMatch(
+      /labels: file:\/\/\/no\/labels\.txt could not be fetched \(ENOENT/,
+    );
   });
 
   test("an aborted load gives the signal's reason", async () => {
     server.files.set("/silent", () => controller.abort(new Error("enough")));
     const controller = new AbortController();
-    expect((await refusal(loaded({ labels: `${server.url}/silent`, signal: controller.signal }))).message).toBe("enough");
+    expect((await refusal(loaded({ labels: `${server.url}/silent`, signal: controller.signal }))).message).toBe(
+      "enough",
+    );
   });
 });
 
@@ -309,7 +393,9 @@ describe("abort", () => {
     const controller = new AbortController();
     server.files.set("/readers.wasm", () => controller.abort(new Error("enough")));
     const urls = { ...wasmUrl, readers: `${server.url}/readers.wasm` };
-    expect((await refusal(loaded({ wasmUrl: urls, weights: text('{"files":[]}'), signal: controller.signal }))).message).toBe("enough");
+    expect(
+      (await refusal(loaded({ wasmUrl: urls, weights: text('{"files":[]}'), signal: controller.signal }))).message,
+    ).toBe("enough");
   });
 
   test("between the call and the first await", async () => {
@@ -322,7 +408,11 @@ describe("abort", () => {
 
   test("after the file came, before it is read", async () => {
     const controller = new AbortController();
-    const options = { weights: file, signal: controller.signal, onProgress: () => controller.abort(new Error("enough")) };
+    const options = {
+      weights: file,
+      signal: controller.signal,
+      onProgress: () => controller.abort(new Error("enough")),
+    };
     expect((await refusal(loaded(options))).message).toBe("enough");
     expect(log.built).toBe(0);
   });

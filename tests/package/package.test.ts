@@ -3,14 +3,19 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
-import { describe as named, MobileNetError, reason } from "../../pkg/src/error.ts";
+import { MobileNetError, describe as named, reason } from "../../pkg/src/error.ts";
 import { cosineSimilarity } from "../../pkg/src/similarity.ts";
 
 describe("errors", () => {
   test("have name, code, message and cause", () => {
     const cause = new Error("why");
     const error = new MobileNetError("network", "weights: gone", { cause });
-    expect([error.name, error.code, error.message, error.cause]).toEqual(["MobileNetError", "network", "weights: gone", cause]);
+    expect([error.name, error.code, error.message, error.cause]).toEqual([
+      "MobileNetError",
+      "network",
+      "weights: gone",
+      cause,
+    ]);
     expect(`${error}`).toBe("MobileNetError: weights: gone");
     expect(error instanceof MobileNetError && error instanceof Error).toBe(true);
   });
@@ -18,7 +23,8 @@ describe("errors", () => {
   test("are known wherever they were made", () => {
     const foreign = runInNewContext('Object.assign(new Error("x"), { name: "MobileNetError", code: "disposed" })');
     expect(foreign instanceof MobileNetError).toBe(true);
-    for (const other of [new Error("x"), new DOMException("x", "AbortError"), null, undefined, "MobileNetError"]) expect(other instanceof MobileNetError).toBe(false);
+    for (const other of [new Error("x"), new DOMException("x", "AbortError"), null, undefined, "MobileNetError"])
+      expect(other instanceof MobileNetError).toBe(false);
   });
 
   test.each<[unknown, string]>([
@@ -40,7 +46,13 @@ describe("errors", () => {
   ])("%o is called %s", (value, name) => expect(named(value)).toBe(name));
 
   test("the reason of whatever was thrown", () => {
-    expect([new Error("a"), "b", null, { message: "c" }, {}].map(reason)).toEqual(["a", "b", "no reason given", "c", "no reason given"]);
+    expect([new Error("a"), "b", null, { message: "c" }, {}].map(reason)).toEqual([
+      "a",
+      "b",
+      "no reason given",
+      "c",
+      "no reason given",
+    ]);
   });
 });
 
@@ -62,13 +74,20 @@ describe("cosineSimilarity", () => {
     [3, [1], "an embedding must be an array of numbers, got 3"],
     [[1], {}, "an embedding must be an array of numbers, got an object"],
   ])("of %o and %o", (a, b, message) => {
-    expect(() => cosineSimilarity(a as number[], b as number[])).toThrow(expect.objectContaining({ code: "invalid-argument", message: `cosineSimilarity: ${message}` }));
+    expect(() => cosineSimilarity(a as number[], b as number[])).toThrow(
+      expect.objectContaining({ code: "invalid-argument", message: `cosineSimilarity: ${message}` }),
+    );
   });
 });
 
 test("the package has the version of the workspace", () => {
   const root = new URL("../../", import.meta.url);
-  const metadata = JSON.parse(execFileSync("cargo", ["metadata", "--no-deps", "--offline", "--format-version", "1"], { cwd: root, encoding: "utf8" }));
+  const metadata = JSON.parse(
+    execFileSync("cargo", ["metadata", "--no-deps", "--offline", "--format-version", "1"], {
+      cwd: root,
+      encoding: "utf8",
+    }),
+  );
   const { version } = JSON.parse(readFileSync(new URL("pkg/src/package.json", root), "utf8"));
   expect([...new Set(metadata.packages.map((one: { version: string }) => one.version))]).toContain(version);
 });
