@@ -6,7 +6,7 @@
  * dropped. A call has its place in the queue from the moment it is made, even if its frame takes a while to be copied.
  */
 import { type Captured, capture, tainted } from "./frame.js";
-import { absolute, checkFetchOptions, fail, fetchModel, type LoadOptions, MobileNetError, tagOf } from "./load.js";
+import { absolute, fail, fetchModel, type LoadOptions, MobileNetError, tagOf } from "./load.js";
 import type { ErrorCode, MobileNet } from "./simd128/mobilenet.js";
 
 /** For each method: which argument is a frame, which one is options and with what callback; `isLatest` drops older calls. */
@@ -96,7 +96,6 @@ export async function loadInWorker({
   onProgress,
   ...options
 }: LoadOptions): Promise<MobileNetWorker> {
-  checkFetchOptions({ signal, onProgress, ...options });
   signal?.throwIfAborted();
   if (typeof Worker !== "function")
     fail("unsupported-engine", "worker: this engine has no Web Workers; leave out the option worker");

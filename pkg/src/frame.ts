@@ -14,6 +14,8 @@ export interface Captured {
 
 /** A value that cannot be posted: what kind it is, and what the class could ask of it. */
 export interface Description {
+  /** Why the browser could not take it, if it tried. */
+  reason?: string | undefined;
   type: string;
   tag: string;
   value?: unknown;
@@ -39,7 +41,7 @@ export function capture(frame: unknown): Captured | Promise<Captured> {
   const own = (copy: ImageBitmap | VideoFrame): Captured => ({ frame: copy, transfer: [copy] });
   const other = (thrown?: Error): Captured => {
     if (thrown?.name === "SecurityError") throw tainted(thrown);
-    return { frame: describeFrame(frame), transfer: [], isDescribed: true };
+    return { frame: { ...describeFrame(frame), reason: thrown?.message }, transfer: [], isDescribed: true };
   };
   if (tag === "VideoFrame") {
     try {
@@ -61,7 +63,7 @@ export function capture(frame: unknown): Captured | Promise<Captured> {
 export function tainted(cause: Error): MobileNetError {
   return new MobileNetError(
     "tainted-canvas",
-    'frame: the page must be allowed to read it, got one from another origin (a tainted canvas); set crossOrigin = "anonymous" on the image or video, and let its server send Access-Control-Allow-Origin',
+    'frame: it comes from another origin, so the page may not read it (a tainted canvas); set crossOrigin = "anonymous" on the image or video, and let its server send Access-Control-Allow-Origin',
     { cause },
   );
 }
@@ -86,4 +88,18 @@ export function revive({ type, tag, value, fields }: Description): unknown {
   if (type !== "object") return value;
   const entries = Object.entries(fields).map(([key, field]) => [key, revive(field)]);
   return Object.defineProperty(Object.fromEntries(entries), Symbol.toStringTag, { value: tag || undefined });
+}
+
+/** The worker's side: what the class says of a description that it could not draw, with why the frame was not taken. */
+export function withReason(error: unknown, { reason }: Description): unknown {
+  if (!reason || !(error instanceof MobileNetError)) return error;
+  try {
+    new OffscreenCanvas(1, 1).getContext("2d")?.drawImage({} as ImageBitmap, 0, 0);
+    return error;
+  } catch (thrown) {
+    return new MobileNetError(
+      error.code,
+      error.message.replace((thrown as Error).message, () => reason),
+    );
+  }
 }

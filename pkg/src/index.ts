@@ -1,27 +1,38 @@
 /** The package: `load` picks the fastest build that runs here, in this thread or in a worker. Import has no side effects. */
 import type { MobileNetWorker } from "./client.js";
-import { checkObject, type LoadOptions, loadHere } from "./load.js";
+import { checkOptions, type LoadOptions, loadHere } from "./load.js";
 import type { MobileNet } from "./simd128/mobilenet.js";
 
 export type { MobileNetWorker } from "./client.js";
 export type { LoadOptions, Variant } from "./load.js";
 export { cosineSimilarity, MobileNetError, supportedVariants } from "./load.js";
 export type {
+  Activation,
   Architecture,
+  ChannelOrder,
   ClassifyOptions,
+  Convolution,
   ErrorCode,
   FetchOptions,
+  Fit,
   Frame,
   FrameOptions,
   Heatmap,
+  InputNormalization,
   LayerCost,
   LayerKind,
   LayerTiming,
   MobileNet,
   NetworkOptions,
+  Normalization,
+  Padding,
   Pixels,
+  Precision,
   Prediction,
   Progress,
+  RegionOfInterest,
+  Rounding,
+  SelectionOptions,
   Source,
   SourceOptions,
   Timings,
@@ -46,7 +57,7 @@ export function load(options: LoadOptions & { worker: true }): Promise<MobileNet
 export function load(options?: LoadOptions & { worker?: false | undefined }): Promise<MobileNet>;
 export function load(options: LoadOptions): Promise<MobileNet | MobileNetWorker>;
 export async function load(options: LoadOptions = {}): Promise<MobileNet | MobileNetWorker> {
-  checkObject(options);
+  checkOptions(options);
   if (!options.worker) return loadHere(options);
   const { loadInWorker } = await import("./client.js");
   return loadInWorker(options);

@@ -6,7 +6,7 @@ import { readLabels } from "./labels.js";
 import type { MobileNet, NetworkOptions, Source, SourceOptions } from "./simd128/mobilenet.js";
 import { cosineSimilarity } from "./similarity.js";
 
-export { absolute, checkFetchOptions, cosineSimilarity, fail, fetchModel, MobileNetError, tagOf };
+export { absolute, cosineSimilarity, fail, fetchModel, MobileNetError, tagOf };
 
 /** The builds: with SIMD, with relaxed SIMD, and with relaxed SIMD and threads. */
 export type Variant = "simd128" | "relaxed" | "threads";
@@ -182,22 +182,20 @@ async function startThreads(module: Modules["threads"], compiled: WebAssembly.Mo
   module.startThreads(count);
 }
 
-/** `load`, in this thread. */
-export async function loadHere(options: LoadOptions = {}): Promise<MobileNet> {
-  checkObject(options);
+/** `load`, in this thread, with options that were checked. */
+export async function loadHere(options: LoadOptions): Promise<MobileNet> {
   // What is left goes to the class.
   const { weights, labels, numThreads = 1, variant, wasmUrl, worker: _, ...others } = options;
   const { signal, onProgress, integrity, cache, normalisation, ...rest } = others;
   const network: NetworkOptions = rest;
   const how = { signal, onProgress, integrity, cache };
-  checkFetchOptions(how);
   signal?.throwIfAborted();
   if (normalisation != null) network.normalization ??= normalisation;
   const name = await choose(variant, numThreads);
   // All that has to come over the network comes at once. The signal belongs to this load, not to the module.
   const needed = Promise.all([start(name, wasmUrl, numThreads), readLabels(labels, signal)]);
-  const [module, names] = await abortable(needed, signal);
-  if (names) network.labels = names as string[];
+  const [module, given] = await abortable(needed, signal);
+  if (given) network.labels = given as string[];
   if (name === "threads") network.numThreads = numThreads;
   // Before anything is fetched.
   module.checkOptions(network);
@@ -218,17 +216,45 @@ export async function loadHere(options: LoadOptions = {}): Promise<MobileNet> {
     companions: (names: string[]) => Promise<Uint8Array[]>,
   ): Promise<Uint8Array> {
     const readers = await abortable(start("readers", wasmUrl), signal);
-    const names = about(file, () => readers.companionFiles(file.bytes));
-    const parts = await companions(names);
+    const files = about(file, () => readers.companionFiles(file.bytes));
+    const parts = await companions(files);
     signal?.throwIfAborted();
-    return about(file, () => readers.toNative(file.bytes, names, parts, network));
+    return about(file, () => readers.toNative(file.bytes, files, parts, network));
   }
 }
 
-export function checkObject(options: unknown): void {
-  if (typeof options === "object" && options !== null && !Array.isArray(options)) return;
-  const cure = typeof options === "string" ? "; give an address as { weights: address }" : "";
-  fail("invalid-option", `load: the options must be an object, got ${describe(options)}${cure}`);
+/** The names of all options; the compiler compares them with the type. */
+const names = Object.keys({
+  weights: 0,
+  labels: 0,
+  precision: 0,
+  padding: 0,
+  activation: 0,
+  epsilon: 0,
+  normalization: 0,
+  resolution: 0,
+  numThreads: 0,
+  variant: 0,
+  wasmUrl: 0,
+  worker: 0,
+  onProgress: 0,
+  signal: 0,
+  integrity: 0,
+  cache: 0,
+  normalisation: 0,
+} satisfies Record<keyof LoadOptions, 0>);
+
+/** Checks all but the options of the class. */
+export function checkOptions(options: LoadOptions): void {
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
+    const cure = typeof options === "string" ? "; give an address as { weights: address }" : "";
+    fail("invalid-option", `load: options: must be an object, got ${describe(options)}${cure}`);
+  }
+  const unknown = Object.keys(options).find((key) => !names.includes(key));
+  if (unknown !== undefined) {
+    fail("invalid-option", `load: ${unknown}: unknown option; the options are ${names.slice(0, -1).join(", ")}`);
+  }
+  checkFetchOptions(options);
 }
 
 /** Puts the file's address before what is wrong with the file. */

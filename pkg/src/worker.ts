@@ -1,7 +1,7 @@
 /** The worker's side of `load({ worker: true })`: holds one network and answers one call at a time. */
 import type { WorkerAnswer, WorkerRequest } from "./client.js";
-import { type Description, revive } from "./frame.js";
-import { loadHere, MobileNetError } from "./load.js";
+import { type Description, revive, withReason } from "./frame.js";
+import { type LoadOptions, loadHere, MobileNetError } from "./load.js";
 import type { MobileNet } from "./simd128/mobilenet.js";
 
 let net: MobileNet | undefined;
@@ -31,7 +31,8 @@ async function call(
   { id, method, args, described, hasCallback }: Exclude<WorkerRequest, { abort: number }>,
   signal: AbortSignal,
 ): Promise<unknown> {
-  if (described !== undefined) args[described] = revive(args[described] as Description);
+  const description = described === undefined ? undefined : (args[described] as Description);
+  if (description) args[described ?? 0] = revive(description);
   if (method === "examples") return net?.examples;
   if (method === "load" || method === "train") {
     const [given = {}] = args;
@@ -41,11 +42,13 @@ async function call(
     // What is not an object is for the class to refuse.
     const options = typeof given === "object" && !Array.isArray(given) ? { signal, ...given, ...callback } : given;
     if (method === "train") return net?.train(options);
-    net = await loadHere(options);
+    net = await loadHere(options as LoadOptions);
     return undefined;
   }
   try {
     return await (net as unknown as Record<string, (...args: unknown[]) => unknown>)[method]?.(...args);
+  } catch (thrown) {
+    throw description ? withReason(thrown, description) : thrown;
   } finally {
     // A frame that was transferred is the worker's.
     for (const value of args) (value as Partial<ImageBitmap> | undefined)?.close?.();

@@ -214,6 +214,9 @@ describe("callbacks", () => {
     expect((await refusal(open({ onProgress: 3 }))).message).toBe("onProgress: must be a function, got 3");
     expect((await refusal(open({ signal: "now" }))).message).toBe('signal: must be an AbortSignal, got "now"');
     expect((await refusal(open({ cache: 3 }))).message).toMatch(/^cache: must be/);
+    expect((await refusal(open({ weight: 3 }))).message).toMatch(
+      /^load: weight: unknown option; the options are weights,/,
+    );
     expect(workers).toEqual([]);
   });
 });

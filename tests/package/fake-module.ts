@@ -18,14 +18,11 @@ export const build = (name: string) => ({
 
 export const warmUp = (precision: string): void => void log.warm.push(precision);
 
-const known = ["precision", "labels", "padding", "normalization", "numThreads", "resolution"];
-
 /** An error as the class makes them: of no JavaScript class. */
 const refusal = (code: string, message: string) => Object.assign(new Error(message), { name: "MobileNetError", code });
 
-export function checkOptions(options: object): void {
-  const unknown = Object.keys(options).find((key) => !known.includes(key));
-  if (unknown) throw refusal("invalid-option", `load: ${unknown}: unknown option; the options are ${known.join(", ")}`);
+export function checkOptions({ padding = "same" }: { padding?: unknown }): void {
+  if (padding !== "same") throw refusal("invalid-option", `padding: must be "same", got ${padding}`);
 }
 
 class MobileNet {
@@ -52,6 +49,8 @@ class MobileNet {
   classify(...args: unknown[]): unknown {
     this.calls.push(["classify", ...args]);
     const [frame] = args as [{ width?: number; data?: Uint8Array; [Symbol.toStringTag]?: string }];
+    if (frame?.width === 70000)
+      throw refusal("invalid-frame", "frame: the browser could not draw it: not of type CanvasImageSource");
     if (!frame?.data)
       throw refusal(
         "invalid-frame",

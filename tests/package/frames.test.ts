@@ -1,5 +1,5 @@
 // Frames on their way to the worker: what cannot be taken is described to the class there, which refuses it.
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { load, type MobileNetWorker } from "../../pkg/src/index.ts";
 import { reset } from "./fake-module.ts";
 import { canvas, FakeBitmap, pixels, stubBrowser } from "./fake-worker.ts";
@@ -61,6 +61,27 @@ describe("frames that are none are described to the class, which refuses them", 
     expect(await refusal(net.classify(frame as never))).toMatchObject({
       code: "invalid-frame",
       message: `frame: no picture: ${said}`,
+    });
+  });
+
+  test("with why the browser could not take it, where that is all that is wrong", async () => {
+    const thrown = new TypeError("not of type CanvasImageSource");
+    const context = {
+      drawImage() {
+        throw thrown;
+      },
+    };
+    vi.stubGlobal(
+      "OffscreenCanvas",
+      class {
+        getContext = () => context;
+      },
+    );
+    const net = await open();
+    const frame = canvas({ width: 70000, refusal: new Error("too $& large") });
+    expect(await refusal(net.classify(frame))).toMatchObject({
+      code: "invalid-frame",
+      message: "frame: the browser could not draw it: too $& large",
     });
   });
 

@@ -153,13 +153,10 @@ describe("the build", () => {
 
 describe("options", () => {
   test.each<[unknown, string]>([
-    [null, "load: the options must be an object, got null"],
-    [3, "load: the options must be an object, got 3"],
-    [[1], "load: the options must be an object, got an array"],
-    [
-      "model.tflite",
-      'load: the options must be an object, got "model.tflite"; give an address as { weights: address }',
-    ],
+    [null, "load: options: must be an object, got null"],
+    [3, "load: options: must be an object, got 3"],
+    [[1], "load: options: must be an object, got an array"],
+    ["model.tflite", 'load: options: must be an object, got "model.tflite"; give an address as { weights: address }'],
     [{ numThreads: 0 }, "numThreads: must be a whole number from 1 to 64, got 0"],
     [{ numThreads: 65 }, "numThreads: must be a whole number from 1 to 64, got 65"],
     [{ numThreads: 1.5 }, "numThreads: must be a whole number from 1 to 64, got 1.5"],
@@ -167,6 +164,10 @@ describe("options", () => {
     [{ numThreads: null }, "numThreads: must be a whole number from 1 to 64, got null"],
     [{ variant: "fast" }, 'variant: must be one of simd128, relaxed, threads, got "fast"'],
     [{ variant: "readers" }, 'variant: must be one of simd128, relaxed, threads, got "readers"'],
+    [
+      { weight: 3 },
+      "load: weight: unknown option; the options are weights, labels, precision, padding, activation, epsilon, normalization, resolution, numThreads, variant, wasmUrl, worker, onProgress, signal, integrity, cache",
+    ],
     [{ onProgress: 3 }, "onProgress: must be a function, got 3"],
     [{ integrity: "md5-abc" }, 'integrity: must be sha256-, sha384- or sha512- and a hash in base64, got "md5-abc"'],
     [{ cache: 3 }, "cache: must be true, false or a name, got 3"],
@@ -185,11 +186,8 @@ describe("options", () => {
   });
 
   test("the class looks at its own before anything is fetched", async () => {
-    const { code, message } = await refusal(loaded({ weights: `${server.url}/net`, weight: 3 }));
-    expect([code, message]).toEqual([
-      "invalid-option",
-      "load: weight: unknown option; the options are precision, labels, padding, normalization, numThreads, resolution",
-    ]);
+    const { code, message } = await refusal(loaded({ weights: `${server.url}/net`, padding: "valid" }));
+    expect([code, message]).toEqual(["invalid-option", 'padding: must be "same", got valid']);
     expect(server.asked).not.toContain("/net");
   });
 

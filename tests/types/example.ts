@@ -172,8 +172,7 @@ export async function elsewhere(frame: Frame): Promise<void> {
     net.save(),
   ];
   const best: Prediction[] = predictions;
-  const named: string =
-    (await net.classify(frame, see))[0]!.className + heat.className + timings[0]!.name + costs[0]!.kind;
+  const named: string = `${(await net.classify(frame, see))[0]?.className} ${heat.className} ${timings[0]?.name} ${costs[0]?.kind}`;
   const times: Timings | undefined = net.timings;
   console.log(calls, best, named, times);
   // @ts-expect-error: the memory is the worker's
