@@ -97,8 +97,9 @@ export async function loadInWorker({
   ...options
 }: LoadOptions): Promise<MobileNetWorker> {
   signal?.throwIfAborted();
-  if (typeof Worker !== "function")
+  if (typeof Worker !== "function") {
     fail("unsupported-engine", "worker: this engine has no Web Workers; leave out the option worker");
+  }
   const sent: Record<string, unknown> = options;
   // The worker has an address of its own, so relative ones are resolved here.
   for (const key of ["weights", "labels", "wasmUrl"]) sent[key] = resolved(sent[key]);
@@ -138,7 +139,7 @@ class Client {
       this.#end(
         new MobileNetError(
           "worker",
-          `worker: it failed (${event.message ?? "its script could not be loaded"}); load the network again`,
+          `worker: it failed (${event.message || "its script could not be loaded"}); load the network again`,
         ),
       );
     };

@@ -15,7 +15,7 @@ export interface ModelFile {
 export interface Reader<T> {
   /** Called with the first part as soon as it is there, before the rest. */
   begin?(part: Uint8Array): void;
-  /** Makes the result. `companions` fetches files that lie beside this one, in the order of their names. */
+  /** Makes the result. `companions` fetches the files that this one refers to, in the order of their names. */
   finish(file: ModelFile, companions: (names: string[]) => Promise<Uint8Array[]>): T | Promise<T>;
 }
 
@@ -55,14 +55,14 @@ export function checkFetchOptions({ signal, onProgress, integrity, cache }: Fetc
 export async function fetchModel<T>(source: unknown, options: FetchOptions, reader: Reader<T>): Promise<T> {
   const { signal, integrity, cache } = options;
   const address = addressOf(source);
-  const isCached = cache && address && tagOf(source) !== "Response";
-  const store = isCached ? await openCache(cache) : undefined;
-  /** A full or forbidden cache is no reason to refuse a network that is there. */
-  const keep = (place: RequestInfo | URL, bytes: Uint8Array) =>
-    store?.put(place, new Response(bytes as BufferSource)).catch(() => {});
+  const usesCache = cache && address && tagOf(source) !== "Response";
+  const storage = usesCache ? await openCache(cache) : undefined;
+  /** A full or forbidden cache does not fail the load. */
+  const store = (place: RequestInfo | URL, bytes: Uint8Array) =>
+    storage?.put(place, new Response(bytes as BufferSource)).catch(() => {});
 
-  /** Checks the file and has it read; then keeps the companions that were fetched for it. */
-  async function finish(download: Download, file: ModelFile, isKept: boolean): Promise<T> {
+  /** Checks the file and has it read; then stores the companions that were fetched for it. */
+  async function finish(download: Download, file: ModelFile, isCached: boolean): Promise<T> {
     signal?.throwIfAborted();
     if (integrity != null) await verify(file.bytes, integrity);
     const fetched: [URL, Uint8Array][] = [];
@@ -74,32 +74,32 @@ export async function fetchModel<T>(source: unknown, options: FetchOptions, read
         );
       }
       const parts: Uint8Array[] = [];
-      for (const url of names.map((name) => beside(name, file.address))) {
-        const kept = isKept ? await store?.match(url).catch(() => undefined) : undefined;
-        const { bytes } = await (kept ? download.read(kept, url.href) : download.fetch(url));
-        if (!kept) fetched.push([url, bytes]);
+      for (const url of names.map((name) => companionUrl(name, file.address))) {
+        const cached = isCached ? await storage?.match(url).catch(() => undefined) : undefined;
+        const { bytes } = await (cached ? download.read(cached, url.href) : download.fetch(url));
+        if (!cached) fetched.push([url, bytes]);
         parts.push(bytes);
       }
       return parts;
     });
-    for (const [url, bytes] of fetched) await keep(url, bytes);
+    for (const [url, bytes] of fetched) await store(url, bytes);
     return network;
   }
 
-  const kept = await store?.match(source as RequestInfo).catch(() => undefined);
-  if (kept) {
+  const cached = await storage?.match(source as RequestInfo).catch(() => undefined);
+  if (cached) {
     try {
       const download = new Download(options, reader);
-      return await finish(download, await download.read(kept, absolute(address)), true);
+      return await finish(download, await download.read(cached, absolute(address)), true);
     } catch {
-      // The kept file may be damaged or of another version: then it is fetched as if it had not been there.
+      // The cached file may be damaged or of another version: then it is fetched as if it were not there.
       signal?.throwIfAborted();
     }
   }
   const download = new Download(options, reader);
   const file = await download.take(source);
   const network = await finish(download, file, false);
-  await keep(source as RequestInfo, file.bytes);
+  await store(source as RequestInfo, file.bytes);
   return network;
 }
 
@@ -226,13 +226,13 @@ async function bytesOf(source: unknown, tag: string): Promise<Uint8Array> {
   return new Uint8Array(buffer);
 }
 
-function beside(name: string, address: string): URL {
+function companionUrl(name: string, address: string): URL {
   try {
     return new URL(name, address);
   } catch {
     return fail(
       "invalid-option",
-      `weights: the file refers to \`${name}\` beside it; load the model by its address, not by its bytes`,
+      `weights: the model needs the file \`${name}\` from the same place; load the model by its address, not by its bytes`,
     );
   }
 }

@@ -75,11 +75,12 @@ async function choose(variant: unknown, numThreads: number): Promise<Variant> {
     variant === undefined ? name !== "threads" || numThreads > 1 : name === variant,
   );
   if (fastest) return fastest;
-  if (supported.length === 0)
+  if (supported.length === 0) {
     fail(
       "unsupported-engine",
       "load: WebAssembly with SIMD is needed, and this engine has none; use a browser of 2023 or later",
     );
+  }
   const cure =
     variant === "threads"
       ? "it needs relaxed SIMD and a cross-origin isolated page (the headers COOP and COEP)"
@@ -171,7 +172,7 @@ async function startThreads(module: Modules["threads"], compiled: WebAssembly.Mo
         reject(
           new MobileNetError(
             "worker",
-            `load: a thread could not be started: ${message ?? "its script could not be loaded"}`,
+            `load: a thread could not be started: ${message || "its script could not be loaded"}`,
           ),
         );
       };

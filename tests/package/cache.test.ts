@@ -142,7 +142,7 @@ describe("files beside the first one", () => {
       const { code, message } = await refusal(fetchModel(source, {}, several));
       expect([code, message]).toEqual([
         "invalid-option",
-        "weights: the file refers to `a.bin` beside it; load the model by its address, not by its bytes",
+        "weights: the model needs the file `a.bin` from the same place; load the model by its address, not by its bytes",
       ]);
     }
   });

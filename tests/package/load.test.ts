@@ -310,7 +310,7 @@ describe("the file", () => {
       `weights from ${server.url}/model.json: TF.js: there is no weightsManifest`,
     ]);
     expect((await refusal(loaded({ weights: text('{"files":["a.bin"]}') }))).message).toMatch(
-      /refers to `a\.bin` beside it/,
+      /needs the file `a\.bin`/,
     );
   });
 
