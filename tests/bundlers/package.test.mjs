@@ -37,15 +37,29 @@ function agrees(found) {
 }
 
 test("Node loads a file and classifies", { skip }, async () => {
-  const { load } = await import(new URL("index.js", pkg));
+  const { load, MobileNetError } = await import(new URL("index.js", pkg));
   const net = await load({ weights: pathToFileURL(file), variant: "simd128" });
   expected = net.classify(frame(), 3);
   assert.deepEqual(expected.map(({ className }) => className).sort(), labels);
   net.dispose();
-  assert.throws(() => net.classify(frame()), /was disposed; load it again/);
-  await assert.rejects(load({ weights: pathToFileURL(`${file}.no`), variant: "simd128" }), /could not be read/);
-  await assert.rejects(load({ weights: networkFile(), variant: "threads" }), /does not run here/);
-  await assert.rejects(load({ weights: noTflite, variant: "simd128" }), /TFLite: /);
+  const refusal = (code, message) => (error) => {
+    assert.ok(error instanceof MobileNetError && error instanceof Error);
+    assert.equal(error.code, code);
+    assert.match(error.message, message);
+    return true;
+  };
+  assert.throws(() => net.classify(frame()), refusal("disposed", /was disposed; load it again/));
+  const load128 = (weights) => load({ weights, variant: "simd128" });
+  await assert.rejects(load128(pathToFileURL(`${file}.no`)), refusal("network", /could not be read/));
+  await assert.rejects(load128(noTflite), refusal("corrupt-file", /^weights: TFLite: /));
+  const page = new TextEncoder().encode("<!doctype html><title>Sign in</title>");
+  await assert.rejects(load128(page), refusal("unsupported-format", /^weights: .*web page/));
+  const half = networkFile().slice(0, 5000);
+  await assert.rejects(load128(half), refusal("corrupt-file", /^weights: /));
+  await assert.rejects(
+    load({ weights: networkFile(), variant: "threads" }),
+    refusal("unsupported-engine", /does not run here/),
+  );
 });
 
 test("Node loads the network that ships", { skip }, async () => {
@@ -119,7 +133,7 @@ describe("a page under a strict policy", { skip }, () => {
       const attempt = (promise) =>
         promise.then(
           () => errors.push("none"),
-          (error) => errors.push(`${error.name}: ${error.message}`),
+          (error) => errors.push(`${error.name} ${error.code}: ${error.message}`),
         );
       await attempt(net.classify(canvas, 0));
       await attempt(net.classify({}));
@@ -135,15 +149,15 @@ describe("a page under a strict policy", { skip }, () => {
     });
     assert.deepEqual(race, ["fulfilled", "AbortError", "fulfilled", "fulfilled"]);
     const sentences = [
-      /topk is 0/,
-      /is no picture/,
-      /it is empty/,
+      /^MobileNetError invalid-option: .*topk/,
+      /^MobileNetError invalid-frame: frame: must be a canvas, .*, got an object$/,
+      /^MobileNetError invalid-frame: frame: .*0×0 pixels/,
       /^AbortError/,
       /^none$/,
-      /was disposed/,
-      /\/net\/none answered 404/,
-      /no.tflite: TFLite: /,
-      /no.tflite: TFLite: /,
+      /^MobileNetError disposed: .*was disposed; load it again/,
+      /^MobileNetError network: .*\/net\/none answered 404/,
+      /^MobileNetError .*no.tflite: TFLite: /,
+      /^MobileNetError .*no.tflite: TFLite: /,
     ];
     sentences.forEach((sentence, index) => {
       assert.match(errors[index], sentence);

@@ -156,9 +156,74 @@ describe("in a worker", { skip }, () => {
       return said;
     });
     assert.match(said[0], /another origin.*crossOrigin = "anonymous"/);
-    assert.match(said[1], /classify: it cannot be sent to the worker: /);
-    assert.match(said[2], /^Error: frame: /);
+    assert.match(said[1], /^MobileNetError: classify: it cannot be sent to the worker \(.*\); give plain objects$/);
+    assert.match(said[2], /^MobileNetError: frame: /);
     assert.equal(said[3], 1);
+  });
+
+  test("bad frames and options are refused in the same words as without a worker", async () => {
+    const pairs = await page.evaluate(async () => {
+      const { load, MobileNetError } = await import("/pkg/index.js");
+      const options = { variant: "simd128", weights: "/net/net.safetensors" };
+      const [here, there] = [await load(options), await load({ ...options, worker: true })];
+      const canvas = (width, height) => Object.assign(document.createElement("canvas"), { width, height });
+      const bytes = (data, width = 1, height = 1) => ({ data, width, height });
+      const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="32" height="32"><foreignObject width="32" height="32"><p xmlns="http://www.w3.org/1999/xhtml">x</p></foreignObject></svg>`;
+      const foreign = new Image();
+      foreign.src = URL.createObjectURL(new Blob([svg], { type: "image/svg+xml" }));
+      await foreign.decode();
+      const closed = await createImageBitmap(canvas(4, 4));
+      const drawn = canvas(4, 4);
+      drawn.getContext("2d").fillRect(0, 0, 2, 2);
+      const past = new VideoFrame(drawn, { timestamp: 0 });
+      for (const frame of [closed, past]) frame.close();
+      const getter = {
+        get data() {
+          throw new RangeError("the caller's own");
+        },
+      };
+      // biome-ignore format: one kind of frame after the other
+      const frames = [
+        undefined, null, "cat.png", 7, 7n, Symbol("s"), () => 1, {}, [1], new Map(), document.createElement("div"), getter,
+        canvas(0, 5), document.createElement("video"), new Image(), closed, past, foreign,
+        bytes([1, 2, 3, 4]), bytes(new Float32Array(4)), bytes(new DataView(new ArrayBuffer(4))), bytes(null),
+        bytes(new Uint8Array(4), 2), bytes(new Uint8Array(4), Number.NaN), bytes(new Uint8Array(4), 0.5, 2),
+        bytes(new Uint8Array(4), -1, -1), bytes(new Uint8Array(4), "1"), bytes(new Uint8Array(0), 0, 0),
+        { data: new Uint8Array(4) },
+      ];
+      const arguments_ = [
+        0,
+        9,
+        "three",
+        [3],
+        { topK: 3 },
+        { fit: "zoom" },
+        { regionOfInterest: { x: 1 } },
+        { signal: {} },
+      ];
+      const loads = [{ padding: "valid" }, { weigths: 1 }, { normalization: {} }, { labels: [1] }, { numThreads: 0 }];
+      const told = async (call) => {
+        try {
+          await call();
+          return "accepted";
+        } catch (error) {
+          return [error.name, error.code, error.message, error instanceof MobileNetError].join(" ");
+        }
+      };
+      const both = async (call) => [await told(() => call(here)), await told(() => call(there))];
+      const pairs = [];
+      for (const frame of frames) pairs.push(await both((net) => net.classify(frame)));
+      for (const argument of arguments_) pairs.push(await both((net) => net.classify(drawn, argument)));
+      for (const more of loads) {
+        pairs.push([await told(() => load({ ...options, ...more })), await told(() => open(more))]);
+      }
+      for (const net of [here, there]) net.dispose();
+      return pairs;
+    });
+    for (const [here, there] of pairs) {
+      assert.match(here, /^MobileNetError [a-z-]+ .* true$|^RangeError {2}the caller's own false$/);
+      assert.equal(there, here);
+    }
   });
 
   test("addresses are relative to the page's base, as they are without a worker", async () => {

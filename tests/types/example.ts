@@ -3,6 +3,7 @@ import {
   type Architecture,
   type ClassifyOptions,
   cosineSimilarity,
+  type ErrorCode,
   type Frame,
   type Heatmap,
   type LayerCost,
@@ -10,11 +11,17 @@ import {
   type LoadOptions,
   load,
   type MobileNet,
+  MobileNetError,
   type MobileNetWorker,
   type Prediction,
   type Progress,
+  type Source,
+  type SourceOptions,
   supportedVariants,
   type Timings,
+  type TrainingLogs,
+  type TrainingReport,
+  type TrainOptions,
   type Variant,
 } from "../../pkg/index.js";
 
@@ -29,11 +36,37 @@ const options: LoadOptions & { worker?: false } = {
   activation: "relu6",
   epsilon: 1e-3,
   resolution: 160,
-  normalisation: { mean: [127.5, 127.5, 127.5], deviation: 127.5, order: "rgb" },
+  normalization: { mean: [127.5, 127.5, 127.5], deviation: 127.5, order: "rgb" },
   onProgress: ({ loaded, total }: Progress) => void (loaded / total),
   signal: new AbortController().signal,
   integrity: "sha256-AAAA",
   cache: true,
+};
+
+/** The old name of an option. */
+export const older: LoadOptions = { normalisation: { mean: 0, deviation: 255 } };
+
+/** Every kind of source. */
+export const sources: Source[] = [
+  "net",
+  new URL("x:"),
+  new Request("x:"),
+  new Response(),
+  new Blob(),
+  new ArrayBuffer(1),
+  new Uint8Array(1),
+];
+
+/** What `load` takes, but for what is the package's own. */
+export const source: SourceOptions = { precision: "f32", cache: "mine", integrity: "sha256-AAAA" };
+
+export const train: TrainOptions = {
+  epochs: 5,
+  learningRate: 0.1,
+  batchSize: 8,
+  validationSplit: 0,
+  seed: 1,
+  onEpoch: (epoch: number, logs: TrainingLogs) => void (epoch + logs.loss),
 };
 
 const see: ClassifyOptions = {
@@ -62,8 +95,8 @@ export function frames(
 export async function here(frame: Frame): Promise<void> {
   const net: MobileNet = await load(options);
   const predictions: Prediction[] = net.classify(frame);
-  const [best] = predictions;
-  const text: string = `${best?.className} ${best?.probability.toFixed(2)} ${best?.index} ${net.classify(frame, 1).length}`;
+  const { className, probability, index } = net.classify(frame, 1)[0]!;
+  const text: string = `${className} ${probability.toFixed(2)} ${index}`;
   net.classify(frame, see);
   const embedding: Float32Array = net.embed(frame, { fit: "stretch" });
   const similarity: number = cosineSimilarity(embedding, net.embed(frame));
@@ -72,7 +105,7 @@ export async function here(frame: Frame): Promise<void> {
     Math.max(...heat.values) * heat.maximum + heat.minimum + heat.width * heat.height + heat.index;
   const timings: LayerTiming[] = net.profile(frame);
   const costs: LayerCost[] = net.layers();
-  const [height, width, channels] = costs[0]?.output ?? [0, 0, 0];
+  const [height, width, channels] = costs[0]!.output;
   const architecture: Architecture = net.architecture;
   const labels: string[] = net.labels;
   const precision: "f32" | "int8" = net.precision;
@@ -85,6 +118,12 @@ export async function here(frame: Frame): Promise<void> {
     height * width * channels,
   ];
   const gone: boolean = net.disposed;
+  await net.addExample("cat", frame);
+  const counts: Record<string, number> = net.examples;
+  const report: TrainingReport = await net.train(train);
+  const saved: Uint8Array = net.save();
+  const removed: number = net.removeExamples("cat");
+  console.log(counts, report.labels, saved.length + removed);
   net.dispose();
   net[Symbol.dispose]();
   console.log(
@@ -118,7 +157,28 @@ export async function elsewhere(frame: Frame): Promise<void> {
     net.profile(frame),
     net.layers(),
   ]);
-  const builds: Variant[] = supportedVariants();
+  const builds: Variant[] = await supportedVariants();
+  const calls: [
+    Promise<number>,
+    Promise<number>,
+    Promise<Record<string, number>>,
+    Promise<TrainingReport>,
+    Promise<Uint8Array>,
+  ] = [
+    net.addExample("cat", frame, { flipped: true }),
+    net.removeExamples("cat"),
+    net.examples(),
+    net.train(train),
+    net.save(),
+  ];
+  const best: Prediction[] = predictions;
+  const named: string = `${(await net.classify(frame, see))[0]?.className} ${heat.className} ${timings[0]?.name} ${costs[0]?.kind}`;
+  const times: Timings | undefined = net.timings;
+  console.log(calls, best, named, times);
+  // @ts-expect-error: the memory is the worker's
+  net.memoryBytes;
+  // @ts-expect-error: a misspelt option
+  net.classify(frame, { topK: 3 });
   console.log(
     predictions,
     embedding,
@@ -138,4 +198,13 @@ export async function elsewhere(frame: Frame): Promise<void> {
   net[Symbol.dispose]();
   const either: MobileNet | MobileNetWorker = await load(options as LoadOptions);
   either.dispose();
+}
+
+/** What an error tells a program. */
+export function cure(error: unknown): string {
+  if (!(error instanceof MobileNetError)) return "";
+  const code: ErrorCode = error.code;
+  if (code === "tainted-canvas" || code === "network" || code === "invalid-option") return error.message;
+  // @ts-expect-error: no such code
+  return code === "none" ? "" : error.name;
 }

@@ -10,10 +10,14 @@ const root = new URL("../../", import.meta.url);
 const path = (name) => fileURLToPath(new URL(name, root));
 const unbuilt = !existsSync(path("pkg/simd128/mobilenet.d.ts")) && "pkg/simd128 is not built: npm run build";
 
-// As Node finds a package's types, and as a bundler does.
+const bundler = ["--module", "esnext", "--moduleResolution", "bundler"];
+
+// As Node finds a package's types, and as a bundler does; with no library beyond ES2022 and the DOM, and with newer ones.
 for (const [how, options] of [
   ["Node", []],
-  ["a bundler", ["--module", "esnext", "--moduleResolution", "bundler", "--target", "esnext", "--lib", "esnext,dom"]],
+  ["Node, with esnext.disposable", ["--lib", "es2022,dom,esnext.disposable"]],
+  ["a bundler", bundler],
+  ["a bundler, with all libraries", [...bundler, "--target", "esnext", "--lib", "esnext,dom"]],
 ]) {
   test(`tsc --strict accepts an example that uses every method, as ${how} resolves it`, { skip: unbuilt }, () => {
     const tsc = [path("node_modules/typescript/bin/tsc"), "-p", path("tests/types/tsconfig.json"), ...options];

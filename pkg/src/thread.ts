@@ -1,4 +1,4 @@
-// One thread of the pool: a worker that shares the page's wasm memory.
+/** One thread of the pool: a worker that shares the page's wasm memory. */
 import init, { runThread } from "./threads/mobilenet.js";
 
 addEventListener(
