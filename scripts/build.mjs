@@ -1,221 +1,80 @@
-// Builds the npm package in pkg/: the variants and readers in their folders, package.json, the licence and the README.
+// Builds the npm package in pkg/: each wasm module in a folder of its own, and with package.mjs what is around them.
 //
-//   node scripts/build.mjs                    all that the package has
-//   node scripts/build.mjs simd128 relaxed    some of it
-//   node scripts/build.mjs floats             the class without int8 and teaching, for a page that imports
-//                                             pkg/floats/mobilenet.js itself
+//   node scripts/build.mjs                    all
+//   node scripts/build.mjs simd128 relaxed    some modules, and what is around them
 //
-// Cargo decides what to compile; wasm-bindgen and wasm-opt run only where the compiled wasm, their
-// versions or the flags have changed since the last build. Ends with a table of sizes.
-import { createHash } from "node:crypto";
-import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { availableParallelism } from "node:os";
+// Does what `wasm-pack build --target web --out-name mobilenet --out-dir pkg/NAME` does, which is to run cargo,
+// wasm-bindgen and wasm-opt; flags are in .cargo/, the options of wasm-opt in Cargo.toml. Ends with a table of sizes.
+import { readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { brotliCompressSync, constants, gzipSync } from "node:zlib";
-import { commandLine, duration, Failure, main, root, run, say } from "./lib/shell.mjs";
-import { programVersion, toolEnvironment } from "./lib/tools.mjs";
-import { builds, loaderSize, packaged, variantEnvironment } from "./lib/variants.mjs";
+import { brotliCompressSync, gzipSync } from "node:zlib";
+import { ask, Failure, main, root, run } from "./lib.mjs";
 
-const pkg = join(root, "pkg");
 const target = "wasm32-unknown-unknown";
+const relaxed = ["--config", ".cargo/relaxed.toml"];
+const threads = ["--config", ".cargo/threads.toml", "--features", "threads"];
 
-function manifest() {
-  const text = readFileSync(join(root, "Cargo.toml"), "utf8");
-  const section = text.split(/^\[package\]$/m)[1].split(/^\[/m)[0];
-  const field = (name) => section.match(new RegExp(`^${name} = "(.*)"`, "m"))?.[1];
-  return { version: field("version"), description: field("description"), license: field("license"), metadata: text.match(/^\[package\.metadata\.wasm-pack[^]*?(?=^\[(?!package\.metadata\.wasm-pack)|(?![^]))/m)?.[0] ?? "" };
+/** `limit` is the largest size after brotli in bytes. Cargo keeps one module of a crate in a target folder. */
+const modules = {
+  simd128: { crate: "mobilenet-wasm", folder: "", args: [], limit: 120_000 },
+  relaxed: { crate: "mobilenet-wasm", folder: "relaxed", args: relaxed, limit: 120_000 },
+  threads: { crate: "mobilenet-wasm", folder: "threads", args: threads, env: { RUSTC_BOOTSTRAP: "1" }, limit: 135_000 },
+  readers: { crate: "mobilenet-readers-wasm", folder: "", args: [], limit: 160_000 },
+};
+
+const modified = (file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+
+async function buildModule(name, { target_directory, packages }) {
+  const { crate, folder, args, env } = modules[name];
+  const targetDir = join(target_directory, folder);
+  const what = ["--lib", "--release", "--package", crate, "--target", target, "--target-dir", targetDir];
+  await run("cargo", ["build", ...what, ...args], { env });
+
+  const compiled = join(targetDir, target, "release", `${crate.replaceAll("-", "_")}.wasm`);
+  const out = join(root, "pkg", name);
+  const sources = [compiled, join(root, "Cargo.toml")].map(modified);
+  if (modified(join(out, "mobilenet_bg.wasm")) > Math.max(...sources)) return;
+
+  // Under its own name only when it is complete.
+  const part = `${out}.part`;
+  rmSync(part, { recursive: true, force: true });
+  const flags = ["--target", "web", "--typescript", "--out-name", "mobilenet", "--out-dir", part];
+  await run("wasm-bindgen", [...flags, compiled]);
+  const [wasm, optimized] = ["mobilenet_bg.wasm", "optimized.wasm"].map((file) => join(part, file));
+  const { metadata } = packages.find(({ name }) => name === "mobilenet-wasm");
+  await run("wasm-opt", [wasm, "-o", optimized, ...metadata["wasm-pack"].profile.release["wasm-opt"]]);
+  renameSync(optimized, wasm);
+  rmSync(out, { recursive: true, force: true });
+  renameSync(part, out);
 }
 
-/** The package's own files in pkg/ that end so; a bare `wasm-pack build` puts its mobilenet* beside them. */
-const ownFiles = (...endings) =>
-  readdirSync(pkg).filter((file) => endings.some((ending) => file.endsWith(ending)) && !file.startsWith("mobilenet"));
+/** Prints the sizes of modules, and throws if one is above its limit. */
+function checkSizes(names) {
+  const rows = names.map((module) => {
+    const bytes = readFileSync(join(root, "pkg", module, "mobilenet_bg.wasm"));
+    const [gzip, brotli] = [gzipSync(bytes, { level: 9 }), brotliCompressSync(bytes)].map(({ length }) => length);
+    return { module, raw: bytes.length, gzip, brotli, limit: modules[module].limit };
+  });
+  console.table(rows);
+  const over = rows.find(({ brotli, limit }) => brotli > limit);
+  if (over)
+    throw new Failure(`build: ${over.module} has ${over.brotli} bytes after brotli, at most ${over.limit} are allowed`);
+}
 
-/** package.json of the npm package; not committed, because a bare `wasm-pack build` writes its own there. */
-function writePackageJson() {
-  const { version, description, license } = manifest();
-  const contents = {
-    name: "mobilenet-wasm",
-    version,
-    description,
-    license,
-    keywords: ["mobilenet", "wasm", "simd", "image-classification", "webassembly"],
-    type: "module",
-    sideEffects: false,
-    types: "./index.d.ts",
-    exports: {
-      ".": { types: "./index.d.ts", default: "./index.js" },
-      "./worker": { types: "./worker.d.ts", default: "./worker.js" },
-      "./package.json": "./package.json",
-      "./*.wasm": "./*.wasm",
-    },
-    files: [...ownFiles(".js", ".d.ts"), "default.safetensors", "LICENSE*", ...packaged.map(({ name }) => `${name}/`)],
+/** Builds the named modules, and what is around them. */
+export async function build(names = Object.keys(modules)) {
+  const unknown = names.find((name) => !Object.hasOwn(modules, name));
+  if (unknown) throw new Failure(`build: modules are ${Object.keys(modules).join(", ")}, got ${unknown}`);
+  const workspace = JSON.parse(ask("cargo", ["metadata", "--format-version", "1", "--no-deps"]));
+  // Linking and wasm-opt keep one core busy each, so target folders are filled side by side.
+  const folders = new Set(names.map((name) => modules[name].folder));
+  const fill = async (folder) => {
+    for (const name of names) if (modules[name].folder === folder) await buildModule(name, workspace);
   };
-  if (!existsSync(join(pkg, "worker.js"))) delete contents.exports["./worker"];
-  else if (!existsSync(join(pkg, "worker.d.ts"))) delete contents.exports["./worker"].types;
-  writeFileSync(join(pkg, "package.json"), `${JSON.stringify(contents, null, 2)}\n`);
+  await Promise.all([...folders].map(fill));
+  const { buildPackage } = await import("./package.mjs"); // its packages may have been installed just before
+  await buildPackage();
+  checkSizes(names);
 }
 
-/** What `load` takes where no weights are given. */
-function copyNetwork() {
-  copyFileSync(join(root, "models", "mobilenet-0.5-128-tiny-int8.safetensors"), join(pkg, "default.safetensors"));
-}
-
-/** The licences, and the README without its links to files that the package does not have. */
-function copyTexts() {
-  for (const file of readdirSync(root).filter((name) => name.startsWith("LICENSE"))) copyFileSync(join(root, file), join(pkg, file));
-  const readme = readFileSync(join(root, "README.md"), "utf8");
-  writeFileSync(join(pkg, "README.md"), readme.replace(/^!\[.*\n\n/gm, "").replace(/\[([^\]]*)\]\((?!https?:|LICENSE)[^)]*\)/g, "$1"));
-}
-
-/** Writes `from` to `to` without what only readers of the source need. What bundlers are told stays. */
-async function shrink(from, to) {
-  // Not there yet when this file is read on a fresh machine: the set-up installs it.
-  const { minify } = await import("terser");
-  const { code } = await minify(readFileSync(from, "utf8"), { module: true, format: { comments: /webpackIgnore|@vite-ignore/ } });
-  writeFileSync(to, `${code}\n`);
-}
-
-const scripts = (folder) => readdirSync(folder, { recursive: true }).filter((file) => file.endsWith(".js"));
-
-/** The loader and the worker client as pages get them, from pkg/src. */
-async function buildLoader() {
-  const source = join(pkg, "src");
-  for (const file of scripts(source)) await shrink(join(source, file), join(pkg, file));
-}
-
-/**
- * Numbers instead of the hashes in the names of what JavaScript lends: sixteen digits each that no brotli makes smaller.
- * They are as long, so that nothing moves.
- */
-function numberImports(folder) {
-  const [script, wasm] = ["mobilenet.js", "mobilenet_bg.wasm"].map((file) => join(folder, file));
-  const hashes = [...new Set(readFileSync(script, "latin1").match(/(?<=__wbg_\w+_)[0-9a-f]{16}\b/g))];
-  for (const file of [script, wasm]) {
-    const numbered = (text, hash, index) => text.replaceAll(`_${hash}`, `_${String(index).padStart(16, "0")}`);
-    writeFileSync(file, hashes.reduce(numbered, readFileSync(file, "latin1")), "latin1");
-  }
-}
-
-/** What wasm-opt does: the list of Cargo.toml. */
-const optimisation = () => [...manifest().metadata.matchAll(/^\s*"(-.*)",$/gm)].map(([, pass]) => pass);
-
-/** What decides whether wasm-bindgen and wasm-opt must run again. */
-function fingerprint(variant) {
-  const wasm = join(variant.targetDir, target, "release", "mobilenet.wasm");
-  const hash = createHash("sha256").update(readFileSync(wasm));
-  const tools = ["wasm-pack", "wasm-bindgen"].map(programVersion);
-  const versions = ["binaryen", "terser"].map((name) => JSON.parse(readFileSync(join(root, `node_modules/${name}/package.json`), "utf8")).version);
-  return hash.update(JSON.stringify([tools, versions, manifest().metadata, variant.rustflags, String(numberImports)])).digest("hex");
-}
-
-async function buildVariant(variant) {
-  const started = Date.now();
-  // Two of cargo's moving progress bars would write over each other.
-  const env = { ...toolEnvironment(), ...variantEnvironment(variant), CARGO_TERM_PROGRESS_WHEN: "never" };
-  const cargoArgs = ["build", "--lib", "--release", "--target", target, ...variant.cargoArgs];
-  say(`build: ${variant.name}: ${commandLine("cargo", cargoArgs, env)}`);
-  await run("cargo", cargoArgs, { env });
-
-  const stamp = join(variant.targetDir, `package-${variant.name}.sha256`);
-  const before = existsSync(stamp) ? readFileSync(stamp, "utf8") : "";
-  const now = fingerprint(variant);
-  const complete = ["mobilenet.js", "mobilenet.d.ts", "mobilenet_bg.wasm"].every((file) => existsSync(join(variant.folder, file)));
-  if (now === before && complete) {
-    say(`build: ${variant.name}: unchanged`);
-    return;
-  }
-  // What is broken off half way must not pass for what was there before.
-  rmSync(stamp, { force: true });
-  rmSync(variant.folder, { recursive: true, force: true });
-  // Atomics must keep the hints of their alignment, so those modules are optimised without that one pass.
-  const atomics = variant.rustflags.join().includes("+atomics");
-  const packArgs = ["build", "--target", "web", "--release", ...(atomics ? ["--no-opt"] : []), "--out-dir", variant.folder, ".", ...variant.cargoArgs];
-  await run("wasm-pack", packArgs, { env, quiet: true });
-  if (atomics) {
-    const [wasm, passes] = [join(variant.folder, "mobilenet_bg.wasm"), optimisation().filter((pass) => pass !== "--dealign")];
-    await run(join(root, "node_modules/.bin/wasm-opt"), [...passes, wasm, "-o", wasm], { quiet: true });
-  }
-  numberImports(variant.folder);
-  // wasm-pack makes each folder a package that git and npm ignore; these are parts of one package.
-  for (const file of [".gitignore", "package.json", "README.md", "LICENSE", "LICENSE-APACHE", "LICENSE-MIT"]) {
-    rmSync(join(variant.folder, file), { force: true });
-  }
-  for (const file of scripts(variant.folder)) await shrink(join(variant.folder, file), join(variant.folder, file));
-  writeFileSync(stamp, now);
-  say(`build: ${variant.name}: done in ${duration(Date.now() - started)}`);
-}
-
-const brotli = (bytes) =>
-  brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length } }).length;
-
-function measure(name, files, { goal, limit } = {}) {
-  const sum = (weigh) => files.map((file) => weigh(readFileSync(file))).reduce((total, size) => total + size, 0);
-  return { name, raw: sum((bytes) => bytes.length), gzip: sum((bytes) => gzipSync(bytes, { level: 9 }).length), brotli: sum(brotli), goal, limit };
-}
-
-/** Sizes of what is built: rows of { name, raw, gzip, brotli, goal, limit } in bytes; goal and limit are for brotli. */
-export function sizes() {
-  const rows = [];
-  for (const { name, folder, goal, limit } of builds) {
-    const wasm = join(folder, "mobilenet_bg.wasm");
-    if (!existsSync(wasm)) continue;
-    rows.push(measure(`${name}/mobilenet_bg.wasm`, [wasm], { goal, limit }));
-    rows.push(measure(`${name}/*.js`, scripts(folder).map((file) => join(folder, file))));
-  }
-  const files = ownFiles(".js");
-  if (files.length) rows.push(measure(files.join(" + "), files.map((file) => join(pkg, file)), loaderSize));
-  return rows;
-}
-
-/** Prints the sizes, and throws where one is above its limit. */
-export function checkSizes() {
-  const rows = sizes();
-  const width = Math.max(...rows.map(({ name }) => name.length));
-  const cell = (bytes) => (bytes === undefined ? "" : (bytes / 1000).toFixed(1)).padStart(9);
-  say(`${"kB".padEnd(width)}${["raw", "gzip", "brotli", "goal", "limit"].map((title) => title.padStart(9)).join("")}`);
-  for (const { name, raw, gzip, brotli: small, goal, limit } of rows) say(`${name.padEnd(width)}${[raw, gzip, small, goal, limit].map(cell).join("")}`);
-  for (const { name, brotli: small, goal } of rows) if (small > goal) say(`build: ${name} misses its goal: ${(small / goal).toFixed(1)} times as large.`);
-  const over = rows.filter(({ brotli: small, limit }) => small > limit);
-  if (over.length) throw new Failure(`build: too large after brotli: ${over.map(({ name }) => name).join(", ")}.`);
-}
-
-/** Why a variant cannot be built from this source, or null. */
-function obstacle({ name }) {
-  if (name !== "threads") return null;
-  const files = readdirSync(join(root, "src", "js"), { recursive: true }).filter((file) => file.endsWith(".rs"));
-  const startsPool = files.some((file) => readFileSync(join(root, "src", "js", file), "utf8").includes("ThreadPoolBuilder"));
-  return startsPool ? null : "src/js starts no pool of threads yet";
-}
-
-/** Builds the named variants (those of the package by default) and what surrounds them. */
-export async function build(names = packaged.map(({ name }) => name)) {
-  const unknown = names.filter((name) => !builds.some((variant) => variant.name === name));
-  if (unknown.length) throw new Failure(`build: no variant is called ${unknown.join(", ")}; there are ${builds.map(({ name }) => name).join(", ")}.`);
-  const waiting = builds.filter(({ name }) => names.includes(name));
-  const lane = async () => {
-    for (let variant = waiting.shift(); variant; variant = waiting.shift()) {
-      const reason = obstacle(variant);
-      try {
-        if (reason) say(`build: ${variant.name}: skipped: ${reason}`);
-        else await buildVariant(variant);
-      } catch (error) {
-        // The other lane ends with the variant that it is at.
-        waiting.length = 0;
-        throw error;
-      }
-    }
-  };
-  // Linking and wasm-opt keep one core busy, so two variants are under way at a time where there are two.
-  const lanes = await Promise.allSettled(availableParallelism() > 1 ? [lane(), lane()] : [lane()]);
-  for (const { reason } of lanes) if (reason) throw reason;
-  rmSync(join(pkg, ".gitignore"), { force: true });
-  await buildLoader();
-  writePackageJson();
-  copyTexts();
-  copyNetwork();
-}
-
-await main(import.meta, async (args) => {
-  await build(args.length ? args : undefined);
-  checkSizes();
-});
+await main(import.meta, (names) => build(names.length ? names : undefined));

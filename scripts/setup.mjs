@@ -1,246 +1,147 @@
-// Installs what this machine lacks to build, test and serve the project, and nothing else.
+// Installs what this machine lacks, and nothing else. What is present is found by using it, and is left alone.
 //
-//   node scripts/setup.mjs                 all that `npm start` and `npm test` need
-//   node scripts/setup.mjs base firefox    the same and Firefox with geckodriver
-//   node scripts/setup.mjs fuzz            cargo-fuzz
-//   node scripts/setup.mjs chrome          one thing by its name
-//   node scripts/setup.mjs --to-serve      all, but what only tests need may stay missing
-//   node scripts/setup.mjs --check         only say what is missing; exit code 1 if something is
+//   node scripts/setup.mjs                       for `npm start` and `npm test`
+//   node scripts/setup.mjs start                 for `npm start`
+//   node scripts/setup.mjs start test firefox    for the tests in Firefox too
 //
-// Each need is probed by using it, never by a note that it was installed once; what is present is
-// left alone. What is missing is installed the ordinary way, and where that fails the next way is tried.
-import { existsSync, lstatSync, readFileSync, readlinkSync, rmSync, symlinkSync } from "node:fs";
-import { homedir } from "node:os";
+// The first of the ways to install something that works is taken: prebuilt programs first, compiling last.
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { commandLine, duration, Failure, main, root, run, say, which } from "./lib/shell.mjs";
-import { canInstallDebianPackages, installDebianPackages } from "./lib/debian.mjs";
-import { buildWasmStd, hasRustSource, prepareForRustup, unpackDebianRustSource } from "./lib/rust-std.mjs";
-import * as tools from "./lib/tools.mjs";
+import { chrome } from "../tests/browser.js";
+import { ask, cargoBin, duration, Failure, local, main, root, run, works } from "./lib.mjs";
 
-// A server that is out of reach must cost seconds: no retries, and an end to waiting.
-const rustup = (args) => run("rustup", args, { env: { RUSTUP_MAX_RETRIES: "0", RUST_BACKTRACE: "0" }, timeout: 180_000, quiet: true });
-const hasRustup = () => which("rustup") !== null;
+// Each of these makes a way to install something: a function.
 
-/** The versions that the program's authors tested, else, where a registry lacks one of them, the newest that fit. */
-const cargoInstall = (name, version = "") => {
-  const args = ["install", name, ...(version ? ["--version", version] : [])];
-  const way = (words) => ({ how: commandLine("cargo", words), install: () => run("cargo", words) });
-  return [way([...args, "--locked"]), way(args)];
+/** Fails within seconds if there is no rustup, or its server is out of reach. */
+const rustup = (args) => () => run("rustup", args.split(" "), { env: { RUSTUP_MAX_RETRIES: "0" }, timeout: 180_000 });
+
+const debian =
+  (...args) =>
+  () =>
+    run("bash", [".ci/rust-std.sh", ...args]);
+
+/** Compiles without optimization, which takes two thirds of the time: these programs run for seconds. */
+const cargo = (args) => () => {
+  const env = { CARGO_PROFILE_DEV_OPT_LEVEL: "0", CARGO_PROFILE_DEV_DEBUG: "0", CARGO_INCREMENTAL: "0" };
+  return run("cargo", ["install", "--debug", ...args.split(" ")], { env });
 };
 
-function npmPackagesAreInstalled(folder = root) {
-  const read = (file) => JSON.parse(readFileSync(join(folder, file), "utf8")).packages;
+const apt = (packages) => async () => {
+  const install = ["install", "--yes", "--quiet", "--no-install-recommends", ...packages.split(" ")];
+  await run("apt-get", install).catch(async () => {
+    await run("apt-get", ["update"]);
+    await run("apt-get", install);
+  });
+};
+
+/** Takes programs out of what the project wasm-bindgen releases for this machine. */
+const release = (name, tag, programs) => async () => {
+  const cpu = { x64: "x86_64", arm64: "aarch64" }[process.arch];
+  const host = `${cpu}-${process.platform === "darwin" ? "apple-darwin" : "unknown-linux-musl"}`;
+  const releases = `https://github.com/wasm-bindgen/${name}/releases/download`;
+  const folder = mkdtempSync(join(tmpdir(), "release-"));
   try {
-    const wanted = read("package-lock.json");
-    const installed = read("node_modules/.package-lock.json");
-    return Object.entries(wanted).every(
-      ([path, { version, optional }]) => path === "" || optional || installed[path]?.version === version,
-    );
-  } catch {
-    return false;
+    const archive = join(folder, "archive.tar.gz");
+    const limits = ["--connect-timeout", "10", "--max-time", "120"];
+    await run("curl", ["-fsSL", ...limits, "-o", archive, `${releases}/${tag}/${name}-${tag}-${host}.tar.gz`]);
+    await run("tar", ["-xzf", archive, "-C", folder, "--strip-components=1"]);
+    mkdirSync(cargoBin, { recursive: true });
+    for (const program of programs) copyFileSync(join(folder, program), join(cargoBin, program));
+  } finally {
+    rmSync(folder, { recursive: true });
   }
+};
+
+const npm = (folder, ...args) => {
+  const env = { PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD: "1" };
+  return () => run("npm", ["ci", "--no-audit", "--no-fund", ...args], { cwd: join(root, folder), env });
+};
+
+/** wasm-pack looks for wasm-opt in PATH, also in a shell that knows nothing of npm. */
+const linkWasmOpt = () => {
+  mkdirSync(cargoBin, { recursive: true });
+  rmSync(join(cargoBin, "wasm-opt"), { force: true }); // a link to a checkout that is gone
+  symlinkSync(join(root, "node_modules/binaryen/bin/wasm-opt"), join(cargoBin, "wasm-opt"));
+};
+
+/** Whether `npm ci` has run in a folder since its package-lock.json changed. */
+function hasNpmPackages(folder) {
+  const [wanted, installed] = ["package-lock.json", "node_modules/.package-lock.json"].map((name) =>
+    statSync(join(root, folder, name), { throwIfNoEntry: false }),
+  );
+  return installed?.mtimeMs > wanted.mtimeMs;
 }
 
-/** `npm ci` in a folder with a package-lock.json; does nothing where its packages are already there. */
-export async function installNpmPackages(folder = root) {
-  if (npmPackagesAreInstalled(folder)) return;
-  const env = { PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD: "1", PUPPETEER_SKIP_DOWNLOAD: "1" };
-  await run("npm", ["ci", "--no-audit", "--no-fund"], { cwd: folder, env });
+/** Whether the compiler can compile for the browser: it is asked to. */
+function hasWasmStd() {
+  const library = ["--crate-type", "lib", "--crate-name", "probe", "--emit", "metadata=-", "-"];
+  return (
+    ask("rustc", ["--target", "wasm32-unknown-unknown", ...library], "pub fn f() -> Vec<u8> { Vec::new() }") !== null
+  );
 }
 
-const cargoBin = join(process.env.CARGO_HOME ?? join(homedir(), ".cargo"), "bin");
+const hasRustSource = () =>
+  existsSync(join(ask("rustc", ["--print", "sysroot"]), "lib/rustlib/src/rust/library/Cargo.lock"));
 
-/** A bare `wasm-pack build` looks for wasm-opt on PATH, so npm's is linked there if there is none. */
-function linkWasmOpt() {
-  const link = join(cargoBin, "wasm-opt");
-  if (lstatSync(link, { throwIfNoEntry: false })?.isSymbolicLink()) {
-    say(`  replacing the dangling link ${link} -> ${readlinkSync(link)}`);
-    rmSync(link);
-  }
-  symlinkSync(join(root, "node_modules", "binaryen", "bin", "wasm-opt"), link);
-}
+/** Debian has a ChromeDriver of its Chromium; that of any other Chrome is fetched by wasm-pack. */
+const hasChromeDriver = () => works("chromedriver") || !chrome().endsWith("/chromium");
 
-/** Whether apt can install the ChromeDriver of the Chrome that is here: it has Chromium's, not Google Chrome's. */
-const debianHasItsDriver = () => canInstallDebianPackages() && tools.chrome()?.endsWith("/chromium");
+const bindgen = ask("cargo", ["pkgid", "wasm-bindgen"])?.split("@").at(-1); // the version in Cargo.lock
+const bindgenPrograms = ["wasm-bindgen", "wasm-bindgen-test-runner"];
+const pack = "0.15.1";
 
-/** @typedef {{how: string, possible?: () => boolean, install: () => any}} Way */
-/** @typedef {{name: string, what: string, present: () => boolean, ways: Way[], help: string, onlyForTests?: boolean}} Need */
-
-/** @type {Need[]} in the order in which they build on one another */
+/** [for which command, name, whether it is present, ways to install it], in the order in which they need one another. */
 const needs = [
-  {
-    name: "rust",
-    what: "Rust with rustfmt and clippy",
-    present: () => ["cargo", "rustfmt", "cargo-clippy"].every((name) => tools.programVersion(name) !== null),
-    ways: [{ how: "rustup component add rustfmt clippy", possible: hasRustup, install: () => rustup(["component", "add", "rustfmt", "clippy"]) }],
-    help: "Install Rust with rustup (https://rustup.rs).",
-  },
-  {
-    name: "npm",
-    what: "npm packages of package-lock.json",
-    present: () => npmPackagesAreInstalled(),
-    ways: [{ how: "npm ci", install: () => installNpmPackages() }],
-    help: "Is the npm registry within reach?",
-  },
-  {
-    name: "chrome",
-    what: "Chrome or Chromium, and ChromeDriver",
-    // The user's own Chrome is enough: wasm-pack fetches the ChromeDriver that fits it.
-    present: () => tools.chrome() !== null && (tools.chromeDriver() !== null || !debianHasItsDriver()),
-    ways: [
-      {
-        how: "apt-get install chromium-driver (for the Chrome that is here)",
-        possible: debianHasItsDriver,
-        install: () => installDebianPackages(["chromium-driver"]),
-      },
-      {
-        how: "apt-get install chromium chromium-driver",
-        possible: () => canInstallDebianPackages() && tools.chrome() === null,
-        install: () => installDebianPackages(["chromium", "chromium-driver", "fonts-liberation"]),
-      },
-    ],
-    help: "Install Chrome or Chromium (on Debian: `apt install chromium chromium-driver`), or set CHROME and CHROMEDRIVER to their paths.",
-    onlyForTests: true,
-  },
-  {
-    name: "wasm-std",
-    what: "Rust's standard library for wasm32-unknown-unknown",
-    present: tools.hasWasmStd,
-    ways: [
-      {
-        how: "rustup target add wasm32-unknown-unknown",
-        possible: hasRustup,
-        install: () => {
-          prepareForRustup();
-          return rustup(["target", "add", "wasm32-unknown-unknown"]);
-        },
-      },
-      {
-        how: "build it from the Rust source that is here",
-        possible: hasRustSource,
-        install: buildWasmStd,
-      },
-      {
-        how: "build it from Debian's rust-src package of the compiler's version",
-        possible: () => which("dpkg") !== null,
-        install: async () => {
-          await unpackDebianRustSource();
-          await buildWasmStd();
-        },
-      },
-    ],
-    help: "Run `rustup target add wasm32-unknown-unknown`.",
-  },
-  {
-    name: "rust-src",
-    what: "Rust's library source (the package compiles it along, for size)",
-    present: hasRustSource,
-    ways: [
-      { how: "rustup component add rust-src", possible: hasRustup, install: () => rustup(["component", "add", "rust-src"]) },
-      {
-        how: "unpack Debian's rust-src package of the compiler's version",
-        possible: () => which("dpkg") !== null,
-        install: unpackDebianRustSource,
-      },
-    ],
-    help: "Run `rustup component add rust-src`.",
-  },
-  {
-    name: "wasm-bindgen",
-    what: `wasm-bindgen's program, version ${tools.lockedVersion("wasm-bindgen")} as in Cargo.lock`,
-    // Another version on PATH is the user's own: wasm-pack then fetches the right one for itself.
-    present: () => which("wasm-bindgen") !== null || tools.lockedVersion("wasm-bindgen") === null,
-    ways: cargoInstall("wasm-bindgen-cli", tools.lockedVersion("wasm-bindgen")),
-    help: "Is the registry of crates within reach?",
-  },
-  {
-    name: "wasm-pack",
-    what: "wasm-pack",
-    present: () => tools.programVersion("wasm-pack") !== null,
-    ways: cargoInstall("wasm-pack"),
-    help: "Is the registry of crates within reach?",
-  },
-  {
-    name: "wasm-opt",
-    what: "wasm-opt where a bare `wasm-pack build` finds it",
-    present: () => which("wasm-opt") !== null,
-    ways: [{ how: `link npm's into ${cargoBin}`, possible: () => existsSync(cargoBin), install: linkWasmOpt }],
-    help: "Install binaryen.",
-  },
+  ["start", "Rust (https://rustup.rs)", () => works("cargo") && works("rustc")],
+  ["test", "npm packages", () => hasNpmPackages(".") && existsSync(local("playwright")), npm(".")],
+  ["start", "npm packages", () => hasNpmPackages("."), npm(".", "--omit=dev")],
+  ["test", "npm packages of tests/bundlers", () => hasNpmPackages("tests/bundlers"), npm("tests/bundlers")],
+  ["start", "Rust for wasm32", hasWasmStd, rustup("target add wasm32-unknown-unknown"), debian()],
+  ["start", "the source of Rust's std, for threads", hasRustSource, rustup("component add rust-src"), debian("source")],
+  ["test", "rustfmt", () => works("rustfmt"), rustup("component add rustfmt")],
+  ["test", "clippy", () => works("cargo-clippy"), rustup("component add clippy")],
+  [
+    "start",
+    `wasm-bindgen ${bindgen}`,
+    () => ask("wasm-bindgen", ["--version"])?.split(" ")[1] === bindgen && works("wasm-bindgen-test-runner"),
+    release("wasm-bindgen", bindgen, bindgenPrograms),
+    // Its features serve tests on other machines' browsers.
+    cargo(`wasm-bindgen-cli --version ${bindgen} --no-default-features --bin ${bindgenPrograms.join(" --bin ")}`),
+  ],
+  ["start", "wasm-opt", () => works("wasm-opt"), linkWasmOpt],
+  ["test", "wasm-pack", () => works("wasm-pack"), release("wasm-pack", `v${pack}`, ["wasm-pack"]), cargo("wasm-pack")],
+  ["test", "Chrome or Chromium", () => Boolean(chrome()), apt("chromium chromium-driver fonts-liberation")],
+  ["test", "ChromeDriver", hasChromeDriver, apt("chromium-driver")],
+  ["firefox", "Firefox", () => works("firefox") || works("firefox-esr"), apt("firefox-esr")],
+  ["firefox", "geckodriver", () => works("geckodriver"), cargo("geckodriver")],
+  ["fuzz", "cargo-fuzz", () => works("cargo-fuzz"), cargo("cargo-fuzz")],
 ];
 
-/** @type {Need[]} installed only when asked for by name */
-const extras = [
-  {
-    name: "firefox",
-    what: "Firefox",
-    present: () => tools.firefox() !== null,
-    ways: [{ how: "apt-get install firefox-esr", possible: canInstallDebianPackages, install: () => installDebianPackages(["firefox-esr"]) }],
-    help: "Install Firefox, or set FIREFOX to its path.",
-  },
-  {
-    name: "geckodriver",
-    what: "geckodriver",
-    present: () => tools.geckoDriver() !== null,
-    ways: cargoInstall("geckodriver"),
-    help: "Is the registry of crates within reach?",
-  },
-  {
-    name: "fuzz",
-    what: "cargo-fuzz",
-    present: () => which("cargo-fuzz") !== null,
-    ways: cargoInstall("cargo-fuzz"),
-    help: "Is the registry of crates within reach?",
-  },
-];
-
-async function provide(need) {
-  const started = Date.now();
-  let reason = "";
-  for (const way of need.ways) {
-    if (way.possible && !way.possible()) continue;
-    say(`setup: ${need.what}: missing; ${way.how}`);
-    try {
-      await way.install();
-      if (need.present()) {
-        say(`setup: ${need.what}: done in ${duration(Date.now() - started)}`);
-        return;
+/** Installs what is missing for "start", "test" (which needs "start" too), "firefox", "fuzz". */
+export async function setup(...commands) {
+  let missing = 0;
+  for (const [command, name, present, ...ways] of needs) {
+    if (!commands.includes(command) || present()) continue;
+    const started = Date.now();
+    console.log(`setup: ${name}: missing`);
+    for (const install of ways) {
+      try {
+        if (!present()) await install();
+      } catch (error) {
+        if (!(error instanceof Failure)) throw error;
+        console.log(`setup: ${error.message}`);
       }
-      reason = `\`${way.how}\` succeeded, but the probe still fails.`;
-    } catch (error) {
-      if (!(error instanceof Failure)) throw error;
-      reason = error.message;
     }
-    say(`setup: that did not work: ${reason}`);
+    if (!present()) throw new Failure(`setup: ${name} could not be installed; install it, and run this again`);
+    console.log(`setup: ${name}: installed in ${duration(Date.now() - started)}`);
+    missing++;
   }
-  throw new Failure(`setup: ${need.what} could not be installed. ${need.help}`);
+  console.log(missing ? "setup: complete" : "setup: nothing is missing");
 }
 
-/** Installs what is missing of the named needs ("base" stands for all that are not extras). */
-export async function setup(names = ["base"], { check = false, toServe = false } = {}) {
-  const wanted = new Set(names.flatMap((name) => (name === "base" ? needs.map((need) => need.name) : name)));
-  if (wanted.has("firefox")) wanted.add("geckodriver");
-  const all = [...needs, ...extras];
-  const unknown = [...wanted].filter((name) => !all.some((need) => need.name === name));
-  if (unknown.length) throw new Failure(`setup: no need is called ${unknown.join(", ")}; there are ${all.map((need) => need.name).join(", ")}.`);
-
-  const missing = all.filter((need) => wanted.has(need.name) && !need.present());
-  if (check) {
-    for (const need of missing) say(`setup: ${need.name}: missing: ${need.what}`);
-    if (missing.length) throw new Failure("setup: run `npm run setup`.");
-  }
-  for (const need of missing) {
-    // An earlier step may have brought it along.
-    if (need.present()) continue;
-    await provide(need).catch((error) => {
-      if (!toServe || !need.onlyForTests || !(error instanceof Failure)) throw error;
-      say(`${error.message} Only tests need it, so this goes on.`);
-    });
-  }
-  say(missing.length ? "setup: complete" : "setup: nothing is missing");
-}
-
-await main(import.meta, (args) => {
-  const names = args.filter((arg) => !["--check", "--to-serve"].includes(arg));
-  return setup(names.length ? names : undefined, { check: args.includes("--check"), toServe: args.includes("--to-serve") });
+await main(import.meta, async (commands) => {
+  const unknown = commands.find((name) => !needs.some(([command]) => command === name));
+  if (unknown) throw new Failure(`setup: commands are start, test, firefox and fuzz, got ${unknown}`);
+  await setup(...(commands.length ? commands : ["start", "test"]));
 });

@@ -1,180 +1,144 @@
-// Runs every test, in the order in which a failure says most for the least waiting.
+// Runs the tests.
 //
-//   node scripts/test.mjs               everything, after setting up what is missing
-//   node scripts/test.mjs page types    some steps by their names (builds what they need first)
+//   node scripts/test.mjs               all steps, after setting up what is missing
+//   node scripts/test.mjs clippy e2e    some steps by their names
 //   node scripts/test.mjs --list        the names
 //
-// Each step prints its command and how long it took; the first that fails ends the run and says what
-// to type to run it alone. The last line counts tests: "N passed, N failed, N skipped".
-import { existsSync, readdirSync } from "node:fs";
-import { join, relative } from "node:path";
-import { build, checkSizes } from "./build.mjs";
-import { commandLine, duration, Failure, main, root, run, say } from "./lib/shell.mjs";
-import { chromeDriver, firefox, geckoDriver, toolEnvironment } from "./lib/tools.mjs";
-import { builds, variants } from "./lib/variants.mjs";
-import { installNpmPackages, setup } from "./setup.mjs";
-
-const wasm = ["--target", "wasm32-unknown-unknown"];
-const deny = ["--", "-D", "warnings"];
-// Checks and debug builds of other flags live side by side in the ordinary target folder.
-const relaxedFlags = { RUSTFLAGS: variants.find(({ name }) => name === "relaxed").codeFlags.join(" ") };
+// The first step that fails ends the run. The last line counts the tests of all runners.
+import { readdirSync, readFileSync } from "node:fs";
+import { delimiter, dirname, join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
+import { build } from "./build.mjs";
+import { cargoBin, duration, Failure, local, main, root, run, works } from "./lib.mjs";
+import { setup } from "./setup.mjs";
 
 const counts = { passed: 0, failed: 0, skipped: 0 };
 
-/** Adds up the closing lines of cargo's, wasm-bindgen's and node's test runners. */
+/** Adds the closing lines of the runners: cargo's and wasm-bindgen's, nextest's, Vitest's, node's, Playwright's. */
 function count(printed) {
-  const plain = printed.replace(/\x1b\[[0-9;]*m/g, "");
-  const add = (field, pattern) => {
-    for (const match of plain.matchAll(pattern)) counts[field] += Number(match[1]);
-  };
-  add("passed", /^test result: .*?(\d+) passed;/gm);
-  add("failed", /^test result: .*?(\d+) failed;/gm);
-  add("skipped", /^test result: .*?(\d+) ignored;/gm);
-  add("passed", /^(?:#|ℹ) pass (\d+)$/gm);
-  add("failed", /^(?:#|ℹ) fail (\d+)$/gm);
-  add("skipped", /^(?:#|ℹ) (?:skipped|todo) (\d+)$/gm);
-}
-
-/** Runs a command whose output may end with a test runner's count. */
-async function tests(program, args, options) {
-  say(`$ ${commandLine(program, args, options?.env)}`);
-  try {
-    count(await run(program, args, { ...options, capture: true }));
-  } catch (failure) {
-    count(failure.printed ?? "");
-    throw failure;
+  const closing =
+    /^(test result:| +Summary \[| +Tests {2}|ℹ (pass|fail|skipped) \d| +\d+ (passed|failed|skipped)\b).*$/gm;
+  for (const [line] of stripVTControlCharacters(printed).matchAll(closing)) {
+    const words = line.replace(/ℹ (\w+) (\d+)/, "$2 $1").replace("ignored", "skipped");
+    for (const [, number, what] of words.matchAll(/(\d+) (pass|fail|skip)/g)) {
+      counts[{ pass: "passed", fail: "failed", skip: "skipped" }[what]] += Number(number);
+    }
   }
 }
 
-async function command(program, args, options) {
-  say(`$ ${commandLine(program, args, options?.env)}`);
-  await run(program, args, options);
-}
-
-/** The files of a folder (and below it) whose names end so, without what npm installed. */
-function filesBelow(folder, ending) {
-  const full = join(root, folder);
-  if (!existsSync(full)) return [];
-  return readdirSync(full, { withFileTypes: true }).flatMap((entry) => {
-    const path = join(folder, entry.name);
-    if (entry.isDirectory()) return entry.name === "node_modules" ? [] : filesBelow(path, ending);
-    return entry.name.endsWith(ending) ? [path] : [];
-  });
-}
-
-/** Runs the Node tests of one folder, after installing the packages of that folder's own package-lock.json. */
-async function nodeTests(folder) {
-  if (existsSync(join(root, folder, "package-lock.json"))) await installNpmPackages(join(root, folder));
-  const files = filesBelow(folder, ".test.mjs");
-  // One file at a time: each starts browsers or bundlers of its own, and some measure time.
-  await tests("node", ["--test", "--test-concurrency=1", "--test-reporter=spec", ...files], { env: toolEnvironment() });
-}
-
-const withoutLoader = () => (existsSync(join(root, "pkg", "index.js")) ? null : "pkg/index.js is not there");
-
-/** A step for each folder below tests/ that holds Node tests. */
-function nodeSteps() {
-  const folders = existsSync(join(root, "tests")) ? readdirSync(join(root, "tests"), { withFileTypes: true }) : [];
-  return folders
-    .filter((entry) => entry.isDirectory() && filesBelow(join("tests", entry.name), ".test.mjs").length > 0)
-    .map(({ name }) => ({ name, what: `tests/${name}, with node's test runner`, needsBuild: true, skip: withoutLoader, run: () => nodeTests(join("tests", name)) }));
-}
-
-function wasmPackTest(browser, flags = {}, targets = []) {
-  const driver = browser === "chrome" ? chromeDriver() : geckoDriver();
-  const args = ["test", "--headless", `--${browser}`, ...(driver ? [`--${browser === "chrome" ? "chromedriver" : "geckodriver"}`, driver] : []), ...targets];
-  return tests("wasm-pack", args, { env: { ...toolEnvironment(), ...flags } });
-}
-
-const steps = [
-  { name: "format", what: "rustfmt", run: () => command("cargo", ["fmt", "--all", "--check"]) },
-  { name: "clippy", what: "clippy, native", run: () => command("cargo", ["clippy", "--workspace", "--all-targets", ...deny]) },
-  { name: "clippy-wasm", what: "clippy, simd128", run: () => command("cargo", ["clippy", "--lib", "--tests", ...wasm, ...deny]) },
-  {
-    name: "clippy-floats",
-    what: "clippy, the class in floats alone",
-    run: () => command("cargo", ["clippy", "--lib", ...wasm, "--no-default-features", "--features", "class", ...deny]),
-  },
-  {
-    name: "clippy-relaxed",
-    what: "clippy, relaxed SIMD",
-    run: () => command("cargo", ["clippy", "--lib", ...wasm, ...deny], { env: relaxedFlags }),
-  },
-  {
-    name: "doc",
-    what: "rustdoc without warnings",
-    // Not of mobilenet-kernels: it is files of src/ once more, whose changes cargo doc does not see from there.
-    run: () => command("cargo", ["doc", "--workspace", "--exclude", "mobilenet-kernels", "--no-deps", "--lib", "--document-private-items"], { env: { RUSTDOCFLAGS: "-D warnings" } }),
-  },
-  { name: "native", what: "cargo test", run: () => tests("cargo", ["test", "--workspace"]) },
-  // Of the whole workspace, so that the crates of the step before serve as they are.
-  { name: "threads", what: "cargo test, several threads", run: () => tests("cargo", ["test", "--workspace", "--features", "threads", "--test", "threads"]) },
-  { name: "chrome", what: "the class in Chrome", run: () => wasmPackTest("chrome") },
-  {
-    name: "firefox",
-    what: "the class in Firefox",
-    skip: () => (firefox() ? null : "no Firefox here; `npm run test:firefox` installs one"),
-    run: async () => {
-      await setup(["geckodriver"]);
-      // Not tests/training.rs: under its driver Firefox took 91 s for the library's tests, for which Chrome takes 1.2, and
-      // training a network does not end within the driver's five minutes.
-      await wasmPackTest("firefox", {}, ["--lib", "--test", "class"]);
-    },
-  },
-  // After Firefox, which runs what was compiled for Chrome: other flags compile it again.
-  {
-    name: "chrome-relaxed",
-    what: "the class in Chrome with relaxed SIMD",
-    run: () => wasmPackTest("chrome", relaxedFlags, ["--lib", "--test", "class", "--test", "training"]),
-  },
-  { name: "build", what: "every variant of the package", run: () => build(builds.map(({ name }) => name)) },
-  { name: "size", what: "sizes within their limits", needsBuild: true, run: checkSizes },
-  ...nodeSteps(),
-];
-
-const report = [];
-
-async function runStep(step) {
-  const reason = step.skip?.();
-  if (reason) {
-    say(`\n== ${step.name}: ${step.what}: skipped: ${reason}`);
-    report.push({ step, outcome: `skipped: ${reason}` });
-    return;
-  }
-  say(`\n== ${step.name}: ${step.what}`);
-  const started = Date.now();
+async function commandWith(env, program, ...args) {
   try {
-    await step.run();
-    report.push({ step, outcome: duration(Date.now() - started) });
-    say(`== ${step.name}: passed in ${duration(Date.now() - started)}`);
+    count(await run(program, args, { env }));
   } catch (error) {
-    // A step that counts no tests of its own, or died before its count, is one failure.
-    if (counts.failed === 0) counts.failed = 1;
-    report.push({ step, outcome: `FAILED after ${duration(Date.now() - started)}` });
-    const sentence = error instanceof Failure ? error.message : error.stack;
-    throw new Failure(`test: step ${step.name} failed: ${sentence}\nRun it alone with: node scripts/test.mjs ${step.name}`);
+    count(error.printed ?? "");
+    throw error;
   }
 }
 
-function summary(started) {
-  say("\nSummary");
-  const width = Math.max(...report.map(({ step }) => step.name.length), 0);
-  for (const { step, outcome } of report) say(`  ${step.name.padEnd(width)}  ${outcome}`);
-  say(`  ${"in all".padEnd(width)}  ${duration(Date.now() - started)}`);
-  say(`\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
+const command = (program, ...args) => commandWith({}, program, ...args);
+
+/** Runs a command as in a fresh shell, with nothing in PATH but cargo's programs, Node and the system's. */
+const bare = (program, ...args) => {
+  const folders = [cargoBin, dirname(process.execPath), "/usr/local/bin", "/usr/bin", "/bin"];
+  return commandWith({ PATH: folders.join(delimiter) }, program, ...args);
+};
+
+const forBrowsers = ["--workspace", "--exclude", "mobilenet-cli", "--target", "wasm32-unknown-unknown"];
+const relaxed = ["--config", join(root, ".cargo/relaxed.toml")];
+const deny = ["--", "-D", "warnings"];
+const headless = (browser) => ["test", "--headless", `--${browser}`];
+
+/** The crates whose tests run in Chrome besides the class. */
+async function cratesInChrome(...flags) {
+  await command("wasm-pack", ...headless("chrome"), "crates/kernels", "--lib", ...flags);
+  await command("wasm-pack", ...headless("chrome"), "crates/mobilenet", "--lib", ...flags);
+  await command("wasm-pack", ...headless("chrome"), "crates/train", "--test", "training", ...flags);
 }
 
-await main(import.meta, async (names) => {
-  if (names.includes("--list")) return steps.forEach(({ name, what }) => say(`${name.padEnd(16)}${what}`));
-  const unknown = names.filter((name) => !steps.some((step) => step.name === name));
-  if (unknown.length) throw new Failure(`test: no step is called ${unknown.join(", ")}; there are ${steps.map(({ name }) => name).join(", ")}.`);
-  const chosen = names.length ? steps.filter(({ name }) => names.includes(name)) : steps;
+/** Runs node's test runner, one file at a time: all start browsers or bundlers. */
+function nodeTests(folder) {
+  const files = readdirSync(join(root, folder)).filter((file) => file.endsWith(".test.mjs"));
+  const options = ["--test", "--test-concurrency=1", "--test-reporter=spec"];
+  return command("node", ...options, ...files.map((file) => join(folder, file)));
+}
+
+const steps = {
+  format: () => command("cargo", "fmt", "--all", "--check"),
+  biome: () => command(local("biome"), "ci"),
+  clippy: () => command("cargo", "clippy", "--workspace", "--all-targets", ...deny),
+  "clippy-wasm": async () => {
+    await command("cargo", "clippy", ...forBrowsers, "--lib", "--tests", ...deny);
+    await command("cargo", "clippy", ...forBrowsers, "--lib", ...relaxed, ...deny);
+  },
+  doc: async () => {
+    const doc = ["doc", "--no-deps", "--document-private-items", "--lib"];
+    for (const crates of [["--workspace"], forBrowsers]) {
+      await commandWith({ RUSTDOCFLAGS: "-D warnings" }, "cargo", ...doc, ...crates);
+    }
+  },
+  native: async () => {
+    if (!works("cargo-nextest")) return command("cargo", "test", "--workspace");
+    await command("cargo", "nextest", "run", "--workspace");
+    await command("cargo", "test", "--workspace", "--doc");
+  },
+  threads: () => command("cargo", "test", "--workspace", "--features", "mobilenet/threads", "--test", "threads"),
+  package: () => command("cargo", "package", "--package", "mobilenet-kernels", "--allow-dirty"),
+  crates: () => cratesInChrome(),
+  chrome: () => bare("wasm-pack", ...headless("chrome")),
+  firefox: async () => {
+    if (!works("firefox") && !works("firefox-esr")) return "no Firefox is installed; see `npm run test:firefox`";
+    await setup("firefox");
+    // Not the training of whole networks, which does not end within the driver's five minutes.
+    await command("wasm-pack", ...headless("firefox"), ".", "--test", "class");
+    await command("wasm-pack", ...headless("firefox"), "crates/mobilenet", "--lib");
+    await command("wasm-pack", ...headless("firefox"), "crates/kernels", "--lib");
+  },
+  relaxed: async () => {
+    await command("wasm-pack", ...headless("chrome"), ".", "--test", "class", ...relaxed);
+    await cratesInChrome(...relaxed);
+  },
+  build: () => build(),
+  // The README's command makes the module that is in the package. The name of its file is part of a module.
+  "bare-build": async () => {
+    const out = join(root, "target/bare");
+    await bare("wasm-pack", "build", "--target", "web", "--out-name", "mobilenet", "--out-dir", out);
+    const [made, packed] = [out, join(root, "pkg/simd128")].map((folder) => join(folder, "mobilenet_bg.wasm"));
+    if (!readFileSync(made).equals(readFileSync(packed))) throw new Failure(`${made} differs from ${packed}`);
+  },
+  unit: () => command(local("vitest"), "run"),
+  types: () => nodeTests("tests/types"),
+  bundlers: () => nodeTests("tests/bundlers"),
+  e2e: () => command(local("playwright"), "test"),
+};
+const needPackage = ["bare-build", "types", "bundlers", "e2e"];
+
+async function runSteps(names, report) {
+  await setup("start", "test");
+  for (const name of names) {
+    console.log(`\n== ${name}`);
+    const started = Date.now();
+    report[name] = "FAILED";
+    const reason = await steps[name]();
+    report[name] = reason ? `skipped: ${reason}` : duration(Date.now() - started);
+  }
+}
+
+await main(import.meta, async (asked) => {
+  const names = Object.keys(steps);
+  if (asked.includes("--list")) return console.log(names.join("\n"));
+  const unknown = asked.find((name) => !names.includes(name));
+  if (unknown) throw new Failure(`test: steps are ${names.join(", ")}, got ${unknown}`);
+  const needed = asked.some((name) => needPackage.includes(name)) ? [...asked, "build"] : asked;
   const started = Date.now();
-  await setup();
-  if (chosen.some(({ needsBuild }) => needsBuild) && !chosen.some(({ name }) => name === "build")) await build();
+  const report = {};
   try {
-    for (const step of chosen) await runStep(step);
+    await runSteps(needed.length ? names.filter((name) => needed.includes(name)) : names, report);
+  } catch (error) {
+    counts.failed ||= 1; // a step that counts nothing
+    throw error;
   } finally {
-    summary(started);
+    console.log();
+    console.table({ ...report, "in all": duration(Date.now() - started) });
+    console.log(`\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
   }
 });

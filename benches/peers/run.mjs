@@ -12,9 +12,10 @@ import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { chromium } from "@playwright/test";
 import { build } from "esbuild";
-import { count, Failure, main, options, say } from "../../scripts/lib/shell.mjs";
+import { Failure, main } from "../../scripts/lib.mjs";
 import { launchOptions } from "../../tests/browser.js";
 import { serve } from "../../tests/server.js";
+import { count, options } from "../options.mjs";
 import { MODELS } from "./models.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -83,7 +84,7 @@ await main(import.meta, async (args) => {
   const threads = flags.threads.split(",").map((value) => count("bench:peers", "threads", value));
   const jobs = list(resolve(flags.models), flags.row, threads);
   if (!jobs)
-    return say(
+    return console.log(
       `bench:peers: skipped, there is no folder of model files at ${flags.models}; name one with --models DIR`,
     );
   if (!jobs.length)

@@ -4,7 +4,7 @@
 //   --rounds N        rounds (60), each a few inferences of every network and the peak loop
 //   --variants A,B    of simd128, relaxed and threads (all that are built)
 //   --models A,B      of 1.0-224, 0.5-160, 0.25-224 and 0.25-128 (all)
-//   --load            instead: bytes to first answer and memory (lib/loads.mjs); --loads N and --frames N of its last row
+//   --load            instead: bytes to first answer and memory (loads.mjs); --loads N and --frames N of its last row
 //
 // A row: model, precision, variant, threads, median_ms and min_ms of the network alone, gflops (two operations a
 // Mult-Add, at the minimum), share_of_peak (median over the rounds of a round's median against the peak loop right before
@@ -14,20 +14,21 @@
 
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import binaryen from "binaryen";
 import { chromium } from "@playwright/test";
-import { launchOptions } from "../tests/browser.js";
-import { serve } from "../tests/server.js";
-import { loads, mounts } from "./lib/loads.mjs";
-import { count, Failure, main, options, root, say } from "./lib/shell.mjs";
-import { variants } from "./lib/variants.mjs";
+import binaryen from "binaryen";
+import { Failure, main, root } from "../../scripts/lib.mjs";
+import { launchOptions } from "../../tests/browser.js";
+import { serve } from "../../tests/server.js";
+import { count, options } from "../options.mjs";
+import { loads, mounts } from "./loads.mjs";
 
+const VARIANTS = ["simd128", "relaxed", "threads"];
 const MODELS = { "1.0-224": [1, 224], "0.5-160": [0.5, 160], "0.25-224": [0.25, 224], "0.25-128": [0.25, 128] };
 
 const FLAGS = {
   json: { type: "string" },
   rounds: { type: "string", default: "60" },
-  variants: { type: "string", default: variants.map(({ name }) => name).join() },
+  variants: { type: "string", default: VARIANTS.join() },
   load: { type: "boolean" },
   loads: { type: "string", default: "200" },
   frames: { type: "string", default: "10000" },
@@ -38,8 +39,14 @@ const FLAGS = {
 function peakModule(step, lane) {
   const chains = 12;
   const sums = Array.from({ length: chains }, (_, i) => `(local $s${i} v128)`).join("");
-  const start = Array.from({ length: chains }, (_, i) => `(local.set $s${i} (${lane}.splat (${lane.slice(0, 3)}.const ${i + 1})))`).join("");
-  const steps = Array.from({ length: 2 * chains }, (_, i) => `(local.set $s${i % chains} ${step(`(local.get $s${i % chains})`)})`).join("");
+  const start = Array.from(
+    { length: chains },
+    (_, i) => `(local.set $s${i} (${lane}.splat (${lane.slice(0, 3)}.const ${i + 1})))`,
+  ).join("");
+  const steps = Array.from(
+    { length: 2 * chains },
+    (_, i) => `(local.set $s${i % chains} ${step(`(local.get $s${i % chains})`)})`,
+  ).join("");
   const all = Array.from({ length: chains }, (_, i) => `(local.get $s${i})`).reduce((a, b) => `(v128.xor ${a} ${b})`);
   const text = `(module (func (export "run") (param $n i32) (param $x f32) (result i32) (local $c v128) (local $d v128) ${sums}
     (local.set $c (f32x4.splat (local.get $x))) (local.set $d (f32x4.splat (f32.sub (f32.const 1) (local.get $x)))) ${start}
@@ -56,7 +63,10 @@ const [c, d] = ["(local.get $c)", "(local.get $d)"];
 const PEAKS = {
   fused: { operations: 8, bytes: peakModule((s) => `(f32x4.relaxed_madd ${s} ${c} ${d})`, "f32x4") },
   unfused: { operations: 8, bytes: peakModule((s) => `(f32x4.add (f32x4.mul ${s} ${c}) ${d})`, "f32x4") },
-  relaxedDot: { operations: 32, bytes: peakModule((s) => `(i32x4.relaxed_dot_i8x16_i7x16_add_s ${c} ${d} ${s})`, "i32x4") },
+  relaxedDot: {
+    operations: 32,
+    bytes: peakModule((s) => `(i32x4.relaxed_dot_i8x16_i7x16_add_s ${c} ${d} ${s})`, "i32x4"),
+  },
   // The sum goes in as a factor too, or the product would be the same in every round and be taken out of the loop.
   dot: { operations: 16, bytes: peakModule((s) => `(i32x4.add (i32x4.dot_i16x8_s ${s} ${c}) ${d})`, "i32x4") },
 };
@@ -70,38 +80,48 @@ function peakOf(variant, precision) {
 function named(what, list, known) {
   const names = list.split(",");
   const stranger = names.find((name) => !known.includes(name));
-  if (stranger !== undefined) throw new Failure(`bench: there is no ${what} "${stranger}"; there are ${known.join(", ")}.`);
+  if (stranger !== undefined)
+    throw new Failure(`bench: there is no ${what} "${stranger}"; there are ${known.join(", ")}.`);
   return names;
 }
 
 await main(import.meta, async (args) => {
   const { values: flags } = options("bench", { args, options: FLAGS });
-  const [rounds, loadings, frames] = ["rounds", "loads", "frames"].map((option) => count("bench", option, flags[option]));
+  const [rounds, loadings, frames] = ["rounds", "loads", "frames"].map((option) =>
+    count("bench", option, flags[option]),
+  );
   const models = named("model", flags.models, Object.keys(MODELS));
-  const asked = named("variant", flags.variants, variants.map(({ name }) => name));
-  const wanted = variants.filter(({ name, folder }) => asked.includes(name) && existsSync(folder));
+  const asked = named("variant", flags.variants, VARIANTS);
+  const wanted = asked.filter((name) => existsSync(join(root, "pkg", name)));
   if (wanted.length === 0) throw new Failure("bench: nothing is built yet; run `npm run build` first.");
   const server = await serve({ mounts: { "/bench/": join(root, "benches/page"), ...mounts } });
   // A page that Chromium thinks nobody sees would be given less of the machine; a process started for a page to come takes some.
-  const browser = await chromium.launch(launchOptions(["--disable-renderer-backgrounding", "--disable-features=SpareRendererForSitePerProcess"]));
+  const browser = await chromium.launch(
+    launchOptions(["--disable-renderer-backgrounding", "--disable-features=SpareRendererForSitePerProcess"]),
+  );
   const rows = [];
   try {
     if (flags.load) {
-      const names = wanted.map(({ name }) => name);
-      rows.push(...(await loads(browser, server, names, { rounds: 7, loads: loadings, frames })));
+      rows.push(...(await loads(browser, server, wanted, { rounds: 7, loads: loadings, frames })));
     }
     for (const name of flags.load ? [] : models) {
       for (const precision of ["f32", "int8"]) {
-        for (const { name: variant } of wanted) {
+        for (const variant of wanted) {
           for (const threads of variant === "threads" ? [1, 2] : [1]) {
             const page = await browser.newPage();
             await page.goto(`${server.url}bench/index.html`);
             await page.waitForFunction(() => typeof window.measure === "function");
             const [alpha, resolution] = MODELS[name];
             const job = { alpha, resolution, precision, variant, threads, rounds, peak: peakOf(variant, precision) };
-            const row = { model: name, precision, variant, threads, ...(await page.evaluate((job) => window.measure(job), job)) };
+            const row = {
+              model: name,
+              precision,
+              variant,
+              threads,
+              ...(await page.evaluate((job) => window.measure(job), job)),
+            };
             await page.close();
-            say(JSON.stringify(row));
+            console.log(JSON.stringify(row));
             if (!row.absent) rows.push(row);
           }
         }

@@ -7,7 +7,7 @@
 // the memory after the first and the last of many loads and many frames.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { root, say } from "./shell.mjs";
+import { root } from "../../scripts/lib.mjs";
 
 const shared = process.env.MOBILENET_SHARED ?? join(root, "..", "shared");
 const timm = join(shared, "weights", "timm");
@@ -32,7 +32,11 @@ async function inPage(browser, url, work, job) {
 /** Measures every file in every variant; gives the rows. */
 export async function loads(browser, server, variants, { rounds, loads: many, frames }) {
   const url = `${server.url}bench/load.html`;
-  const files = [{ file: "f32" }, { file: "int8" }, ...(mounts["/timm/"] ? [{ file: "timm", url: "/timm/mobilenetv1_100.safetensors" }] : [])];
+  const files = [
+    { file: "f32" },
+    { file: "int8" },
+    ...(mounts["/timm/"] ? [{ file: "timm", url: "/timm/mobilenetv1_100.safetensors" }] : []),
+  ];
   const rows = [];
   for (const variant of variants) {
     for (const file of files) {
@@ -43,12 +47,20 @@ export async function loads(browser, server, variants, { rounds, loads: many, fr
       const of = (key) => round(median(all.map((one) => one[key])));
       const [{ bytes }] = all;
       const memory_share = round(Math.max(...all.map((one) => one.memory_after)) / bytes);
-      rows.push({ variant, file: file.file, bytes, load_ms: of("load_ms"), first_answer_ms: of("first_answer_ms"), cold_first_answer_ms: round(median(cold.map((one) => one.cold_first_answer_ms))), memory_share });
-      say(JSON.stringify(rows.at(-1)));
+      rows.push({
+        variant,
+        file: file.file,
+        bytes,
+        load_ms: of("load_ms"),
+        first_answer_ms: of("first_answer_ms"),
+        cold_first_answer_ms: round(median(cold.map((one) => one.cold_first_answer_ms))),
+        memory_share,
+      });
+      console.log(JSON.stringify(rows.at(-1)));
     }
     if (many === 0) continue;
     rows.push({ variant, ...(await inPage(browser, url, "endurance", { variant, loads: many, frames })) });
-    say(JSON.stringify(rows.at(-1)));
+    console.log(JSON.stringify(rows.at(-1)));
   }
   return rows;
 }
