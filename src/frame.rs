@@ -92,6 +92,18 @@ fn refuse<T>(message: impl AsRef<str>) -> Result<T> {
     Err(Error::new(ErrorCode::InvalidFrame, ["frame: ", message.as_ref()].concat()))
 }
 
+fn is_security_error(thrown: &JsValue) -> bool {
+    Reflect::get(thrown, &"name".into()).is_ok_and(|name| name == "SecurityError")
+}
+
+fn tainted() -> Error {
+    Error::new(
+        ErrorCode::TaintedCanvas,
+        "frame: it comes from another origin, so the page may not read it (a tainted canvas); set crossOrigin = \
+         \"anonymous\" on the image or video, and let its server send Access-Control-Allow-Origin",
+    )
+}
+
 /// Where the pixels of a frame are.
 enum Source {
     Canvas(HtmlCanvasElement),
@@ -117,6 +129,14 @@ impl Frame {
     /// # Errors
     /// If it is no frame, has no image yet or any more; or what the caller's getters throw.
     pub fn read(value: &JsValue) -> Result<Self> {
+        Self::inspect(value).map_err(|error| match error {
+            // A page cannot post such a frame to its worker; the stand-in there (pkg/src/frame.ts) throws as a canvas does.
+            Error::Thrown(thrown) if is_security_error(&thrown) => tainted(),
+            other => other,
+        })
+    }
+
+    fn inspect(value: &JsValue) -> Result<Self> {
         let given: &Given = value.unchecked_ref();
         let value = value.clone();
         let (source, width, height, empty) = match tag(&value).as_str() {
@@ -311,16 +331,7 @@ impl Surface {
         match context.get_image_data(0.0, 0.0, columns, rows) {
             // Not web-sys's `data()`, which would allocate a copy.
             Ok(image) => Ok(Reflect::get(&image, &"data".into())?.unchecked_into()),
-            Err(thrown)
-                if Reflect::get(&thrown, &"name".into()).is_ok_and(|name| name == "SecurityError") =>
-            {
-                Err(Error::new(
-                    ErrorCode::TaintedCanvas,
-                    "frame: it comes from another origin, so the page may not read it (a tainted canvas); set \
-                     crossOrigin = \"anonymous\" on the image or video, and let its server send \
-                     Access-Control-Allow-Origin",
-                ))
-            }
+            Err(thrown) if is_security_error(&thrown) => Err(tainted()),
             Err(thrown) => refuse(format!("the browser gave no pixels: {}", reason(&thrown))),
         }
     }

@@ -317,12 +317,13 @@ fn class_index(method: &str, value: &JsValue, classes: usize) -> Result<Option<u
     }
 }
 
-/// Throws what the constructor would throw for these options, so that a page learns of it before a file is fetched.
+/// Throws what the constructor would throw for these options, so that the package's `load` can refuse them before it
+/// fetches a file.
 #[wasm_bindgen(js_name = checkOptions)]
 pub fn check_options(
     #[wasm_bindgen(unchecked_optional_param_type = "NetworkOptions")] options: &JsValue,
 ) -> Result<()> {
-    parse::<NetworkOptions>("new MobileNet", options)?.model()?;
+    parse::<NetworkOptions>("load", options)?.model()?;
     Ok(())
 }
 

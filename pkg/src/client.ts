@@ -194,21 +194,35 @@ class Client {
     if (this.#current || !call) return;
     this.#waiting.shift();
     this.#current = call;
-    const { id, method, args, callback, place } = call;
-    let captured: Captured | undefined;
     try {
-      captured = await call.captured;
+      const captured = await call.captured;
       // The call was aborted, or the network disposed of, in the meantime.
       if (this.#current !== call) return;
-      if (captured && place !== undefined) args[place] = captured.frame;
-      const described = captured?.isDescribed ? place : undefined;
-      const request: WorkerRequest = { id, method, args, described, hasCallback: callback !== undefined };
+      this.#post(call, captured);
+    } catch (thrown) {
+      if (this.#current !== call) return;
+      this.#drop(call, thrown);
+      this.#next();
+    }
+  }
+
+  #post(call: Call, captured: Captured | undefined): void {
+    const { id, method, args, callback, place } = call;
+    if (captured && place !== undefined) args[place] = captured.frame;
+    const described = captured?.isDescribed ? place : undefined;
+    const request: WorkerRequest = { id, method, args, described, hasCallback: callback !== undefined };
+    try {
       this.#worker.postMessage(request, captured?.transfer ?? []);
       call.isPosted = true;
     } catch (thrown) {
-      if (this.#current !== call) return;
-      this.#drop(call, (thrown as Error).name === "DataCloneError" ? unsent(call, captured, thrown as Error) : thrown);
-      this.#next();
+      // Only now do browsers tell that a frame is another origin's.
+      if (captured?.transfer.length && isCloneable(args.filter((_, index) => index !== place))) {
+        close(captured);
+        this.#post(call, tainted);
+        return;
+      }
+      const problem = (thrown as Error).message;
+      fail("invalid-argument", `${method}: it cannot be sent to the worker (${problem}); give plain objects`, thrown);
     }
   }
 
@@ -298,19 +312,11 @@ function close(captured: Captured | undefined): void {
   (captured?.frame as Partial<ImageBitmap> | undefined)?.close?.();
 }
 
-/** Why a call could not be posted: its frame is another origin's, which browsers tell only now, or something else is. */
-function unsent({ method, args, place }: Call, captured: Captured | undefined, error: Error): MobileNetError {
-  if (captured?.transfer.length) {
-    try {
-      structuredClone(args.filter((_, index) => index !== place));
-      return tainted(error);
-    } catch {
-      // It is not the frame.
-    }
+function isCloneable(value: unknown): boolean {
+  try {
+    structuredClone(value);
+    return true;
+  } catch {
+    return false;
   }
-  return new MobileNetError(
-    "invalid-argument",
-    `${method}: it cannot be sent to the worker (${error.message}); give plain objects`,
-    { cause: error },
-  );
 }

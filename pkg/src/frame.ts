@@ -20,7 +20,16 @@ export interface Description {
   tag: string;
   value?: unknown;
   fields: Record<string, Description>;
+  /** Whether the page may not read it. */
+  isTainted?: boolean;
 }
+
+/** Posted for a frame of another origin. */
+export const tainted: Captured = {
+  frame: { type: "object", tag: "ImageBitmap", fields: {}, isTainted: true } satisfies Description,
+  transfer: [],
+  isDescribed: true,
+};
 
 const keys = [
   "width",
@@ -40,7 +49,7 @@ export function capture(frame: unknown): Captured | Promise<Captured> {
   const tag = tagOf(frame);
   const own = (copy: ImageBitmap | VideoFrame): Captured => ({ frame: copy, transfer: [copy] });
   const other = (thrown?: Error): Captured => {
-    if (thrown?.name === "SecurityError") throw tainted(thrown);
+    if (thrown?.name === "SecurityError") return tainted;
     return { frame: { ...describeFrame(frame), reason: thrown?.message }, transfer: [], isDescribed: true };
   };
   if (tag === "VideoFrame") {
@@ -60,14 +69,6 @@ export function capture(frame: unknown): Captured | Promise<Captured> {
   return { frame: { data: copy, width, height }, transfer: [copy.buffer] };
 }
 
-export function tainted(cause: Error): MobileNetError {
-  return new MobileNetError(
-    "tainted-canvas",
-    'frame: it comes from another origin, so the page may not read it (a tainted canvas); set crossOrigin = "anonymous" on the image or video, and let its server send Access-Control-Allow-Origin',
-    { cause },
-  );
-}
-
 function describeFrame(value: unknown): Description {
   const type = Array.isArray(value) ? "array" : value === null ? "null" : typeof value;
   const description: Description = { type, tag: tagOf(value), fields: {} };
@@ -81,13 +82,19 @@ function describeFrame(value: unknown): Description {
 }
 
 /** The worker's side: a value of the same kind and fields. */
-export function revive({ type, tag, value, fields }: Description): unknown {
+export function revive({ type, tag, value, fields, isTainted }: Description): unknown {
   if (type === "array") return [];
   if (type === "function") return () => {};
   if (type === "symbol") return Symbol();
   if (type !== "object") return value;
   const entries = Object.entries(fields).map(([key, field]) => [key, revive(field)]);
-  return Object.defineProperty(Object.fromEntries(entries), Symbol.toStringTag, { value: tag || undefined });
+  const standIn = Object.defineProperty(Object.fromEntries(entries), Symbol.toStringTag, { value: tag || undefined });
+  if (!isTainted) return standIn;
+  return Object.defineProperty(standIn, "width", {
+    get() {
+      throw new DOMException("the frame comes from another origin", "SecurityError");
+    },
+  });
 }
 
 /** The worker's side: what the class says of a description that it could not draw, with why the frame was not taken. */

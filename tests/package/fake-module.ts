@@ -49,6 +49,11 @@ class MobileNet {
   classify(...args: unknown[]): unknown {
     this.calls.push(["classify", ...args]);
     const [frame] = args as [{ width?: number; data?: Uint8Array; [Symbol.toStringTag]?: string }];
+    try {
+      void frame?.width;
+    } catch (thrown) {
+      throw (thrown as Error).name === "SecurityError" ? refusal("tainted-canvas", "frame: it is tainted") : thrown;
+    }
     if (frame?.width === 70000)
       throw refusal("invalid-frame", "frame: the browser could not draw it: not of type CanvasImageSource");
     if (!frame?.data)
