@@ -96,8 +96,8 @@ fn row_of<const L: usize>(
     }
 }
 
-/// Computes both gradients for `L` channels from `channel` on, over one sample. Works on one row of the window at a time,
-/// so that three sums, three weights and the gradients of the outputs over a column fit the registers.
+/// Computes both gradients for `L` channels from `channel` on, over one sample. Works on one row of the window at a
+/// time, so that three sums, three weights and the gradients of the outputs over a column fit the registers.
 #[inline(always)]
 fn gradients_of<const L: usize>(
     channel: usize,
@@ -133,8 +133,8 @@ fn gradients_of<const L: usize>(
     }
 }
 
-/// Three taps of one row of the window: their weights, and the sums of the weights' gradients. Passed by value over a row,
-/// which keeps them in registers.
+/// Three taps of one row of the window: their weights, and the sums of the weights' gradients. Passed by value over a
+/// row, which keeps them in registers.
 #[derive(Clone, Copy)]
 struct Taps<const L: usize> {
     weights: [[f32; L]; 3],
@@ -142,8 +142,8 @@ struct Taps<const L: usize> {
 }
 
 impl<const L: usize> Taps<L> {
-    /// Adds the gradients of a row of outputs over one row of the map at stride 1. The windows of three outputs contain a
-    /// column: the newest and the two before it.
+    /// Adds the gradients of a row of outputs over one row of the map at stride 1. The windows of three outputs contain
+    /// a column: the newest and the two before it.
     #[inline(always)]
     fn stride_1(
         mut self,
@@ -164,7 +164,8 @@ impl<const L: usize> Taps<L> {
         self
     }
 
-    /// Does the same at stride 2. Even columns belong to the newest output and the one before it, odd ones to the newest.
+    /// Does the same at stride 2. Even columns belong to the newest output and the one before it, odd ones to the
+    /// newest.
     #[inline(always)]
     fn stride_2(
         mut self,
