@@ -1,9 +1,9 @@
 //! `cargo bench -p mobilenet-kernels`: the throughput of every kernel in multiply-adds per second, and of a loop of
 //! independent multiply-adds in registers, the peak that a kernel over the same vectors can reach.
 //!
-//! The layers are those of a 224×224 network of width 1.0 (table 1 of arXiv 1704.04861). Groups `f32` and `int8` time all
-//! layers of a kind together, `f32 layers` and `int8 layers` each alone. Every result is compared with the naive kernels
-//! before it is timed.
+//! The layers are those of a 224×224 network of width 1.0 (table 1 of arXiv 1704.04861). Groups `f32` and `int8` time
+//! all layers of a kind together, `f32 layers` and `int8 layers` each alone. Every result is compared with the naive
+//! kernels before it is timed.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use mobilenet_kernels::int8::{native, padded_channels, panel};

@@ -44,7 +44,8 @@ impl<T: Copy + Default> Aligned<T> {
         Some(Self::zeros(len))
     }
 
-    /// Converts `memory` into `len` elements with unspecified values, in place if its capacity suffices (see [`zeros`]).
+    /// Converts `memory` into `len` elements with unspecified values, in place if its capacity suffices (see
+    /// [`zeros`]).
     pub fn from_vec(memory: Vec<T>, len: usize) -> Self {
         Self::from_vec_with(memory, len, |_, _| ())
     }

@@ -1,9 +1,9 @@
 //! Batch norm with the statistics of the batch, forward and backward, fused with the convolutions around it.
 //!
 //! A convolution's output `y` is stored once, unnormalized. Batch norm and activation are an affine map and a clamp
-//! ([`Affine`]) that the next layer applies while it reads. Backward, the gradient of `y` is again affine, in the gradient
-//! behind the activation and in `y` ([`Backward`]). So each map is written once forward and once backward, and no
-//! intermediate is stored.
+//! ([`Affine`]) that the next layer applies while it reads. Backward, the gradient of `y` is again affine, in the
+//! gradient behind the activation and in `y` ([`Backward`]). So each map is written once forward and once backward, and
+//! no intermediate is stored.
 //!
 //! Per channel over the `m` pixels of the batch (Ioffe and Szegedy, arXiv 1502.03167):
 //! `x̂ = (y − mean) / sqrt(variance + ε)`, `z = γ·x̂ + β`;
@@ -12,10 +12,11 @@
 use super::lanes::{lanes, mul_add, sweep};
 use crate::shape::Activation;
 
-/// Batch norm and activation as the next layer applies them: `clamp(scale · (y − pivot) + shift, low, high)`, per channel.
+/// Batch norm and activation as the next layer applies them: `clamp(scale · (y − pivot) + shift, low, high)`, per
+/// channel.
 ///
-/// The pivot is the mean. Subtracting it first avoids cancellation, so that the sign of the result, which decides whether a
-/// gradient passes the activation, is accurate.
+/// The pivot is the mean. Subtracting it first avoids cancellation, so that the sign of the result, which decides
+/// whether a gradient passes the activation, is accurate.
 #[derive(Clone, Debug)]
 pub struct Affine {
     /// One subtrahend per channel.
@@ -48,8 +49,8 @@ impl Affine {
 }
 
 /// Returns the number of pixels that all channels pass over before the next block: few enough for nearly sequential
-/// access, which the hardware prefetches, and enough to amortize loading a channel's coefficients. Saves 3 % of a training
-/// step.
+/// access, which the hardware prefetches, and enough to amortize loading a channel's coefficients. Saves 3 % of a
+/// training step.
 fn block_pixels(channels: usize) -> usize {
     (1024 / channels).max(8)
 }
@@ -118,8 +119,8 @@ impl Moments {
 
     /// Adds a block of pixels.
     ///
-    /// The block is read twice, for the mean and for the squares around it, which avoids cancellation; it should still be
-    /// in the cache. Blocks are combined by Chan's rule in `f64`.
+    /// The block is read twice, for the mean and for the squares around it, which avoids cancellation; it should still
+    /// be in the cache. Blocks are combined by Chan's rule in `f64`.
     pub fn add(&mut self, block: &[f32]) {
         let channels = self.mean.len();
         let count = (block.len() / channels) as f64;
@@ -193,9 +194,9 @@ impl GradientSums {
 
     /// Propagates the gradient of a block of pixels back through the activation of `affine`.
     ///
-    /// `d_read` is the gradient of what `affine` computed from `y`, a pixel to every `stride` values. It passes to `d_z`
-    /// where that lies strictly between the bounds and is zero elsewhere, also at the bounds (as in TensorFlow). Sums over
-    /// a block are accumulated in `f32`.
+    /// `d_read` is the gradient of what `affine` computed from `y`, a pixel to every `stride` values. It passes to
+    /// `d_z` where that lies strictly between the bounds and is zero elsewhere, also at the bounds (as in TensorFlow).
+    /// Sums over a block are accumulated in `f32`.
     pub fn propagate(&mut self, affine: &Affine, y: &[f32], d_read: &[f32], stride: usize, d_z: &mut [f32]) {
         sweep!(self.d_z.len(), 16 8 1, propagate(self, affine, y, d_read, stride, d_z));
     }

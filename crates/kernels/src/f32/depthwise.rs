@@ -7,12 +7,12 @@
 //! ```
 //!
 //! **Inner loop.** Four channels slide along a row with their nine weights in registers. Each column of three inputs is
-//! loaded once and added to every output whose window contains it: three at stride 1, one or two at stride 2. The map is
-//! not padded: columns outside it are not visited, and for a row outside it three weights are zero.
+//! loaded once and added to every output whose window contains it: three at stride 1, one or two at stride 2. The map
+//! is not padded: columns outside it are not visited, and for a row outside it three weights are zero.
 //!
 //! **Loop order.** It follows the first-level cache. All channels pass over a part of a row that fits there before the
-//! next part starts. With 256 channels or more, no part fits: pixels that are a power of two apart share a few
-//! cache sets and evict each other between one group of channels and the next. There, one cache line of channels of a few
+//! next part starts. With 256 channels or more, no part fits: pixels that are a power of two apart share a few cache
+//! sets and evict each other between one group of channels and the next. There, one cache line of channels of a few
 //! rows is first copied to a patch in which pixels are adjacent; on 14 × 14 × 512 this halves the time.
 
 use super::Bounds;
@@ -95,8 +95,8 @@ fn transposed_tap(tap: usize) -> usize {
 
 /// Computes the output rows `rows` from the whole map `input`.
 ///
-/// `input` is dense, `height × width × channels`; values beyond the map are ignored. `output` holds the rows `rows` only:
-/// `rows.len() · width · channels` values, dense, clamped by `activation`.
+/// `input` is dense, `height × width × channels`; values beyond the map are ignored. `output` holds the rows `rows`
+/// only: `rows.len() · width · channels` values, dense, clamped by `activation`.
 ///
 /// # Panics
 ///
@@ -186,8 +186,8 @@ impl Sweep<'_> {
         }
     }
 
-    /// Computes the output rows `rows` in the channels of `groups`, whose first has the index `group`: `part_len` outputs of
-    /// a row in all groups before the next part.
+    /// Computes the output rows `rows` in the channels of `groups`, whose first has the index `group`: `part_len`
+    /// outputs of a row in all groups before the next part.
     #[inline(never)]
     fn rows(
         &self,
@@ -286,7 +286,8 @@ impl Group {
 
 /// Four channels of the three input rows under an output row.
 ///
-/// Offsets are counted and compared instead of taken from iterators over pixels, which need a multiplication per column.
+/// Offsets are counted and compared instead of taken from iterators over pixels, which need a multiplication per
+/// column.
 struct Columns<'a> {
     lines: [&'a [f32]; 3],
     /// Values from pixel to pixel.

@@ -23,8 +23,8 @@ pub(super) fn lanes<const L: usize>(values: &[f32], at: usize) -> [f32; L] {
     *values[at..].first_chunk().expect("the caller sized the map")
 }
 
-/// Runs a function over all channels: `sweep!(channels, 8 1, work(a, b))` calls `work::<8>(channel, a, b)` for the first
-/// channel of every whole group of eight, then `work::<1>` for each of the rest.
+/// Runs a function over all channels: `sweep!(channels, 8 1, work(a, b))` calls `work::<8>(channel, a, b)` for the
+/// first channel of every whole group of eight, then `work::<1>` for each of the rest.
 macro_rules! sweep {
     (@ $work:ident, $lanes:literal, $channel:ident, ($($argument:expr),*)) => {
         $work::<$lanes>($channel, $($argument),*)

@@ -60,8 +60,8 @@ impl PackedMatrix {
     }
 }
 
-/// Returns the row stride for a block of `n` columns: whole tiles, and never a power of two, at which all rows would share
-/// a few cache sets.
+/// Returns the row stride for a block of `n` columns: whole tiles, and never a power of two, at which all rows would
+/// share a few cache sets.
 pub const fn stride(n: usize) -> usize {
     n.next_multiple_of(COLUMNS) + COLUMNS
 }
@@ -138,9 +138,9 @@ fn columns<const FULL: bool>(
 ///
 /// Four steps along `k` share their addresses, so that few instructions are issued besides the multiply-adds; on a core
 /// shared with another thread this is 1.4 times as fast. Early exits between them, never taken but hidden from LLVM by
-/// `black_box`, keep it from hoisting the loads of all four steps and spilling sums. A row that is too short ends the loop
-/// instead of panicking: with a panic in the loop LLVM may write all sums to memory in every iteration, which doubles the
-/// time.
+/// `black_box`, keep it from hoisting the loads of all four steps and spilling sums. A row that is too short ends the
+/// loop instead of panicking: with a panic in the loop LLVM may write all sums to memory in every iteration, which
+/// doubles the time.
 #[inline(always)]
 fn tile<const M: usize>(a: &[f32], stride: usize, panel: &[f32], k: usize) -> [[f32; COLUMNS]; M] {
     let mut sums = [[0.0; COLUMNS]; M];

@@ -13,8 +13,8 @@
 //! in the cache or distribute rows over threads. All of them match [`reference`](crate::reference), bit for bit unless
 //! multiply-adds are fused.
 //!
-//! Training, one batch at a time: [`backward`] holds the convolutions forward and backward, [`batch_norm`], [`loss`] and
-//! [`matmul`] what they are made of.
+//! Training, one batch at a time: [`backward`] holds the convolutions forward and backward, [`batch_norm`], [`loss`]
+//! and [`matmul`] what they are made of.
 
 pub mod backward;
 pub mod batch_norm;

@@ -7,24 +7,25 @@
 //!     next[pixel][output] = clamp(sum)
 //! ```
 //!
-//! **Tile.** A tile of sums stays in registers, of which V8 allocates 15 on x86. With fused multiply-add ([`FUSED`]) the
-//! loop is limited by latency: 4 cycles × 2 ports need more than 8 accumulators, so a tile is 6 pixels × 8 outputs (12
-//! accumulators). Without, it is limited by issue width and the product needs a register of its own, so a tile is 2 pixels
-//! × 16 outputs, where 6 loads feed 8 multiply-adds. Larger tiles spill. The crate's documentation has more about tiles.
+//! **Tile.** A tile of sums stays in registers, of which V8 allocates 15 on x86. With fused multiply-add ([`FUSED`])
+//! the loop is limited by latency: 4 cycles × 2 ports need more than 8 accumulators, so a tile is 6 pixels × 8 outputs
+//! (12 accumulators). Without, it is limited by issue width and the product needs a register of its own, so a tile is 2
+//! pixels × 16 outputs, where 6 loads feed 8 multiply-adds. Larger tiles spill. The crate's documentation has more
+//! about tiles.
 //!
 //! **Remainder.** With fused multiply-add, tiles of 5 pixels make up for a number of pixels that is no multiple of 6. A
 //! last panel of 8 outputs or fewer takes tiles of 4 pixels × 8.
 //!
-//! **Packing.** The kernel is packed into panels that a tile reads from front to back, one row per input. A panel stays in
-//! the first-level cache while all pixels pass it.
+//! **Packing.** The kernel is packed into panels that a tile reads from front to back, one row per input. A panel stays
+//! in the first-level cache while all pixels pass it.
 //!
-//! **Unrolling.** Without fused multiply-add, four inputs share one loop counter, with an early exit after each: they are
-//! loaded as arrays of four, so that offsets are constants of the load instructions. The exits are never taken, but
-//! `black_box` keeps LLVM from knowing that; without them it hoists the loads of all four steps and spills half of them.
-//! This saves 10 % of the time.
+//! **Unrolling.** Without fused multiply-add, four inputs share one loop counter, with an early exit after each: they
+//! are loaded as arrays of four, so that offsets are constants of the load instructions. The exits are never taken, but
+//! `black_box` keeps LLVM from knowing that; without them it hoists the loads of all four steps and spills half of
+//! them. This saves 10 % of the time.
 //!
-//! **Epilogue.** A thin network's tiles have 32 steps only, so little may surround them: a panel with fewer outputs than
-//! columns writes to a buffer of its own first, and the loop over tiles has no such case.
+//! **Epilogue.** A thin network's tiles have 32 steps only, so little may surround them: a panel with fewer outputs
+//! than columns writes to a buffer of its own first, and the loop over tiles has no such case.
 
 use super::Bounds;
 use crate::aligned::{Aligned, zeros};
@@ -49,8 +50,8 @@ fn width(outputs: usize) -> usize {
     if outputs <= NARROW { NARROW } else { COLUMNS }
 }
 
-/// A kernel `[inputs, outputs]` and its bias, packed in panels of `COLUMNS` outputs. The last panel has `NARROW` columns
-/// if those suffice, and is padded with zeros.
+/// A kernel `[inputs, outputs]` and its bias, packed in panels of `COLUMNS` outputs. The last panel has `NARROW`
+/// columns if those suffice, and is padded with zeros.
 #[derive(Clone, Debug, Default)]
 pub struct PackedPointwise {
     inputs: usize,
@@ -110,8 +111,8 @@ fn packed(inputs: usize, panels: Aligned<f32>, bias: &[f32]) -> PackedPointwise 
 pub fn pack_rows_of_inputs(kernel: Vec<f32>, bias: &[f32]) -> PackedPointwise {
     let outputs = bias.len();
     let inputs = kernel.len() / outputs.max(1);
-    // A panel consists of as many rows of the kernel as it has columns and is as long as these, so that it can replace them
-    // in place; from the last to the first, because alignment may move panels to a higher address.
+    // A panel consists of as many rows of the kernel as it has columns and is as long as these, so that it can replace
+    // them in place; from the last to the first, because alignment may move panels to a higher address.
     let panels = Aligned::from_vec_with(kernel, padded(outputs) * inputs, |memory, start| {
         let mut rows = zeros(COLUMNS * inputs);
         for first in (0..outputs).step_by(COLUMNS).rev() {

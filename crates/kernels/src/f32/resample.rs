@@ -1,8 +1,8 @@
 //! Resampling: weighted sums of pixels, the vertical and the horizontal pass of a resize.
 //!
 //! [`sum_rows`] adds weighted rows of RGBA bytes to one row of integers, which is exact but for the rounding of the
-//! weights. [`sum_columns_f32`] and [`sum_columns_u8`] reduce that row to the width of the target, in `f32` and in a fixed
-//! order, and write normalized floats or bytes. The results are the same bits in every build.
+//! weights. [`sum_columns_f32`] and [`sum_columns_u8`] reduce that row to the width of the target, in `f32` and in a
+//! fixed order, and write normalized floats or bytes. The results are the same bits in every build.
 
 use crate::simd::{F32x4, I16x8, I32x4, U8x16};
 
@@ -186,7 +186,8 @@ pub fn store_bytes(color: F32x4, target: &mut [u8]) {
     store_three(to_bytes(color.add(F32x4::splat(0.5))), target);
 }
 
-/// Rounds down to bytes. Colors are within 0 to 255 up to rounding errors, because weights are not negative and sum to 1.
+/// Rounds down to bytes. Colors are within 0 to 255 up to rounding errors, because weights are not negative and sum to
+/// 1.
 #[inline(always)]
 fn to_bytes(raised: F32x4) -> U8x16 {
     let short = raised.truncate_to_i32();

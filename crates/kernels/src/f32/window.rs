@@ -8,8 +8,8 @@
 //! ```
 //!
 //! The nine pixels of a window are gathered into a row of `9 · inputs` values: three copies, because a map's row is
-//! contiguous, with zeros for padding. The rest is a [`pointwise`] convolution over the windows of one output row, which
-//! stay in the first-level cache.
+//! contiguous, with zeros for padding. The rest is a [`pointwise`] convolution over the windows of one output row,
+//! which stay in the first-level cache.
 
 use super::pointwise::{self, PackedPointwise};
 use crate::shape::{Activation, ConvShape};

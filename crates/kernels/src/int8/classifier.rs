@@ -1,8 +1,9 @@
 //! The fully connected layer: 8-bit weights, and the embedding in as many bits as 32-bit sums allow.
 //!
-//! Input and output are floats. At width 1.0 the layer reads a million weights once per inference, so their bytes are the
-//! cost; the embedding is a thousand numbers, and seven bits for these would save nothing. Each call chooses the scale of
-//! the embedding by its largest value. As naive loops: [`reference::classifier`](super::reference::classifier).
+//! Input and output are floats. At width 1.0 the layer reads a million weights once per inference, so their bytes are
+//! the cost; the embedding is a thousand numbers, and seven bits for these would save nothing. Each call chooses the
+//! scale of the embedding by its largest value. As naive loops:
+//! [`reference::classifier`](super::reference::classifier).
 
 use super::panel::{self, DotKernel, PanelElement};
 use super::{GROUP, padded_channels};
@@ -62,7 +63,8 @@ pub fn column(packed: &PackedClassifier, inputs: usize, output: usize) -> Vec<f3
     (0..inputs).map(|input| weight(input) * packed.scale[output]).collect()
 }
 
-/// Computes one logit per output. `scratch` receives the quantized embedding, with [padded](super::padded_channels) inputs.
+/// Computes one logit per output. `scratch` receives the quantized embedding, with [padded](super::padded_channels)
+/// inputs.
 ///
 /// # Panics
 ///

@@ -1,6 +1,6 @@
 //! The 3×3 depthwise convolution in 8-bit integers, entirely in vectors of eight 16-bit lanes.
 //!
-//! The input is a map, the output a [panel](super::panel) for the pointwise convolution that follows. As naive loops
+//! The input is a map, the output a [panel] for the pointwise convolution that follows. As naive loops
 //! ([`reference::depthwise`](super::reference::depthwise)):
 //!
 //! ```text
@@ -9,10 +9,10 @@
 //!     panel[y·width + x][channel] = clamp((sum · factor[channel] + 2¹⁴) >> 15, 0, 127)
 //! ```
 //!
-//! with zeros in the padding. Scales are chosen such that no input drives a sum out of 16 bits ([`fits`]), so that lanes are
-//! never widened. The loop slides along a row with the nine weights of eight channels in registers; where bytes are
-//! multiplied, two weights share a lane. Each column of three inputs is loaded once and added to the two or three outputs
-//! whose windows contain it. A row in the padding is any row with weights of zero.
+//! with zeros in the padding. Scales are chosen such that no input drives a sum out of 16 bits ([`fits`]), so that
+//! lanes are never widened. The loop slides along a row with the nine weights of eight channels in registers; where
+//! bytes are multiplied, two weights share a lane. Each column of three inputs is loaded once and added to the two or
+//! three outputs whose windows contain it. A row in the padding is any row with weights of zero.
 
 use super::panel::{self, PanelElement};
 use super::{GROUP, MAX_ACTIVATION, padded_channels};
@@ -20,9 +20,9 @@ use crate::shape::ConvShape;
 use crate::simd::{I8x16, I16x8, U8x16};
 use std::ops::Range;
 
-/// A kernel `[3][3][channels]` with bias and factor, packed for [`forward`]. For each group of eight channels and each column
-/// of the kernel: eight words of two weights, the upper row's in the low byte, and eight of the lowest row's; then bias and
-/// factor.
+/// A kernel `[3][3][channels]` with bias and factor, packed for [`forward`]. For each group of eight channels and each
+/// column of the kernel: eight words of two weights, the upper row's in the low byte, and eight of the lowest row's;
+/// then bias and factor.
 #[derive(Clone, Debug)]
 pub struct PackedDepthwise {
     values: Vec<i16>,
@@ -47,8 +47,8 @@ pub fn fits(weights: [i8; 9], bias: i16) -> bool {
     part(|weight| weight > 0) <= i32::from(i16::MAX) && part(|weight| weight < 0) >= i32::from(i16::MIN)
 }
 
-/// Packs `kernel` (`[3][3][channels]`), `bias` (in units of a sum) and `factor` (steps of the output per unit of a sum, times
-/// 2¹⁵, not negative).
+/// Packs `kernel` (`[3][3][channels]`), `bias` (in units of a sum) and `factor` (steps of the output per unit of a sum,
+/// times 2¹⁵, not negative).
 ///
 /// [`fits`] must hold for every channel.
 ///
@@ -175,8 +175,8 @@ impl Column for [I16x8; 3] {
     }
 }
 
-/// The upper two rows interleaved, and the lowest: two products of bytes are one instruction, and all weights and sums fit
-/// the registers.
+/// The upper two rows interleaved, and the lowest: two products of bytes are one instruction, and all weights and sums
+/// fit the registers.
 type PairColumn = (I8x16, I16x8);
 
 impl Column for PairColumn {
@@ -197,7 +197,8 @@ impl Column for PairColumn {
     }
 }
 
-/// Three rows of the map under one row of outputs. A row in the padding is not `inside`, and some other row replaces it.
+/// Three rows of the map under one row of outputs. A row in the padding is not `inside`, and some other row replaces
+/// it.
 struct Window<'a> {
     rows: [&'a [u8]; 3],
     inside: [bool; 3],

@@ -9,13 +9,13 @@
 //! - [`native`]: depthwise and pointwise for the panels of this build;
 //! - [`mod@reference`]: every layer as naive loops.
 //!
-//! Results are the same bits on every machine and in every build: integer sums are exact in any order, and the roundings
-//! are those of IEEE 754.
+//! Results are the same bits on every machine and in every build: integer sums are exact in any order, and the
+//! roundings are those of IEEE 754.
 //!
-//! Activations have seven bits because the relaxed dot product of WebAssembly gives the same result everywhere only if its
-//! second operand is 0 to 127, and because two products then fit 16 bits. There are no zero points: every map follows a
-//! ReLU, so that 0 is exact and padding is a zero byte. Only the input image needs an offset; the stem takes it in 8 bits
-//! with its mean.
+//! Activations have seven bits because the relaxed dot product of WebAssembly gives the same result everywhere only if
+//! its second operand is 0 to 127, and because two products then fit 16 bits. There are no zero points: every map
+//! follows a ReLU, so that 0 is exact and padding is a zero byte. Only the input image needs an offset; the stem takes
+//! it in 8 bits with its mean.
 //!
 //! # Examples
 //!
@@ -54,8 +54,8 @@ pub const GROUP: usize = 8;
 /// The largest activation.
 pub const MAX_ACTIVATION: i32 = 127;
 
-/// The largest sum, in steps of the output, that [`pointwise`] and [`stem`] round correctly. Scales must be so small that
-/// no input reaches it.
+/// The largest sum, in steps of the output, that [`pointwise`] and [`stem`] round correctly. Scales must be so small
+/// that no input reaches it.
 pub const SUM_LIMIT: f32 = 32_000.0;
 
 /// Returns the number of channels as stored: the next multiple of [`GROUP`].
@@ -63,8 +63,8 @@ pub const fn padded_channels(channels: usize) -> usize {
     channels.next_multiple_of(GROUP)
 }
 
-/// Returns, for each output of `kernel` (`[…][outputs]`), the sum of its positive and of its negative weights. Times the
-/// largest activation, these bound the sums of the output.
+/// Returns, for each output of `kernel` (`[…][outputs]`), the sum of its positive and of its negative weights. Times
+/// the largest activation, these bound the sums of the output.
 pub fn weight_sums(kernel: &[i8], outputs: usize) -> Vec<[i32; 2]> {
     /// Rows whose sums fit 16 bits, and of which the first-level cache holds a line each at 1,000 outputs.
     const ROWS: usize = 32;
@@ -105,8 +105,8 @@ pub fn weight_sums(kernel: &[i8], outputs: usize) -> Vec<[i32; 2]> {
 
 /// The kernels for the panels of this build ([`NativeElement`](panel::NativeElement)).
 ///
-/// Generic functions are compiled in the crate that calls them, possibly for size. These are compiled in this crate, at its
-/// optimization level. Functions marked `#[inline]` are compiled in the caller too; they are off the hot path.
+/// Generic functions are compiled in the crate that calls them, possibly for size. These are compiled in this crate, at
+/// its optimization level. Functions marked `#[inline]` are compiled in the caller too; they are off the hot path.
 pub mod native {
     use super::panel::{NativeElement, NativePanel, tile_pixels};
     use super::{depthwise, pointwise};

@@ -3,10 +3,11 @@
 //! A *map* holds bytes in HWC order, each pixel's channels padded to whole groups of eight: the output of a pointwise
 //! convolution and the input of a depthwise one.
 //!
-//! A *panel* is the output of a depthwise convolution and the input of a pointwise one, ordered such that the inner loop
-//! reads memory sequentially: a few adjacent pixels (a tile), of each in turn a [run](PanelElement::RUN) of channels, then
-//! the next run: `[pixels/tile_pixels][channels/run][pixel 0..tile_pixels][channel 0..run]`. Its elements are bytes if the
-//! build multiplies bytes, and 16-bit integers if it would have to widen them first; [`NativeElement`] is the build's.
+//! A *panel* is the output of a depthwise convolution and the input of a pointwise one, ordered such that the inner
+//! loop reads memory sequentially: a few adjacent pixels (a tile), of each in turn a [run](PanelElement::RUN) of
+//! channels, then the next run: `[pixels/tile_pixels][channels/run][pixel 0..tile_pixels][channel 0..run]`. Its
+//! elements are bytes if the build multiplies bytes, and 16-bit integers if it would have to widen them first;
+//! [`NativeElement`] is the build's.
 
 use super::{GROUP, padded_channels};
 use crate::aligned::Aligned;
@@ -73,15 +74,15 @@ pub trait PanelElement: Copy + Default + PartialEq + std::fmt::Debug + Send + Sy
     /// Channels of a pixel that are adjacent in a panel.
     const RUN: usize;
 
-    /// Clamps eight lanes to 0 to 127 and writes them as channels of one pixel. `out` starts at the first of them, in a panel
-    /// of tiles of `tile_pixels`.
+    /// Clamps eight lanes to 0 to 127 and writes them as channels of one pixel. `out` starts at the first of them, in a
+    /// panel of tiles of `tile_pixels`.
     fn store_clamped(lanes: I16x8, out: &mut [Self], tile_pixels: usize);
 
     /// Returns the activation, 0 to 127.
     fn get(self) -> u8;
 
-    /// Writes the weights of eight inputs and eight outputs in the order of [`weight_index`]. Each vector of `pairs` holds
-    /// two inputs, interleaved.
+    /// Writes the weights of eight inputs and eight outputs in the order of [`weight_index`]. Each vector of `pairs`
+    /// holds two inputs, interleaved.
     fn store_weights(pairs: [I8x16; GROUP / 2], out: &mut [i8]);
 
     /// Adds the products of `ROWS` pixels and eight outputs over all inputs to `sums`. `panel` holds one tile,
@@ -118,8 +119,8 @@ impl SelectElement for BuildTarget<false> {
     type Element = i16;
 }
 
-/// Returns the index of the weight of `input` and `output` (each 0 to 7) in the 64 of a group. If `interleaved`, the first
-/// vector holds the even outputs instead of the first four.
+/// Returns the index of the weight of `input` and `output` (each 0 to 7) in the 64 of a group. If `interleaved`, the
+/// first vector holds the even outputs instead of the first four.
 pub const fn weight_index<E: PanelElement>(input: usize, output: usize, interleaved: bool) -> usize {
     let (half, lane) = lane(output, interleaved);
     ((input / E::DOT_INPUTS * 2 + half) * 4 + lane) * E::DOT_INPUTS + input % E::DOT_INPUTS
@@ -130,8 +131,8 @@ pub const fn lane(output: usize, interleaved: bool) -> (usize, usize) {
     if interleaved { (output % 2, output / 2) } else { (output / 4, output % 4) }
 }
 
-/// Packs `kernel` (`[inputs][outputs]`) in blocks of eight outputs, each in groups of eight inputs, 64 bytes per group, padded
-/// with zeros. Reuses the memory of `kernel` if its capacity suffices.
+/// Packs `kernel` (`[inputs][outputs]`) in blocks of eight outputs, each in groups of eight inputs, 64 bytes per group,
+/// padded with zeros. Reuses the memory of `kernel` if its capacity suffices.
 ///
 /// Also returns for each block whether [`fits_pairs`] holds throughout; always true for `i16`, which does not need it.
 pub fn pack_weights<E: PanelElement>(
@@ -228,8 +229,8 @@ pub fn unpack_weights<E: PanelElement>(
     kernel
 }
 
-/// Returns whether [`DotKernel::Pair`] is exact for eight weights of one output, whatever the inputs: the four products that
-/// are added in one 16-bit lane must fit, the positive and the negative ones separately.
+/// Returns whether [`DotKernel::Pair`] is exact for eight weights of one output, whatever the inputs: the four products
+/// that are added in one 16-bit lane must fit, the positive and the negative ones separately.
 pub fn fits_pairs(weights: [i8; GROUP]) -> bool {
     let [a, b, c, d, e, f, g, h] = weights.map(i32::from);
     [[a, b, e, f], [c, d, g, h]].iter().all(|lane| {

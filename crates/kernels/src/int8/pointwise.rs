@@ -1,6 +1,6 @@
 //! The 1×1 convolution in 8-bit integers: nine tenths of a MobileNet's arithmetic.
 //!
-//! The input is a [panel](super::panel), as a depthwise convolution writes it, the output a map. As naive loops
+//! The input is a [panel], as a depthwise convolution writes it, the output a map. As naive loops
 //! ([`reference::pointwise`](super::reference::pointwise)):
 //!
 //! ```text
@@ -9,9 +9,9 @@
 //!     map[pixel][output] = clamp(round(float(sum) · scale[output]), 0, 127)
 //! ```
 //!
-//! A tile is [six or four](panel::tile_pixels) pixels × eight outputs. Its sums stay in registers; the remaining ones (x86
-//! has 16) hold two vectors of weights and one of activations. The weights of eight outputs, at most 8 KB, stay in the
-//! first-level cache while all pixels of the call pass them.
+//! A tile is [six or four](panel::tile_pixels) pixels × eight outputs. Its sums stay in registers; the remaining ones
+//! (x86 has 16) hold two vectors of weights and one of activations. The weights of eight outputs, at most 8 KB, stay in
+//! the first-level cache while all pixels of the call pass them.
 
 use super::panel::{self, DotKernel, PanelElement, Sums, TILE_PIXELS_DEFAULT, TILE_PIXELS_NATIVE_DOT};
 use super::{GROUP, padded_channels};
@@ -44,11 +44,12 @@ impl PackedPointwise {
     }
 }
 
-/// Packs `kernel` (`[inputs][outputs]`), `bias` (in units of a sum) and `scale` (steps of the output per unit of a sum).
+/// Packs `kernel` (`[inputs][outputs]`), `bias` (in units of a sum) and `scale` (steps of the output per unit of a
+/// sum).
 ///
-/// `tile_pixels` is that of the panels to come: [`TILE_PIXELS_DEFAULT`] or, for bytes, [`TILE_PIXELS_NATIVE_DOT`]. No sum
-/// that inputs from 0 to 127 can give may reach [`SUM_LIMIT`](super::SUM_LIMIT) steps. The memory of `kernel` is reused if
-/// its capacity suffices (see [`zeros`](crate::aligned::zeros)).
+/// `tile_pixels` is that of the panels to come: [`TILE_PIXELS_DEFAULT`] or, for bytes, [`TILE_PIXELS_NATIVE_DOT`]. No
+/// sum that inputs from 0 to 127 can give may reach [`SUM_LIMIT`](super::SUM_LIMIT) steps. The memory of `kernel` is
+/// reused if its capacity suffices (see [`zeros`](crate::aligned::zeros)).
 ///
 /// # Panics
 ///
@@ -92,8 +93,8 @@ pub fn unpack<E: PanelElement>(packed: &PackedPointwise, inputs: usize, outputs:
 
 /// Computes `pixels` pixels of a map from a panel.
 ///
-/// `panel` has [`panel::len`]`(pixels, inputs, tile_pixels)` elements, with [padded](super::padded_channels) inputs; a last
-/// tile's elements beyond `pixels` are ignored. `output` receives `pixels` × padded outputs, dense, from 0 to 127.
+/// `panel` has [`panel::len`]`(pixels, inputs, tile_pixels)` elements, with [padded](super::padded_channels) inputs; a
+/// last tile's elements beyond `pixels` are ignored. `output` receives `pixels` × padded outputs, dense, from 0 to 127.
 ///
 /// # Panics
 ///

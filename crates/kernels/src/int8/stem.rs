@@ -1,12 +1,12 @@
 //! The first convolution in 8-bit integers: 3×3 over RGB bytes at stride 2, without losing any of their 8 bits.
 //!
-//! The input is pixels as a canvas gives them without alpha, red first; the output is a map. Normalization is `(byte − mean)
-//! / deviation`, and padding is its zero: a byte equal to the mean, which may be fractional. So each byte becomes the 16-bit
-//! number `64 · byte − round(64 · mean)`, padding becomes 0, and the deviation is folded into the weights. As naive loops:
-//! [`reference::stem`](super::reference::stem).
+//! The input is pixels as a canvas gives them without alpha, red first; the output is a map. Normalization is `(byte −
+//! mean) / deviation`, and padding is its zero: a byte equal to the mean, which may be fractional. So each byte becomes
+//! the 16-bit number `64 · byte − round(64 · mean)`, padding becomes 0, and the deviation is folded into the weights.
+//! As naive loops: [`reference::stem`](super::reference::stem).
 //!
-//! A tile is four pixels × eight outputs, and each step takes two of the window's numbers: three rows of nine, padded to ten
-//! by a weight of zero.
+//! A tile is four pixels × eight outputs, and each step takes two of the window's numbers: three rows of nine, padded
+//! to ten by a weight of zero.
 
 use super::panel::{Sums, TILE_PIXELS_DEFAULT as PIXELS};
 use super::{GROUP, padded_channels, pointwise};
@@ -48,8 +48,8 @@ pub fn fine_mean(mean: f32) -> i16 {
     (mean * f32::from(FINE)).round_ties_even() as i16
 }
 
-/// Packs `kernel` (`[3][3][3][outputs]`, red first), `bias` (in units of a sum, at most 2³⁰), `scale` (steps of the output per
-/// unit of a sum) and the colors' `mean`, 0 to 255.
+/// Packs `kernel` (`[3][3][3][outputs]`, red first), `bias` (in units of a sum, at most 2³⁰), `scale` (steps of the
+/// output per unit of a sum) and the colors' `mean`, 0 to 255.
 ///
 /// The magnitudes of an output's weights may sum to [`LARGEST_WEIGHTS`], and no sum may reach
 /// [`SUM_LIMIT`](super::SUM_LIMIT) steps.
@@ -84,8 +84,8 @@ pub fn pack(kernel: &[i16], bias: &[i32], scale: &[f32], mean: [f32; 3]) -> Pack
     packed
 }
 
-/// Returns the length of one row of `scratch`: a pixel of padding, the row, and as many zeros as the last four windows may
-/// read.
+/// Returns the length of one row of `scratch`: a pixel of padding, the row, and as many zeros as the last four windows
+/// may read.
 fn row_len(shape: &ConvShape) -> usize {
     6 * shape.output.width.next_multiple_of(PIXELS) + 16
 }
@@ -98,8 +98,8 @@ pub fn scratch_len(shape: &ConvShape, rows: usize) -> usize {
 /// Computes the output rows `rows` from the whole image `input`.
 ///
 /// `input` is dense, `height × width × 3` bytes. `output` receives `rows.len() · width` pixels of
-/// [padded](super::padded_channels) channels, from 0 to 127. `scratch` has [`scratch_len`] values or more, whose content
-/// does not matter.
+/// [padded](super::padded_channels) channels, from 0 to 127. `scratch` has [`scratch_len`] values or more, whose
+/// content does not matter.
 ///
 /// # Panics
 ///

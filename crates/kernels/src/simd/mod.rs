@@ -1,11 +1,11 @@
 //! Vectors of 128 bits: five types, and the few operations that the kernels are written in.
 //!
-//! `v128` implements them on WebAssembly with SIMD (and relaxed SIMD if the build has it), `portable` everywhere else: plain
-//! arrays that LLVM turns into vector instructions. A kernel is written once over these types and names no instruction
-//! set.
+//! `v128` implements them on WebAssembly with SIMD (and relaxed SIMD if the build has it), `portable` everywhere else:
+//! plain arrays that LLVM turns into vector instructions. A kernel is written once over these types and names no
+//! instruction set.
 //!
-//! Only [`F32x4::mul_add`] may differ between builds: it rounds once if [`FUSED`], else twice. Every other operation, all
-//! integers in particular, gives the same bits everywhere.
+//! Only `F32x4::mul_add` may differ between builds: it rounds once if [`FUSED`], else twice. Every other operation,
+//! all integers in particular, gives the same bits everywhere.
 //!
 //! Loads and stores take slices, and panic if a slice is shorter than the lanes that are accessed.
 //!
@@ -32,16 +32,16 @@ pub use portable::{Column, F32x4, I8x16, I16x8, I32x4, Rounding, U8x16, columns,
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 pub use v128::{Column, F32x4, I8x16, I16x8, I32x4, Rounding, U8x16, columns, has_native_dot_i8};
 
-/// Whether [`F32x4::mul_add`] rounds once: with relaxed SIMD (on every processor of the last ten years), and natively with
-/// FMA. If false, a kernel that sums in the reference's order gives the reference's bits.
+/// Whether `F32x4::mul_add` rounds once: with relaxed SIMD (on every processor of the last ten years), and natively
+/// with FMA. If false, a kernel that sums in the reference's order gives the reference's bits.
 pub const FUSED: bool = cfg!(any(
     all(target_arch = "wasm32", target_feature = "relaxed-simd"),
     target_feature = "fma",
     target_arch = "aarch64"
 ));
 
-/// Whether [`I32x4::dot_i8_i7`] is one instruction of the build's instruction set. If false, widen to [`I16x8`] once and use
-/// [`I32x4::dot_i16`], which is. Whether it is one instruction of the processor says [`has_native_dot_i8`].
+/// Whether `I32x4::dot_i8_i7` is one instruction of the build's instruction set. If false, widen to [`I16x8`] once
+/// and use `I32x4::dot_i16`, which is. Whether it is one instruction of the processor says [`has_native_dot_i8`].
 pub const HAS_RELAXED_DOT_I8: bool = cfg!(all(target_arch = "wasm32", target_feature = "relaxed-simd"));
 
 /// `1.5 · 2²³`: adding it to a float of magnitude below 2²² leaves the nearest integer in the low bits.

@@ -1,7 +1,7 @@
 //! The vector types as plain arrays: the native implementation, and what the wasm implementation is tested against.
 //!
-//! Every operation is a branch-free loop over four, eight or sixteen lanes, which LLVM turns into vector instructions of the
-//! target. Operations common to all types are generic over the lane type and number.
+//! Every operation is a branch-free loop over four, eight or sixteen lanes, which LLVM turns into vector instructions
+//! of the target. Operations common to all types are generic over the lane type and number.
 
 use super::MAGIC;
 use std::array::from_fn;
@@ -406,7 +406,7 @@ impl I8x16 {
     }
 }
 
-/// Returns whether [`I32x4::dot_i8_i7`] is one instruction of the processor. Always false here.
+/// Returns whether `I32x4::dot_i8_i7` is one instruction of the processor. Always false here.
 pub fn has_native_dot_i8() -> bool {
     false
 }

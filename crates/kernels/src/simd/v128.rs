@@ -1,8 +1,8 @@
 //! The vector types on WebAssembly's `v128`, with one instruction per operation: loads and stores.
 //!
 //! The only file of the crate with `unsafe` code. Intrinsics that access memory take pointers; here they get them from
-//! references to arrays, so that `unsafe` relies on nothing but the validity of such a reference for 16 (8, 4, 2) bytes.
-//! The intrinsics that stay in registers are safe, and are in `instructions`.
+//! references to arrays, so that `unsafe` relies on nothing but the validity of such a reference for 16 (8, 4, 2)
+//! bytes. The intrinsics that stay in registers are safe, and are in `instructions`.
 
 #![allow(unsafe_code)]
 
@@ -211,14 +211,16 @@ impl<const N: usize> Column<N> {
     /// Copies the row's value in this column to every lane.
     #[inline(always)]
     pub fn splat(&self, row: usize) -> F32x4 {
-        // SAFETY: only `columns` creates columns, and keeps the pointers and the offset within the rows while one is lent.
+        // SAFETY: only `columns` creates columns, and keeps the pointers and the offset within the rows while one is
+        // lent.
         unsafe { F32x4(v128_load32_splat(self.0[row].add(self.1).cast())) }
     }
 
     /// Advances all pointers by `columns`.
     #[inline(always)]
     fn advance(&mut self, columns: usize) {
-        // SAFETY: `columns` advances by no more than the length of a row, which leads to another column or one past the last.
+        // SAFETY: `columns` advances by no more than the length of a row, which leads to another column or one past the
+        // last.
         self.0 = self.0.map(|value| unsafe { value.add(columns) });
         self.1 = 0;
     }
@@ -228,10 +230,10 @@ impl<const N: usize> Column<N> {
 ///
 /// `values` holds the rows, one every `stride` values.
 ///
-/// Every row has a pointer of its own, because V8 does not fold scaled addresses into the load, and four columns share one
-/// update of the pointers: on a narrow core, or one shared with another thread, each instruction besides the multiply-adds
-/// and their loads costs time. Early exits between the four, never taken but hidden from LLVM by `black_box`, keep it from
-/// hoisting the loads of all four and spilling half of them.
+/// Every row has a pointer of its own, because V8 does not fold scaled addresses into the load, and four columns share
+/// one update of the pointers: on a narrow core, or one shared with another thread, each instruction besides the
+/// multiply-adds and their loads costs time. Early exits between the four, never taken but hidden from LLVM by
+/// `black_box`, keep it from hoisting the loads of all four and spilling half of them.
 ///
 /// # Panics
 ///

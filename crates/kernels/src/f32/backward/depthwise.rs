@@ -96,8 +96,8 @@ fn row_of<const L: usize>(
     }
 }
 
-/// Computes both gradients for `L` channels from `channel` on, over one sample. Works on one row of the window at a time,
-/// so that three sums, three weights and the gradients of the outputs over a column fit the registers.
+/// Computes both gradients for `L` channels from `channel` on, over one sample. Works on one row of the window at a
+/// time, so that three sums, three weights and the gradients of the outputs over a column fit the registers.
 #[inline(always)]
 fn gradients_of<const L: usize>(
     channel: usize,
@@ -119,7 +119,11 @@ fn gradients_of<const L: usize>(
         for (tap, taps) in taps.iter_mut().enumerate() {
             let start = (row * shape.stride + tap) * line;
             let (map, d_map) = (&map[start..start + line], &mut d_map[start..start + line]);
-            *taps = taps.row(shape.stride, channel, channels, map, d_y, d_map);
+            *taps = if shape.stride == 1 {
+                taps.stride_1(channel, channels, map, d_y, d_map)
+            } else {
+                taps.stride_2(channel, channels, map, d_y, d_map)
+            };
         }
     }
     for (tap, sums) in taps.iter().flat_map(|taps| &taps.sums).enumerate() {
@@ -129,8 +133,8 @@ fn gradients_of<const L: usize>(
     }
 }
 
-/// Three taps of one row of the window: their weights, and the sums of the weights' gradients. Passed by value over a row,
-/// which keeps them in registers.
+/// Three taps of one row of the window: their weights, and the sums of the weights' gradients. Passed by value over a
+/// row, which keeps them in registers.
 #[derive(Clone, Copy)]
 struct Taps<const L: usize> {
     weights: [[f32; L]; 3],
@@ -138,11 +142,11 @@ struct Taps<const L: usize> {
 }
 
 impl<const L: usize> Taps<L> {
-    /// Adds the gradients of a row of outputs over one row of the map.
+    /// Adds the gradients of a row of outputs over one row of the map at stride 1. The windows of three outputs contain
+    /// a column: the newest and the two before it.
     #[inline(always)]
-    fn row(
+    fn stride_1(
         mut self,
-        stride: usize,
         channel: usize,
         channels: usize,
         map: &[f32],
@@ -150,20 +154,31 @@ impl<const L: usize> Taps<L> {
         d_map: &mut [f32],
     ) -> Self {
         let mut columns = map.chunks_exact(channels).zip(d_map.chunks_exact_mut(channels));
-        let gradients = d_y.chunks_exact(channels).map(|d_y| lanes(d_y, channel));
-        let mut before = [0.0; L];
-        if stride == 1 {
-            // The windows of three outputs contain a column: the newest and the two before it.
-            let mut long_before = [0.0; L];
-            for gradient in gradients.chain([[0.0; L]; 2]) {
-                let Some((values, d_values)) = columns.next() else { break };
-                self.add(channel, [(0, gradient), (1, before), (2, long_before)], values, d_values);
-                (before, long_before) = (gradient, before);
-            }
-            return self;
+        let [mut before, mut long_before] = [[0.0; L]; 2];
+        let newest = d_y.chunks_exact(channels).map(|d_y| lanes(d_y, channel));
+        for gradient in newest.chain([[0.0; L]; 2]) {
+            let Some((values, d_values)) = columns.next() else { break };
+            self.add(channel, [(0, gradient), (1, before), (2, long_before)], values, d_values);
+            (before, long_before) = (gradient, before);
         }
-        // Even columns belong to the newest output and the one before it, odd columns to the newest alone.
-        for gradient in gradients {
+        self
+    }
+
+    /// Does the same at stride 2. Even columns belong to the newest output and the one before it, odd ones to the
+    /// newest.
+    #[inline(always)]
+    fn stride_2(
+        mut self,
+        channel: usize,
+        channels: usize,
+        map: &[f32],
+        d_y: &[f32],
+        d_map: &mut [f32],
+    ) -> Self {
+        let mut columns = map.chunks_exact(channels).zip(d_map.chunks_exact_mut(channels));
+        let mut before = [0.0; L];
+        for d_y in d_y.chunks_exact(channels) {
+            let gradient = lanes(d_y, channel);
             let Some((values, d_values)) = columns.next() else { break };
             self.add(channel, [(0, gradient), (2, before)], values, d_values);
             let Some((values, d_values)) = columns.next() else { break };

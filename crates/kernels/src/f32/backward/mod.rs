@@ -1,10 +1,10 @@
 //! The convolutions of training: a batch at a time, forward with batch statistics, and backward.
 //!
-//! Every map and gradient is a dense `samples × height × width × channels`, every kernel is in HWIO order. A layer's input
-//! is the unnormalized output `y` of the layer before; batch norm and activation are applied while it is read
-//! ([`batch_norm`](super::batch_norm)). `forward` writes the next `y` and its moments. `backward` adds the gradient of the
-//! kernel, writes the gradient behind the activation of the layer before, and accumulates the sums that its batch norm
-//! needs.
+//! Every map and gradient is a dense `samples × height × width × channels`, every kernel is in HWIO order. A layer's
+//! input is the unnormalized output `y` of the layer before; batch norm and activation are applied while it is read
+//! ([`batch_norm`](super::batch_norm)). `forward` writes the next `y` and its moments. `backward` adds the gradient of
+//! the kernel, writes the gradient behind the activation of the layer before, and accumulates the sums that its batch
+//! norm needs.
 //!
 //! # Examples
 //!

@@ -1,8 +1,8 @@
 //! The 1×1 convolution of training: three matrix products.
 //!
-//! With `a` the input as read, `pixels × K`, and `w` the kernel, `K × N`: forward `y = a·w`, backward `d_w = aᵀ·d_y` and
-//! `d_a = d_y·wᵀ`. All three work on the same blocks of rows, small enough to stay in the cache from one product to the
-//! next.
+//! With `a` the input as read, `pixels × K`, and `w` the kernel, `K × N`: forward `y = a·w`, backward `d_w = aᵀ·d_y`
+//! and `d_a = d_y·wᵀ`. All three work on the same blocks of rows, small enough to stay in the cache from one product to
+//! the next.
 
 use super::{LayerInput, LayerOutput, Scratch, at_least};
 use crate::f32::batch_norm::{Affine, Moments};

@@ -37,9 +37,9 @@ pub fn forward(
 
 /// Adds the gradient of the kernel to `d_kernel` (`9·inputs × outputs`).
 ///
-/// `input` is the stored output of the layer before and its batch norm and activation. If there is a `previous` layer whose
-/// gradient is needed, it is written there; the second value of the pair is the kernel's transpose,
-/// `outputs × 9·inputs`. See the [module](super)'s example.
+/// `input` is the stored output of the layer before and its batch norm and activation. If there is a `previous` layer
+/// whose gradient is needed, it is written there; the second value of the pair is the kernel's transpose, `outputs ×
+/// 9·inputs`. See the [module](super)'s example.
 pub fn backward(
     shape: ConvShape,
     output: &LayerOutput,
