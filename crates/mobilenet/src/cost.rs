@@ -1,10 +1,7 @@
-//! Mult-Adds, parameters and bytes of every layer, from the shapes alone (section 3 of the paper).
-//!
-//! Goes in: an [`Architecture`]. Comes out: a [`LayerCost`] for each layer, which add up to the network's [`Cost`].
-//! Next: `inspect` and the page print them.
+//! Multiply-adds, parameters and bytes of every layer, from the shapes alone (section 3 of the paper).
 //!
 //! With `K` the window's side, `M` channels in, `N` channels out and `F × F` pixels out, a standard convolution costs
-//! `K·K·M·N·F·F` Mult-Adds, a depthwise one `K·K·M·F·F`, a pointwise one `M·N·F·F`.
+//! `K·K·M·N·F·F` multiply-adds, a depthwise one `K·K·M·F·F`, a pointwise one `M·N·F·F`.
 
 use super::architecture::{Architecture, Layer, LayerKind};
 use serde::Serialize;

@@ -1,12 +1,10 @@
-//! Where in the picture a class is seen: the class activation map, exact for MobileNet, whose classifier is linear over
-//! the mean of the last feature map.
-//!
-//! Goes in: the last feature map of a run and the classifier's kernel. Comes out: a [`Heatmap`]. Next: `js`, `cli`.
+//! The class activation map: how much each position of the image contributes to a class. Exact for MobileNet, whose
+//! classifier is linear over the mean of the last feature map.
 //!
 //! ```text
-//! logit[class] = bias[class] + mean over places of  Σ feature[place][channel] · kernel[channel][class]
+//! logit[class] = bias[class] + mean over positions of  Σ feature[position][channel] · kernel[channel][class]
 //! ```
-//! so the sum at a place is what that place alone says for the class (Zhou et al., arXiv 1512.04150).
+//! The sum at a position is that position's contribution (Zhou et al., arXiv 1512.04150).
 
 use crate::{Error, Result};
 use mobilenet_kernels::shape::FeatureMap;

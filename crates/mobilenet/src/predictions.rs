@@ -1,7 +1,4 @@
-//! From probabilities to the few classes worth naming.
-//!
-//! Goes in: the network's probabilities and a [`Selection`]. Comes out: [`Prediction`]s, the most probable first.
-//! Next: `js` and `cli` add the labels.
+//! Selection of the most probable classes, their names, and the similarity of embeddings.
 
 use crate::Architecture;
 use crate::error::Decimal;

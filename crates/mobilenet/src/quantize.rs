@@ -1,15 +1,13 @@
-//! From a network in floats to one in 8-bit integers, without Python and without training.
+//! Post-training quantization: float32 weights become int8 weights.
 //!
-//! Goes in: float [`Weights`]; then either nothing but pictures made from a seed ([`quantize`]: what `load` does in a
-//! browser), or real ones ([`Calibration`]: what `mobilenet quantize --calibrate` does). Comes out: [`Weights`] whose
-//! kernels are bytes with one scale per output channel, whose layers know their ranges, and whose biases make up for
-//! what rounding the weights shifted on average. Next: `int8` packs them, `formats` writes them.
+//! [`quantize`] calibrates on images generated from a seed (what `load` does in a browser), [`Calibration`] on real ones
+//! (what `mobilenet quantize --calibrate` does). The result has one scale per output channel, a range for each layer's
+//! activations, and biases corrected for the mean error of rounding.
 //!
-//! A layer's range is chosen by the error it causes: cutting off the rare large activations costs little and makes
-//! every step finer for the many small ones. The candidate with the least mean squared error over all that was seen
-//! wins, as in TensorRT's and PyTorch's histogram observers. Measured on 57 photographs and three networks of a quarter's
-//! width, calibrated on one half and judged on the other: of 171 answers the least error keeps 153, a percentile of 99.9
-//! 151, of 99.99 148, the largest activation 149.
+//! A layer's range minimizes the squared error: clipping rare large activations costs little and gives a finer step to all
+//! others. The candidate with the least mean squared error over all activations wins, as in TensorRT's and PyTorch's
+//! histogram observers. On 57 photos and three networks of width 0.25, calibrated on one half and tested on the other, the
+//! least error keeps 153 of 171 top-1 answers, the 99.9th percentile 151, the 99.99th 148, the maximum 149.
 
 use crate::architecture::ChannelOrder;
 use crate::network::int8::{largest_color, step, worst};

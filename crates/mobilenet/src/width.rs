@@ -1,7 +1,4 @@
-//! The width multiplier both ways: from alpha to whole numbers of channels, and from the channels of a file to alpha.
-//!
-//! Goes in: channels at alpha 1, and an alpha or what they became. Comes out: the other. Next: `architecture` makes layers
-//! of channels.
+//! The width multiplier: channels from alpha, and alpha from the channels of a file.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,7 @@
-//! A picture as training sees it: a random part, perhaps mirrored, in slightly other colors; and two pictures in one.
+//! Augmentation: random crop, mirroring and color distortion of a sample, and mixing of two samples.
 //!
-//! Goes in: a frame and a stream of random numbers. Comes out: the normalized input, and targets that fit. The resizer
-//! is the one of inference, so a network meets nothing there that it was not taught on. Next: a replica's batch.
+//! Writes the normalized input of a replica and the matching targets. It resizes with the resizer of inference, so that a
+//! network sees the same pixels in training and in use.
 
 use super::random::Random;
 use mobilenet::Input;

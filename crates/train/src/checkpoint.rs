@@ -1,7 +1,7 @@
-//! A run, put away and taken up again: everything in a [`Trainer`] as one safetensors file.
+//! Checkpoints: serialize a [`Trainer`] to a safetensors file and resume it.
 //!
-//! Goes in: a trainer and a note of the caller's (where in the run it is). Comes out: bytes, from which the same
-//! trainer goes on to the same result. Six lists, each the whole of its kind in the layout's order.
+//! A file holds six lists, each complete and in the layout's order, and a note of the caller's (for example how far the run
+//! is). A trainer that was read back continues to the same result.
 
 use super::optimizer::State;
 use super::parameters::{Layout, Parameters};

@@ -1,7 +1,7 @@
-//! A classifier alone, on embeddings that a network gave: what a page trains in a second from a few examples.
+//! Training of the classifier alone, on embeddings: what a page trains in a second from a few examples.
 //!
-//! Goes in: embeddings of the same length, a class each. Comes out: kernel and bias of a softmax regression, in the
-//! form of the network's own last layer (`features × classes`, classes innermost).
+//! The result is the kernel and bias of a softmax regression in the form of the network's own last layer
+//! (`features × classes`, classes innermost).
 
 use super::optimizer::{Optimizer, State};
 use super::random::Random;

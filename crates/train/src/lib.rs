@@ -1,10 +1,15 @@
-//! Labelled pictures become weights.
+//! Training of MobileNet v1.
 //!
-//! Goes in: batches of normalized pictures with a target distribution each. Comes out: [`Weights`](mobilenet::Weights), batch
-//! norm folded in. On the way: [`parameters`] lays all trainable numbers out in one list (new ones, or a trained network's,
-//! see [`Parameters::from_weights`]), a [`Replica`] runs its share of a batch forward and backward in memory planned
-//! once, the [`Trainer`] joins the replicas' gradients in a fixed order and takes the [`optimizer`]'s step.
-//! [`head`] trains a classifier alone on embeddings. Threads, files and progress bars are the caller's.
+//! - [`augment`] turns labeled images into batches of normalized inputs and target distributions;
+//! - [`parameters`] keeps all trainable values in one list: new ones, or those of a trained network
+//!   ([`Parameters::from_weights`]);
+//! - a [`Replica`] runs its share of a batch forward and backward, in memory that is planned once;
+//! - the [`Trainer`] sums the replicas' gradients in a fixed order and takes the [`optimizer`]'s step;
+//! - [`checkpoint`] saves and resumes a trainer; [`Parameters`] become [`Weights`](mobilenet::Weights) with batch
+//!   normalization folded in;
+//! - [`head`] trains a classifier alone on embeddings.
+//!
+//! The crate reads no files, starts no threads and prints nothing: that is up to the caller.
 
 #![forbid(unsafe_code)]
 

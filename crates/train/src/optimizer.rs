@@ -1,4 +1,4 @@
-//! The step: RMSprop as TensorFlow 1 means it, or plain gradient descent with momentum.
+//! Optimizers: RMSprop as TensorFlow 1 defines it, and gradient descent with momentum.
 
 use super::parameters::{Layout, Role};
 use mobilenet::{Error, Result};

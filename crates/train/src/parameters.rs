@@ -1,8 +1,8 @@
-//! All numbers of a network in training, in two lists: what the optimizer moves, and batch norm's moving averages.
+//! All values of a network in training, in two lists: trainable parameters, and the moving averages of batch normalization.
 //!
-//! Goes in: the architecture. Comes out: a [`Layout`] that says which range is which tensor (Keras' names), initial
-//! [`Parameters`] (or, in `start`, a trained network's), and at the end [`Weights`] with batch norm folded in. One flat
-//! list makes the optimizer, the averages, the checkpoint and asynchronous training one loop each.
+//! A [`Layout`] says which range of the list is which tensor (Keras' names). [`Parameters`] hold the values, and become
+//! [`Weights`] with batch normalization folded in. One flat list makes optimizer, averages, checkpoint and asynchronous
+//! training one loop each.
 
 use super::random::Random;
 use mobilenet::Result;

@@ -1,5 +1,6 @@
-//! A small seeded generator (SplitMix64, Steele, Lea and Flood 2014): the same numbers on every machine, and a fresh
-//! independent stream for any list of whole numbers, so that nothing depends on who asks first.
+//! A seeded random number generator (SplitMix64, Steele, Lea and Flood 2014) with the same numbers on every machine.
+//!
+//! Any list of integers gives an independent stream, so that results do not depend on the order in which threads draw.
 
 /// The generator.
 #[derive(Clone, Debug)]

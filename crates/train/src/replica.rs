@@ -1,10 +1,10 @@
-//! One worker's share of a batch: forward in a form that remembers, backward, in memory planned once.
+//! One worker's share of a batch: forward pass that keeps activations, backward pass, in memory that is planned once.
 //!
-//! Goes in: parameters, pictures (normalized, NHWC) and target distributions. Comes out: the gradient of the mean loss
-//! over this share, and the share's batch-norm statistics. Next: `trainer` joins the replicas of a step.
+//! The result is the gradient of the mean loss over the share and the share's batch-normalization statistics, which the
+//! trainer combines over the replicas of a step.
 //!
-//! Each share is normalized by its own statistics: a worker never waits for another inside a step, and a step is the
-//! same whatever the machine, as long as seed and number of workers are.
+//! Each share is normalized by its own statistics: a worker never waits for another within a step, and a step gives the same
+//! result on every machine for the same seed and number of workers.
 
 use super::parameters::{LayerRanges, Layout, Parameters};
 use super::random::Random;

@@ -1,10 +1,9 @@
-//! Asynchronous gradient descent, as the paper trained: workers read and move shared weights without waiting for each
-//! other.
+//! Asynchronous gradient descent as in the paper: workers read and update shared weights without waiting for each other.
 //!
-//! Goes in: a trainer. While it lasts, any thread may [`read`](Shared::read) the weights, learn a batch, and
-//! [`apply`](Shared::apply) its gradient to whatever the weights have become since. Comes out: the trainer again. Each
-//! number is an atomic of its own; where two workers move one at the same moment, one of the two steps may be
-//! lost, which is rare and does no harm (Recht et al., "Hogwild!", 2011). A run does not repeat itself.
+//! A [`Shared`] is made from a trainer and turned back into one. Any thread may [`read`](Shared::read) the weights, compute a
+//! gradient, and [`apply`](Shared::apply) it to whatever the weights have become since. Each value is an atomic of its own;
+//! if two workers update one at the same moment, one of the two updates may be lost, which is rare and harmless (Recht et
+//! al., "Hogwild!", 2011). A run is not reproducible.
 
 use super::parameters::{Layout, Role};
 use super::replica::{Outcome, Replica};

@@ -1,9 +1,8 @@
-//! Training that starts from a network that knows something already: a teacher's, or one to tune further.
+//! Training that starts from a trained network.
 //!
-//! Goes in: [`Weights`] with batch norm folded in, and some pictures. Comes out: [`Parameters`] that answer the same.
-//! Folding threw batch norm's statistics away, so [`Parameters::from_weights`] pretends a mean of 0 and a variance of 1,
-//! which serves inference; learning normalises by the batch's own, so [`Trainer::settle`] measures them first and
-//! lets scale and shift undo them. Next: `trainer` moves the parameters.
+//! Folding removed the statistics of batch normalization, so [`Parameters::from_weights`] starts with a mean of 0 and a
+//! variance of 1, which is correct for inference. Training normalizes by the statistics of each batch, so they are measured
+//! on the first samples and compensated by scale and shift before the first step.
 
 use super::parameters::{Layout, Parameters};
 use super::replica::Replica;

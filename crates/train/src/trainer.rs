@@ -1,8 +1,7 @@
-//! A run: the parameters, what the optimizer and the averages remember, and the step that moves them all.
+//! The state of a run: parameters, optimizer state, moving averages, and the step that updates them.
 //!
-//! Goes in: the replicas of a step, each with the gradient of its share. Comes out: moved parameters. The order in
-//! which gradients are summed is the order of the replicas, so a run repeats exactly for a seed and a number of
-//! workers, whichever thread ran which replica.
+//! Gradients are summed in the order of the replicas, so a run repeats exactly for the same seed and number of workers,
+//! whichever thread ran which replica.
 
 use super::optimizer::{Optimizer, State};
 use super::parameters::{Layout, Parameters};

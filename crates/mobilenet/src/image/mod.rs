@@ -1,12 +1,8 @@
-//! A frame of any size becomes the network's input: region, rotation, mirror, fit, antialiased resize and
-//! normalization, in one pass over the pixels.
+//! Image preprocessing: region, rotation, mirroring, fit, antialiased resize and normalization in one pass over the pixels.
 //!
-//! Goes in: RGBA bytes and [`ImageOptions`]. Comes out: a dense `side × side × 3` image, written straight into the
-//! network's input, as normalized floats or as bytes. Next: `infer` runs it.
-//!
-//! The steps, in this order: the region of interest is cut out of the frame as it is stored, turned clockwise,
-//! mirrored left to right, and fitted into the square. [`Window`] is the geometry of that, [`Resizer`] the
-//! arithmetic. Every step is the project's own, so every browser sees the same numbers, and the same as natively.
+//! The region of interest is cut out of the frame as it is stored, rotated clockwise, mirrored left to right, and fitted into
+//! the network's square input. [`Window`] is the geometry, [`Resizer`] the arithmetic. No step is left to the browser, so
+//! all browsers and native builds give the same bits.
 
 mod resizer;
 mod window;

@@ -1,5 +1,5 @@
-//! Antialiased bilinear resampling with a triangle filter that widens when it shrinks, as PIL and the `image` crate
-//! have it: separable, row by row, straight into the network's input.
+//! Antialiased bilinear resampling with a triangle filter that widens when it shrinks, as in PIL and the `image` crate:
+//! separable, row by row, straight into the network's input.
 //!
 //! ```text
 //! for each row of the result:
@@ -7,10 +7,10 @@
 //!     for each column: Σ weight · sums, normalized, stored where rotation and mirror put it
 //! ```
 //!
-//! Rows are summed in integers and columns in plain `f32` in a fixed order, so all builds give the same bits. Down first: the
-//! rows of the frame are read in order, sixteen bytes at a time, and only one row of sums lives between the two directions.
-//! Weights of rows are rounded to 14 bits such that they still sum to one: `t` of them are off by `t · 255 / 2¹⁵` of a byte's
-//! step at most, a fiftieth where a frame is halved.
+//! Rows are summed in integers and columns in `f32` in a fixed order, so all builds give the same bits. Vertical first: the
+//! rows of the frame are read in order, sixteen bytes at a time, and only one row of sums is kept between the two
+//! directions. The weights of rows are rounded to 14 bits so that they still sum to one; the error of `t` of them is at most
+//! `t · 255 / 2¹⁵` of a byte's step, a fiftieth when a frame is halved.
 
 use super::window::Placement;
 use super::{Frame, ImageOptions, Window};

@@ -1,8 +1,7 @@
-//! The geometry of a resize: which part of the frame is seen, and where in the square each of its pixels lands.
+//! The geometry of a resize: which part of the frame is used, and where each of its pixels lands in the input.
 //!
-//! Goes in: the frame's size, the options and the side of the square. Comes out: a [`Window`] in pixels of the
-//! frame, the whole pixels it touches ([`Pixels`], all that a caller has to fetch) and the [`Placement`] of the
-//! resampled window. Next: [`super::Resizer`] does the arithmetic.
+//! A [`Window`] is in pixels of the frame; [`Pixels`] are the whole pixels that it touches, which is all that a caller has to
+//! read; a [`Placement`] is the position of the resampled window in the square input.
 
 use super::{Fit, ImageOptions, Rotation, check_size};
 use crate::Result;

@@ -1,7 +1,7 @@
-//! Writers of foreign files, for tests and as seeds of the fuzzers: a plan of a network, and each format's way to say it.
+//! Writers of foreign model files, for tests and as seeds of the fuzzers.
 //!
-//! Goes in: [`Plan`], a list of steps that a test may change (take a block out, put a layer in, join two ends). Comes out:
-//! the bytes of a Keras, TFLite, ONNX or TF.js file that says just that.
+//! A [`Plan`] is a list of steps that a test may change (remove a block, insert a layer, join two ends); each format writes
+//! it as a Keras, TFLite, ONNX or TF.js file.
 
 pub mod keras;
 pub mod onnx;
