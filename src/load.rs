@@ -13,7 +13,7 @@ use mobilenet::Precision;
 use mobilenet::error::Kind;
 use mobilenet_formats::{Format, ReadAt, safetensors};
 use mobilenet_js::options::{CacheName, Callback};
-use mobilenet_js::{Error, ErrorCode, NetworkOptions, Result, describe, reason, tag};
+use mobilenet_js::{BrowserJson, Error, ErrorCode, NetworkOptions, Result, describe, reason, tag};
 use std::cell::Cell;
 use std::rc::Rc;
 use wasm_bindgen::convert::TryFromJsValue;
@@ -72,7 +72,7 @@ pub fn bytes(value: &JsValue) -> Result<Option<Uint8Array>> {
 pub fn network(file: &Uint8Array, options: &NetworkOptions) -> Result<Engine> {
     match Format::detect(&beginning(file))? {
         Format::Safetensors => {
-            let read = safetensors::read_from(&Outside(file), &options.model()?);
+            let read = safetensors::read_with::<BrowserJson>(&Outside(file), &options.model()?);
             let weights = read.map_err(|error| match error.kind() {
                 // The file's own labels are as many as its classes.
                 Kind::Architecture if options.labels.is_some() => {
