@@ -1,7 +1,7 @@
 //! The browser's `JSON`.
 
 use crate::reason;
-use crate::strict::Strict;
+use crate::strict::read_data;
 use js_sys::JSON;
 use mobilenet_formats::json::Json;
 use serde::Serialize;
@@ -14,8 +14,7 @@ pub enum BrowserJson {}
 
 impl Json for BrowserJson {
     fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-        let value = JSON::parse(text).map_err(|thrown| reason(&thrown))?;
-        T::deserialize(Strict::data(value)).map_err(|problem| problem.to_string())
+        read_data(JSON::parse(text).map_err(|thrown| reason(&thrown))?)
     }
 
     fn print<T: Serialize>(value: &T) -> Result<String, String> {

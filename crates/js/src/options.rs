@@ -1,7 +1,7 @@
 //! Options objects become serde structs.
 
-use crate::error::{Error, Result, is_array, tag};
-use crate::strict::{PRESERVED, Strict, take_preserved};
+use crate::error::{Error, Result, describe, is_array, tag};
+use crate::strict::{PRESERVED, read_options, take_preserved};
 use js_sys::{Function, Reflect};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
@@ -25,7 +25,7 @@ pub fn parse<T: DeserializeOwned + Default>(method: &str, value: &JsValue) -> Re
 /// # Errors
 /// Like [`parse`].
 pub fn read<T: DeserializeOwned>(method: &str, name: &str, value: &JsValue) -> Result<T> {
-    T::deserialize(Strict::options(value.clone())).map_err(|problem| problem.of_argument(method, name, value))
+    read_options(method, name, value)
 }
 
 /// A whole number from 0 to 2³² − 1, if the value is one.
@@ -55,7 +55,7 @@ fn preserved<'de, D: Deserializer<'de>, T>(
     }
 
     let value = deserializer.deserialize_newtype_struct(PRESERVED, Preserved)?;
-    read(value).ok_or_else(|| D::Error::custom(rule))
+    read(value.clone()).ok_or_else(|| D::Error::custom(format_args!("{rule}, got {}", describe(&value))))
 }
 
 /// A type of options that serde has none for: the rule, and `Some` of what a value stands for.
