@@ -13,7 +13,7 @@ use mobilenet::Precision;
 use mobilenet::error::Kind;
 use mobilenet_formats::{Format, ReadAt, safetensors};
 use mobilenet_js::options::{CacheName, Callback};
-use mobilenet_js::{Error, ErrorCode, NetworkOptions, Result, describe, reason, tag};
+use mobilenet_js::{BrowserJson, Error, ErrorCode, NetworkOptions, Result, describe, reason, tag};
 use std::cell::Cell;
 use std::rc::Rc;
 use wasm_bindgen::convert::TryFromJsValue;
@@ -72,7 +72,7 @@ pub fn bytes(value: &JsValue) -> Result<Option<Uint8Array>> {
 pub fn network(file: &Uint8Array, options: &NetworkOptions) -> Result<Engine> {
     match Format::detect(&beginning(file))? {
         Format::Safetensors => {
-            let read = safetensors::read_from(&Outside(file), &options.model()?);
+            let read = safetensors::read_with::<BrowserJson>(&Outside(file), &options.model()?);
             let weights = read.map_err(|error| match error.kind() {
                 // The file's own labels are as many as its classes.
                 Kind::Architecture if options.labels.is_some() => {
@@ -117,7 +117,7 @@ pub async fn load(source: JsValue, (network, fetch): (NetworkOptions, FetchOptio
     // between two loads.
     let slot = Rc::new(Slot::default());
     let object = JsValue::from(MobileNet { slot: Rc::clone(&slot) });
-    match (Load { network, fetch, loaded: Cell::new(0.0) }).run(&source, &slot).await {
+    match (Load { network, fetch, loaded: Cell::new(0) }).run(&source, &slot).await {
         Ok(()) => Ok(object),
         Err(error) => {
             drop(MobileNet::try_from_js_value(object));
@@ -164,7 +164,7 @@ struct Load {
     network: NetworkOptions,
     fetch: FetchOptions,
     /// Bytes so far.
-    loaded: Cell<f64>,
+    loaded: Cell<u64>,
 }
 
 impl Load {
@@ -193,7 +193,7 @@ impl Load {
             }
             // What was kept may be damaged or of another version: then it is fetched as if it had not been there.
             self.check()?;
-            self.loaded.set(0.0);
+            self.loaded.set(0);
         }
         let init = RequestInit::new();
         init.set_signal(self.fetch.signal.as_ref().map(|signal| signal.0.unchecked_ref()));
@@ -254,16 +254,18 @@ impl Load {
             );
             return Err(Error::new(ErrorCode::InvalidArgument, message));
         };
-        self.progress(&file, f64::from(file.length()))?;
+        self.progress(&file, file.length().into())?;
         Ok((file, String::new()))
     }
 
-    fn progress(&self, part: &Uint8Array, total: f64) -> Result<()> {
-        let loaded = self.loaded.get() + f64::from(part.length());
+    fn progress(&self, part: &Uint8Array, total: u64) -> Result<()> {
+        let loaded = self.loaded.get() + u64::from(part.length());
         self.loaded.set(loaded);
         if let Some(Callback(on_progress)) = &self.fetch.on_progress {
-            on_progress
-                .call1(&JsValue::UNDEFINED, &serde_wasm_bindgen::to_value(&Progress { loaded, total })?)?;
+            on_progress.call1(
+                &JsValue::UNDEFINED,
+                &serde_wasm_bindgen::to_value(&Progress { loaded: loaded as f64, total: total as f64 })?,
+            )?;
         }
         Ok(())
     }
@@ -291,7 +293,7 @@ impl Load {
             Some(_) => None,
             None => headers.get("content-length")?,
         };
-        let total = length.and_then(|length| length.parse::<u64>().ok()).unwrap_or(0) as f64;
+        let total = length.and_then(|length| length.parse::<u64>().ok()).unwrap_or(0);
         let reader = self.reader(body.unchecked_into())?;
         let parts = self.parts(&reader, &address, total).await;
         if parts.is_err() {
@@ -321,9 +323,9 @@ impl Load {
         &self,
         reader: &ReadableStreamDefaultReader,
         address: &str,
-        total: f64,
+        total: u64,
     ) -> Result<Vec<Uint8Array>> {
-        let (mut parts, mut length) = (Vec::new(), 0.0);
+        let (mut parts, mut length) = (Vec::new(), 0);
         loop {
             let next = JsFuture::from(reader.read()).await;
             self.check()?;
@@ -339,8 +341,8 @@ impl Load {
             if parts.is_empty() {
                 self.expect(&part);
             }
-            length += f64::from(part.length());
-            self.progress(&part, if total > 0.0 { total.max(length) } else { 0.0 })?;
+            length += u64::from(part.length());
+            self.progress(&part, if total > 0 { total.max(length) } else { 0 })?;
             parts.push(part);
         }
         if length < total {
@@ -380,8 +382,8 @@ fn join(parts: &[Uint8Array]) -> Result<Uint8Array> {
     if let [whole] = parts {
         return Ok(whole.clone());
     }
-    let length = parts.iter().map(|part| f64::from(part.length())).sum::<f64>();
-    let Some(file) = view(&length.into())? else {
+    let length = parts.iter().map(|part| u64::from(part.length())).sum::<u64>();
+    let Some(file) = view(&(length as f64).into())? else {
         let message = format!("weights: no memory is left for {length} bytes");
         return Err(Error::new(ErrorCode::OutOfMemory, message));
     };

@@ -1,7 +1,7 @@
 //! The results of the class's methods, as serde structs: plain objects in JavaScript, which can be posted to a worker.
 
 use js_sys::Float32Array;
-use mobilenet::architecture::{ChannelOrder, Convolution};
+use mobilenet::architecture::{Convolution, Normalization};
 use mobilenet::width::Rounding;
 use mobilenet::{LayerKind, cost};
 use mobilenet_kernels::shape::{Activation, FeatureMap, Padding};
@@ -120,29 +120,8 @@ pub struct Architecture {
     pub shallow: bool,
 }
 
-/// From a byte of color to what the first layer takes: `(byte − mean) / deviation`.
-#[derive(Clone, Copy, Serialize, Tsify)]
-pub struct Normalization {
-    pub mean: [f64; 3],
-    pub deviation: [f64; 3],
-    pub order: ChannelOrder,
-}
-
-/// The number with the fewest digits that is `value` as a float: 123.675, not 123.67500305175781.
-fn shortest(value: f32) -> f64 {
-    let exact = f64::from(value);
-    let mut rounded = (0..10).map(|digits| {
-        let scale = f64::from(10_u32.pow(digits));
-        (exact * scale).round() / scale
-    });
-    rounded.find(|rounded| *rounded as f32 == value).unwrap_or(exact)
-}
-
 impl From<&mobilenet::Architecture> for Architecture {
     fn from(architecture: &mobilenet::Architecture) -> Self {
-        let mobilenet::architecture::Normalization { mean, deviation, order } = architecture.normalization;
-        let (mean, deviation) = (mean.map(shortest), deviation.map(shortest));
-        let normalization = Normalization { mean, deviation, order };
         Self {
             alpha: architecture.alpha,
             rounding: architecture.rounding,
@@ -152,8 +131,8 @@ impl From<&mobilenet::Architecture> for Architecture {
             padding: architecture.padding,
             activation: architecture.activation,
             epsilon: architecture.epsilon,
-            normalization,
-            normalisation: normalization,
+            normalization: architecture.normalization,
+            normalisation: architecture.normalization,
             convolution: architecture.convolution,
             shallow: architecture.shallow,
         }

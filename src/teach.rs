@@ -6,9 +6,9 @@ use crate::results::{TrainingLogs, TrainingReport};
 use js_sys::{Function, Promise};
 use mobilenet::quantize::quantize_classifier;
 use mobilenet::{Architecture, Kernel, LayerWeights};
-use mobilenet_formats::safetensors::{Storage, write};
+use mobilenet_formats::safetensors::{Storage, write_with};
 use mobilenet_js::options::Callback;
-use mobilenet_js::{Error, ErrorCode, Result, describe};
+use mobilenet_js::{BrowserJson, Error, ErrorCode, Result, describe};
 use mobilenet_kernels::f32::softmax;
 use mobilenet_train::head::{Head, HeadTrainer};
 use mobilenet_train::random::Random;
@@ -110,7 +110,7 @@ pub fn save(engine: &Engine) -> Result<Vec<u8>> {
         }
         weights.architecture = architecture.clone();
     }
-    Ok(write(&weights, Storage::F32)?)
+    Ok(write_with::<BrowserJson>(&weights, Storage::F32)?)
 }
 
 /// Milliseconds of work after which the page may draw.

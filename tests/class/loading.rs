@@ -64,8 +64,8 @@ async fn options_fill_what_a_file_leaves_open() {
             "({ normalization: { mean: [1, 2], deviation: 1 } })",
             "normalization.mean: must be a number or an array of three numbers, got an array",
         ),
-        ("({ normalization: {} })", "normalization.mean: must be given"),
-        ("({ normalisation: {} })", "mean: must be given"),
+        ("({ normalization: {} })", "normalization: mean must be given"),
+        ("({ normalisation: {} })", "normalisation: mean must be given"),
         (
             "({ normalization: { mean: 1, deviation: 0 } })",
             "normalization: must be finite, without a deviation of 0",

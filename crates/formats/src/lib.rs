@@ -12,6 +12,7 @@
 #[cfg(any(feature = "onnx", feature = "tfjs", feature = "tflite"))]
 #[cfg_attr(not(feature = "onnx"), allow(dead_code, reason = "some of it is ONNX' alone"))]
 mod graph;
+pub mod json;
 #[cfg(feature = "keras")]
 pub mod keras;
 pub mod naming;

@@ -1,9 +1,9 @@
 //! The metadata entry `mobilenet` of a native file, as JSON.
 
+use crate::json::{Json, entries};
 use mobilenet::weights::Provenance;
 use mobilenet::{Architecture, Error, Result};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// Version of the native file that this crate writes; it reads this one and those before.
 ///
@@ -18,8 +18,8 @@ pub struct Header {
     /// The network, its labels included.
     pub architecture: Architecture,
     /// Range of a layer's activations by the layer's name, where they were calibrated.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub ranges: BTreeMap<String, f32>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "entries")]
+    pub ranges: Vec<(String, f32)>,
     /// Step of every layer's output where another program quantized it, see
     /// [`Weights::steps`](mobilenet::Weights::steps).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -34,14 +34,13 @@ impl Header {
     ///
     /// # Errors
     /// If the JSON is damaged, a field is missing, unknown or of another type, or the version is newer than [`VERSION`].
-    pub fn parse(json: &str) -> Result<Self> {
+    pub fn parse<J: Json>(json: &str) -> Result<Self> {
         #[derive(Deserialize)]
         struct Version {
             version: u32,
         }
-        let refuse = |error: serde_json::Error| Error::argument(error.to_string());
         // Read first: a newer file may have fields that this version does not know.
-        let Version { version } = serde_json::from_str(json).map_err(refuse)?;
+        let Version { version } = J::parse(json).map_err(Error::argument)?;
         if version > VERSION {
             return Err(Error::argument(format!(
                 "version: must be at most {VERSION}, got {version}; update this program"
@@ -50,14 +49,14 @@ impl Header {
         if version == 0 {
             return Err(Error::argument("version: must be at least 1, got 0"));
         }
-        serde_json::from_str(json).map_err(refuse)
+        J::parse(json).map_err(Error::argument)
     }
 
     /// The entry as JSON, without spaces.
     ///
     /// # Errors
     /// If a number is not finite.
-    pub fn to_json(&self) -> Result<String> {
-        serde_json::to_string(self).map_err(|error| Error::argument(error.to_string()))
+    pub fn to_json<J: Json>(&self) -> Result<String> {
+        J::print(self).map_err(Error::argument)
     }
 }

@@ -5,6 +5,7 @@
 //! `mobilenet`, whose JSON is the [`Header`]. One entry, because the order of several would change from write to
 //! write, and the same network is to give the same bytes.
 
+use super::json::{Json, SerdeJson};
 use super::naming::{self, Scheme};
 use super::native::{Header, VERSION};
 use super::options::resolve;
@@ -15,7 +16,6 @@ use mobilenet::{Kernel, LayerWeights};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
@@ -45,7 +45,7 @@ pub enum Storage {
 pub fn read(source: &ModelSource, options: &ModelOptions) -> Result<LoadedModel> {
     let bytes = source.bytes;
     let data = |dtype, place: Range<usize>| Data::Bytes(dtype, bytes[place].into());
-    understand(parse(bytes, bytes.len(), &data)?, options)
+    understand::<SerdeJson>(parse::<SerdeJson>(bytes, bytes.len(), &data)?, options)
 }
 
 /// As [`read`], tensor by tensor from a file that lies elsewhere.
@@ -53,6 +53,14 @@ pub fn read(source: &ModelSource, options: &ModelOptions) -> Result<LoadedModel>
 /// # Errors
 /// As [`read`]; where the file is gone before its end is reached.
 pub fn read_from(file: &dyn ReadAt, options: &ModelOptions) -> Result<LoadedModel> {
+    read_with::<SerdeJson>(file, options)
+}
+
+/// Like [`read_from`], with another reader of JSON.
+///
+/// # Errors
+/// Like [`read_from`].
+pub fn read_with<J: Json>(file: &dyn ReadAt, options: &ModelOptions) -> Result<LoadedModel> {
     let first = |length: usize| {
         let mut bytes = vec![0; length.min(file.len())];
         if file.read(0, &mut bytes) {
@@ -65,12 +73,23 @@ pub fn read_from(file: &dyn ReadAt, options: &ModelOptions) -> Result<LoadedMode
     if let Some(length) = head.first_chunk::<8>() {
         head = first(8 + u64::from_le_bytes(*length).min(MAX_HEADER) as usize)?;
     }
-    understand(parse(&head, file.len(), &|dtype, place| Data::Lazy(dtype, place, file))?, options)
+    let found = parse::<J>(&head, file.len(), &|dtype, place| Data::Lazy(dtype, place, file))?;
+    understand::<J>(found, options)
 }
 
-fn understand((entry, tensors): (Option<String>, Tensors), options: &ModelOptions) -> Result<LoadedModel> {
+fn understand<J: Json>(
+    (entry, tensors): (Option<String>, Tensors),
+    options: &ModelOptions,
+) -> Result<LoadedModel> {
     match entry {
-        Some(header) => read_native(&header, tensors, options),
+        Some(header) => {
+            let header = Header::parse::<J>(&header);
+            read_native(
+                header.map_err(|problem| refuse(format!("metadata entry `{ENTRY}`: {problem}")))?,
+                tensors,
+                options,
+            )
+        }
         None => naming::read(tensors, Format::Safetensors, ModelOptions::default(), options),
     }
 }
@@ -83,7 +102,7 @@ fn refuse(problem: impl AsRef<str>) -> Error {
 /// tensor is touched: their ranges follow each other without gap or overlap and end with the file.
 ///
 /// `head` begins with the whole header of a file of `total` bytes; `data` makes the data of a range of it.
-fn parse<'a>(
+fn parse<'a, J: Json>(
     head: &[u8],
     total: usize,
     data: &dyn Fn(Dtype, Range<usize>) -> Data<'a>,
@@ -103,7 +122,7 @@ fn parse<'a>(
     let behind = total - before;
     let text = std::str::from_utf8(text).map_err(|_| refuse("its header is no text"))?;
     let FileHeader { entry, tensors: mut places } =
-        serde_json::from_str(text).map_err(|problem| refuse(format!("its header is damaged: {problem}")))?;
+        J::parse(text).map_err(|problem| refuse(format!("its header is damaged: {problem}")))?;
     places.sort_unstable_by_key(|(_, place)| place.data_offsets);
     let (mut tensors, mut at) = (Tensors::default(), 0);
     for (name, TensorInfo { dtype, shape, data_offsets: [start, end] }) in places {
@@ -184,7 +203,7 @@ impl<'de> Deserialize<'de> for FileHeader {
                 let mut header = FileHeader { entry: None, tensors: Vec::new() };
                 while let Some(name) = map.next_key::<String>()? {
                     if name == "__metadata__" {
-                        header.entry = map.next_value::<Metadata>()?.0;
+                        header.entry = map.next_value::<Option<Metadata>>()?.and_then(|metadata| metadata.0);
                     } else {
                         header.tensors.push((name, map.next_value()?));
                     }
@@ -209,7 +228,7 @@ impl<'de> Deserialize<'de> for Metadata {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Metadata, A::Error> {
                 let mut entry = None;
-                while let Some(key) = map.next_key::<Cow<str>>()? {
+                while let Some(key) = map.next_key::<String>()? {
                     if key == ENTRY {
                         entry = Some(map.next_value()?);
                     } else {
@@ -218,11 +237,14 @@ impl<'de> Deserialize<'de> for Metadata {
                 }
                 Ok(Metadata(entry))
             }
-            fn visit_unit<E>(self) -> Result<Metadata, E> {
-                Ok(Metadata(None))
-            }
         }
-        deserializer.deserialize_any(Entries)
+        deserializer.deserialize_map(Entries)
+    }
+}
+
+impl Serialize for Metadata {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|entry| (ENTRY, entry)))
     }
 }
 
@@ -230,7 +252,7 @@ impl Serialize for FileHeader {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         if let Some(entry) = &self.entry {
-            map.serialize_entry("__metadata__", &BTreeMap::from([(ENTRY, entry)]))?;
+            map.serialize_entry("__metadata__", &Metadata(Some(entry.clone())))?;
         }
         for (name, tensor) in &self.tensors {
             map.serialize_entry(name, tensor)?;
@@ -239,13 +261,11 @@ impl Serialize for FileHeader {
     }
 }
 
-fn read_native(header: &str, tensors: Tensors, options: &ModelOptions) -> Result<LoadedModel> {
-    let header =
-        Header::parse(header).map_err(|problem| refuse(format!("metadata entry `{ENTRY}`: {problem}")))?;
+fn read_native(header: Header, tensors: Tensors, options: &ModelOptions) -> Result<LoadedModel> {
     header.architecture.validate()?;
-    if let Some((name, &range)) =
-        header.ranges.iter().find(|(_, range)| !(range.is_finite() && **range > 0.0))
+    if let Some((name, range)) = header.ranges.iter().find(|(_, range)| !(range.is_finite() && *range > 0.0))
     {
+        let range = Decimal((*range).into());
         return Err(refuse(format!("the range of `{name}` is {range}, and must be above 0")));
     }
     let layers = header.architecture.layers().len();
@@ -269,7 +289,8 @@ fn read_native(header: &str, tensors: Tensors, options: &ModelOptions) -> Result
     let properties = resolve(&mut architecture, said, options, ModelOptions::default());
     let mut layers = naming::assemble(tensors, Scheme::Native, &architecture)?;
     for layer in &mut layers {
-        layer.range = header.ranges.get(&layer.name).copied();
+        let range = header.ranges.iter().find(|(name, _)| *name == layer.name);
+        layer.range = range.map(|(_, range)| *range);
     }
     let mut weights = Weights::from_finite(architecture, layers)?;
     (weights.provenance, weights.steps) = (header.provenance, header.steps);
@@ -303,6 +324,14 @@ impl<'a> Outgoing<'a> {
 /// # Errors
 /// Where a weight does not fit a float16 (beyond ± 65504).
 pub fn write(weights: &Weights, storage: Storage) -> Result<Vec<u8>> {
+    write_with::<SerdeJson>(weights, storage)
+}
+
+/// Like [`write`], with another writer of JSON.
+///
+/// # Errors
+/// Like [`write`].
+pub fn write_with<J: Json>(weights: &Weights, storage: Storage) -> Result<Vec<u8>> {
     let ranges = weights.layers.iter().filter_map(|layer| Some((layer.name.clone(), layer.range?)));
     let header = Header {
         version: VERSION,
@@ -329,7 +358,7 @@ pub fn write(weights: &Weights, storage: Storage) -> Result<Vec<u8>> {
         }
         outgoing.push(Outgoing::floats(name, "bias", &[bias.len()], bias.into()));
     }
-    let mut file_header = FileHeader { entry: Some(header.to_json()?), tensors: Vec::new() };
+    let mut file_header = FileHeader { entry: Some(header.to_json::<J>()?), tensors: Vec::new() };
     let (mut bytes, mut end) = (Vec::with_capacity(outgoing.len()), 0);
     // Wide elements first, so that every tensor begins where its elements may begin in memory.
     for wanted in ["F32", "F16", "I8"] {
@@ -342,7 +371,7 @@ pub fn write(weights: &Weights, storage: Storage) -> Result<Vec<u8>> {
             bytes.push(&tensor.bytes);
         }
     }
-    let mut text = serde_json::to_string(&file_header).map_err(|error| refuse(error.to_string()))?;
+    let mut text = J::print(&file_header).map_err(refuse)?;
     while !text.len().is_multiple_of(8) {
         text.push(' ');
     }

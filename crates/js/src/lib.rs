@@ -4,9 +4,11 @@
 #![cfg(target_arch = "wasm32")]
 
 mod error;
+mod json;
 mod network_options;
 pub mod options;
 mod strict;
 
 pub use error::{Error, ErrorCode, Result, describe, reason, tag};
+pub use json::BrowserJson;
 pub use network_options::{InputNormalization, NetworkOptions};

@@ -36,11 +36,12 @@ pub struct NetworkOptions {
     /// Batch normalization's epsilon.
     #[tsify(optional)]
     pub epsilon: Option<f64>,
-    /// From a byte of color to what the first layer takes: `(byte − mean) / deviation`. `normalisation`, its old name,
-    /// is still accepted.
-    #[serde(alias = "normalisation")]
+    /// From a byte of color to what the first layer takes: `(byte − mean) / deviation`.
     #[tsify(optional)]
     pub normalization: Option<InputNormalization>,
+    /// @deprecated Old name of `normalization`.
+    #[tsify(optional)]
+    pub normalisation: Option<InputNormalization>,
     /// Side of the square input in pixels, 32 to 4096.
     #[tsify(optional)]
     pub resolution: Option<u32>,
@@ -70,7 +71,7 @@ impl NetworkOptions {
         if self.activation == Some(Activation::None) {
             return refuse("activation: must be \"relu\" or \"relu6\", got \"none\"".into());
         }
-        let normalization = self.normalization.as_ref().map(|given| {
+        let normalization = self.normalization.as_ref().or(self.normalisation.as_ref()).map(|given| {
             let InputNormalization { mean: PerChannel(mean), deviation: PerChannel(deviation), order } =
                 *given;
             Normalization { mean, deviation, order }

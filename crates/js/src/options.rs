@@ -1,10 +1,11 @@
 //! Options objects become serde structs.
 
-use crate::error::{Error, Result, is_array, tag};
-use crate::strict::Strict;
+use crate::error::{Error, Result, describe, is_array, tag};
+use crate::strict::{PRESERVED, read_options, take_preserved};
 use js_sys::{Function, Reflect};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
+use std::fmt;
 use wasm_bindgen::prelude::*;
 
 /// Reads the options of `method` into a struct, or into a tuple of structs that share the object. `undefined` and `null`
@@ -24,7 +25,7 @@ pub fn parse<T: DeserializeOwned + Default>(method: &str, value: &JsValue) -> Re
 /// # Errors
 /// Like [`parse`].
 pub fn read<T: DeserializeOwned>(method: &str, name: &str, value: &JsValue) -> Result<T> {
-    T::deserialize(Strict::from(value.clone())).map_err(|problem| problem.of_argument(method, name, value))
+    read_options(method, name, value)
 }
 
 /// A whole number from 0 to 2³² − 1, if the value is one.
@@ -33,24 +34,40 @@ pub fn whole(value: &JsValue) -> Option<usize> {
     (number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number)).then_some(number as usize)
 }
 
-/// Any value, kept as it is.
-#[derive(Deserialize)]
-struct Preserved(#[serde(with = "serde_wasm_bindgen::preserve")] JsValue);
+/// Reads any value as it is, then as what it stands for.
+fn preserved<'de, D: Deserializer<'de>, T>(
+    deserializer: D,
+    read: impl FnOnce(JsValue) -> Option<T>,
+    rule: &'static str,
+) -> Result<T, D::Error> {
+    struct Preserved;
 
-/// A type of options that serde has none for: `Some` of what a value stands for, or the rule that it breaks.
+    impl Visitor<'_> for Preserved {
+        type Value = JsValue;
+
+        fn expecting(&self, out: &mut fmt::Formatter) -> fmt::Result {
+            out.write_str("a value")
+        }
+
+        fn visit_unit<E>(self) -> Result<JsValue, E> {
+            Ok(take_preserved())
+        }
+    }
+
+    let value = deserializer.deserialize_newtype_struct(PRESERVED, Preserved)?;
+    read(value.clone()).ok_or_else(|| D::Error::custom(format_args!("{rule}, got {}", describe(&value))))
+}
+
+/// A type of options that serde has none for: the rule, and `Some` of what a value stands for.
 macro_rules! option_type {
     ($(#[$doc:meta])* $name:ident($inner:ty): $rule:literal, |$value:ident| $read:expr) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, Deserialize)]
-        #[serde(try_from = "Preserved")]
+        #[derive(Clone, Debug)]
         pub struct $name(pub $inner);
 
-        impl TryFrom<Preserved> for $name {
-            type Error = &'static str;
-
-            fn try_from(Preserved($value): Preserved) -> Result<Self, Self::Error> {
-                let read: Option<$inner> = $read;
-                read.map(Self).ok_or($rule)
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                preserved(deserializer, |$value| $read, $rule).map(Self)
             }
         }
     };

@@ -1,17 +1,15 @@
-//! A serde deserializer of options objects.
+//! A serde deserializer of JavaScript values.
 //!
-//! serde-wasm-bindgen reads the values. Around it, [`Strict`] adds what a page needs and it does not have: unknown keys
-//! are refused at every depth (serde-wasm-bindgen asks an object only for the fields of the struct, so
-//! `deny_unknown_fields` has no effect), an error names the option by its path, and what a getter or a proxy of the
-//! caller's throws is passed on as it is.
+//! It reads what the caller gives (options) and what `JSON.parse` returns (data). serde-wasm-bindgen's own deserializer
+//! asks an object only for the fields of the struct, so that `deny_unknown_fields` has no effect, and lets what a getter
+//! or a proxy throws pass through the wasm module. This one refuses unknown options at every depth, names an option by its
+//! path, and passes on what the caller's code throws.
 
-use crate::error::{Error, ErrorCode, describe, is_array};
+use crate::error::{Error, ErrorCode, Result, describe, is_array, reason};
 use js_sys::{Array, Reflect};
-use serde::de::{self, DeserializeSeed, IntoDeserializer, Visitor};
-use serde_wasm_bindgen::Deserializer;
-use std::cell::RefCell;
+use serde::de::{self, DeserializeOwned, DeserializeSeed, Expected, IntoDeserializer, Unexpected, Visitor};
+use std::cell::{Cell, RefCell};
 use std::fmt::{self, Display};
-use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
@@ -21,134 +19,218 @@ extern "C" {
     fn keys(object: &JsValue) -> Result<Array, JsValue>;
 }
 
-/// What is wrong with an option. The path is completed on the way out.
+/// Reads one argument of `method`. Keys that no struct knows are refused.
+///
+/// # Errors
+/// The option by its path, the rule it breaks and its value; or whatever the caller's code threw.
+pub fn read_options<T: DeserializeOwned>(method: &str, name: &str, value: &JsValue) -> Result<T> {
+    let place = Place::default();
+    T::deserialize(Strict::<false>::new(value.clone(), &place)).map_err(|problem| match *problem.0 {
+        Kind::Thrown(thrown) => Error::Thrown(thrown),
+        kind => {
+            let path = place.path();
+            let path = if path.is_empty() { name } else { &path };
+            Error::new(ErrorCode::InvalidOption, format!("{method}: {path}: {kind}"))
+        }
+    })
+}
+
+/// Reads what `JSON.parse` returned. The types decide about unknown keys.
+///
+/// # Errors
+/// A message with the path of the value.
+pub fn read_data<T: DeserializeOwned>(value: JsValue) -> Result<T, String> {
+    let place = Place::default();
+    T::deserialize(Strict::<true>::new(value, &place)).map_err(|Problem(kind)| match place.path() {
+        path if path.is_empty() => kind.to_string(),
+        path => format!("{path}: {kind}"),
+    })
+}
+
+/// Where the reader is: steps from the outermost value. They stay as they are when a value is refused.
+#[derive(Default)]
+struct Place {
+    steps: RefCell<Vec<Step>>,
+    /// Fields of the structs that share an object; see `deserialize_tuple`.
+    shared: RefCell<Vec<&'static str>>,
+}
+
+enum Step {
+    Key(String),
+    Item(u32),
+}
+
+impl Place {
+    fn enter(&self, step: Step) {
+        self.steps.borrow_mut().push(step);
+    }
+
+    fn leave(&self) {
+        self.steps.borrow_mut().pop();
+    }
+
+    fn path(&self) -> String {
+        let mut path = String::new();
+        for step in self.steps.borrow().iter() {
+            match step {
+                Step::Item(index) => path += &format!("[{index}]"),
+                Step::Key(key) => {
+                    path += if path.is_empty() { "" } else { "." };
+                    path += key;
+                }
+            }
+        }
+        path
+    }
+}
+
+/// Why a value is refused. One pointer, because every `?` of the derived code moves it.
 #[derive(Debug)]
-pub enum Problem {
-    /// The value breaks a rule.
-    Rule(String),
-    /// An option inside of the value breaks one.
-    Inside { path: String, message: String },
+struct Problem(Box<Kind>);
+
+#[derive(Debug)]
+enum Kind {
+    /// The rule, and what the value is.
+    Message(String),
     /// The caller's code threw.
     Thrown(JsValue),
 }
 
-impl Problem {
-    /// The problem as seen from the object or array that holds `value` as `key`.
-    fn at(self, key: &str, value: &JsValue) -> Self {
+impl Display for Kind {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Rule(rule) => {
-                Self::Inside { path: key.into(), message: format!("{rule}, got {}", describe(value)) }
-            }
-            Self::Inside { path, message } => {
-                let dot = if path.starts_with('[') { "" } else { "." };
-                Self::Inside { path: format!("{key}{dot}{path}"), message }
-            }
-            thrown => thrown,
-        }
-    }
-
-    /// The problem with `value` as an argument of `method`.
-    pub fn of_argument(self, method: &str, name: &str, value: &JsValue) -> Error {
-        match self.at(name, value) {
-            Self::Inside { path, message } => {
-                let path = path.strip_prefix("options.").unwrap_or(&path);
-                Error::new(ErrorCode::InvalidOption, format!("{method}: {path}: {message}"))
-            }
-            Self::Thrown(thrown) => Error::Thrown(thrown),
-            Self::Rule(rule) => Error::new(ErrorCode::InvalidOption, rule),
+            Self::Message(message) => out.write_str(message),
+            Self::Thrown(thrown) => out.write_str(&reason(thrown)),
         }
     }
 }
 
 impl Display for Problem {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Rule(text) | Self::Inside { message: text, .. }) = self else { return Ok(()) };
-        out.write_str(text)
+        self.0.fmt(out)
     }
 }
 
 impl std::error::Error for Problem {}
 
 impl de::Error for Problem {
-    fn custom<T: Display>(rule: T) -> Self {
-        Self::Rule(rule.to_string())
+    fn custom<T: Display>(message: T) -> Self {
+        Self(Box::new(Kind::Message(message.to_string())))
+    }
+
+    // serde's own words would bring the exact printing of floats, 5 kB.
+    fn invalid_type(_: Unexpected, expected: &dyn Expected) -> Self {
+        Self::custom(format_args!("must be {expected}"))
+    }
+
+    fn invalid_value(_: Unexpected, expected: &dyn Expected) -> Self {
+        Self::custom(format_args!("must be {expected}"))
+    }
+
+    fn unknown_field(field: &str, _: &'static [&'static str]) -> Self {
+        Self::custom(format_args!("unknown field `{field}`; this program may be too old for it"))
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self::Inside { path: field.into(), message: "must be given".into() }
-    }
-}
-
-impl From<serde_wasm_bindgen::Error> for Problem {
-    fn from(error: serde_wasm_bindgen::Error) -> Self {
-        Self::Thrown(error.into())
+        Self::custom(format_args!("{field} must be given"))
     }
 }
 
 impl From<JsValue> for Problem {
     fn from(thrown: JsValue) -> Self {
-        Self::Thrown(thrown)
+        Self(Box::new(Kind::Thrown(thrown)))
     }
 }
 
-/// Keys of an object that several structs are read from.
-type Known = Rc<RefCell<Vec<&'static str>>>;
-
-/// A value that is read strictly.
-pub struct Strict {
+/// A value that is to be read; `DATA` if it comes from `JSON.parse`.
+struct Strict<'a, const DATA: bool> {
     value: JsValue,
-    /// Set if other structs are read from the same object.
-    known: Option<Known>,
+    /// Whether other structs are read from the same object.
+    shared: bool,
+    place: &'a Place,
 }
 
-impl From<JsValue> for Strict {
-    fn from(value: JsValue) -> Self {
-        Self { value, known: None }
+impl<'a, const DATA: bool> Strict<'a, DATA> {
+    fn new(value: JsValue, place: &'a Place) -> Self {
+        Self { value, shared: false, place }
     }
 }
 
-impl Strict {
-    fn check_object(&self) -> Result<(), Problem> {
-        match self.value.is_object() && !is_array(&self.value)? {
-            true => Ok(()),
-            false => Err(Problem::Rule("must be an object".into())),
+/// Refuses a value.
+fn refuse<T>(value: &JsValue, rule: &str) -> Result<T, Problem> {
+    Err(de::Error::custom(format_args!("{rule}, got {}", describe(value))))
+}
+
+fn check_object(value: &JsValue) -> Result<(), Problem> {
+    match value.is_object() && !is_array(value)? {
+        true => Ok(()),
+        false => refuse(value, "must be an object"),
+    }
+}
+
+/// Refuses keys other than those known. Those that are not enumerable do not count: frameworks hang some on objects.
+fn check_keys(object: &JsValue, known: &[&str], place: &Place) -> Result<(), Problem> {
+    for key in keys(object)?.iter().filter_map(|key| key.as_string()) {
+        if !known.contains(&key.as_str()) {
+            place.enter(Step::Key(key));
+            return Err(de::Error::custom(format_args!(
+                "unknown option; the options are {}",
+                known.join(", ")
+            )));
         }
     }
+    Ok(())
+}
 
-    fn check_keys(&self, known: &[&str]) -> Result<(), Problem> {
-        // Enumerable keys of its own: frameworks hang others on objects.
-        for key in keys(&self.value)?.iter().filter_map(|key| key.as_string()) {
-            if !known.contains(&key.as_str()) {
-                let message = format!("unknown option; the options are {}", known.join(", "));
-                return Err(Problem::Inside { path: key, message });
-            }
-        }
-        Ok(())
+/// A whole number from 0 to `max`.
+fn whole(value: &JsValue, max: f64) -> Result<u64, Problem> {
+    match value.as_f64().filter(|number| number.fract() == 0.0 && (0.0..=max).contains(number)) {
+        Some(number) => Ok(number as u64),
+        None => refuse(value, "must be a whole number"),
     }
 }
 
-/// What serde-wasm-bindgen reads as it is, with our words for what it refuses.
-macro_rules! plain {
-    ($($method:ident: $rule:literal,)*) => {
-        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
-            Deserializer::from(self.value).$method(visitor).map_err(|_| Problem::Rule($rule.into()))
-        })*
-    };
+fn length(array: &JsValue) -> Result<u32, Problem> {
+    if !is_array(array)? {
+        return refuse(array, "must be an array");
+    }
+    Ok(Reflect::get(array, &"length".into())?.as_f64().unwrap_or_default() as u32)
 }
 
-impl<'de> de::Deserializer<'de> for Strict {
+/// Name of a newtype struct that holds any value; see [`take_preserved`].
+pub const PRESERVED: &str = "mobilenet_js::Preserved";
+
+thread_local! {
+    static VALUE: Cell<Option<JsValue>> = const { Cell::new(None) };
+}
+
+/// The value of a newtype struct called [`PRESERVED`], for its visitor's `visit_unit`: serde has no type for it.
+pub fn take_preserved() -> JsValue {
+    VALUE.take().unwrap_or_default()
+}
+
+impl<'de, const DATA: bool> de::Deserializer<'de> for Strict<'_, DATA> {
     type Error = Problem;
 
-    plain! {
-        deserialize_bool: "must be true or false",
-        deserialize_u32: "must be a whole number",
-        deserialize_string: "must be a string",
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
+        match self.value.as_bool() {
+            Some(truth) => visitor.visit_bool(truth),
+            None => refuse(&self.value, "must be true or false"),
+        }
+    }
+
+    fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
+        visitor.visit_u64(whole(&self.value, u32::MAX.into())?)
+    }
+
+    fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
+        visitor.visit_u64(whole(&self.value, 9_007_199_254_740_991.0)?)
     }
 
     fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
         match self.value.as_f64().filter(|number| number.is_finite()) {
             Some(number) => visitor.visit_f64(number),
-            None => Err(Problem::Rule("must be a finite number".into())),
+            None => refuse(&self.value, "must be a finite number"),
         }
     }
 
@@ -156,10 +238,25 @@ impl<'de> de::Deserializer<'de> for Strict {
         self.deserialize_f64(visitor)
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
-        visitor.visit_some(self) // `Fields` leaves absent options out
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
+        match self.value.as_string() {
+            Some(text) => visitor.visit_string(text),
+            None => refuse(&self.value, "must be a string"),
+        }
     }
 
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
+        self.deserialize_string(visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
+        match self.value.is_undefined() || self.value.is_null() {
+            true => visitor.visit_none(),
+            false => visitor.visit_some(self),
+        }
+    }
+
+    /// A word: one of the variants.
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
@@ -168,10 +265,7 @@ impl<'de> de::Deserializer<'de> for Strict {
     ) -> Result<V::Value, Problem> {
         match self.value.as_string().filter(|word| words.contains(&word.as_str())) {
             Some(word) => visitor.visit_enum(word.into_deserializer()),
-            None => {
-                let words: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
-                Err(Problem::Rule(format!("must be {}", words.join(" or "))))
-            }
+            None => refuse(&self.value, &format!("must be \"{}\"", words.join("\" or \""))),
         }
     }
 
@@ -181,116 +275,176 @@ impl<'de> de::Deserializer<'de> for Strict {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Problem> {
-        self.check_object()?;
-        match &self.known {
-            Some(known) => known.borrow_mut().extend(fields),
-            None => self.check_keys(fields)?,
+        if DATA {
+            return self.deserialize_map(visitor);
         }
-        visitor.visit_map(Fields {
-            object: self.value,
-            fields: fields.iter(),
-            next: ("", JsValue::UNDEFINED),
-        })
+        if self.shared {
+            self.place.shared.borrow_mut().extend(fields);
+        } else {
+            check_object(&self.value)?;
+            check_keys(&self.value, fields, self.place)?;
+        }
+        let value = JsValue::UNDEFINED;
+        visitor.visit_map(Fields { object: self.value, fields: fields.iter(), value, place: self.place })
     }
 
-    /// Several structs from the same object, as if the fields of all of them were in one.
-    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Problem> {
-        self.check_object()?;
-        let known = Known::default();
-        let value = visitor.visit_seq(Structs { object: &self.value, known: &known })?;
-        self.check_keys(&known.borrow())?;
-        Ok(value)
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
+        check_object(&self.value)?;
+        let keys = keys(&self.value)?;
+        visitor.visit_map(Entries::<DATA> { object: self.value, keys, next: 0, place: self.place })
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
-        if !is_array(&self.value)? {
-            return Err(Problem::Rule("must be an array".into()));
+        let indices = 0..length(&self.value)?;
+        visitor.visit_seq(Items::<DATA> { array: self.value, indices, place: self.place })
+    }
+
+    /// Data: an array of so many items. Options: several structs that share an object, as if all fields were in one.
+    fn deserialize_tuple<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, Problem> {
+        if DATA {
+            if self::length(&self.value)? as usize != length {
+                return refuse(&self.value, &format!("must be an array of {length}"));
+            }
+            return self.deserialize_seq(visitor);
         }
-        let length = Reflect::get(&self.value, &"length".into())?.as_f64().unwrap_or_default();
-        visitor.visit_seq(Items { array: self.value, indices: 0..length as u32 })
+        check_object(&self.value)?;
+        let structs = visitor.visit_seq(Structs { object: &self.value, place: self.place })?;
+        check_keys(&self.value, &self.place.shared.take(), self.place)?;
+        Ok(structs)
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
-        _: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Problem> {
+        if name == PRESERVED {
+            VALUE.set(Some(self.value));
+            return visitor.visit_unit();
+        }
         visitor.visit_newtype_struct(self)
     }
 
-    /// `serde_wasm_bindgen::preserve`.
-    fn deserialize_tuple_struct<V: Visitor<'de>>(
-        self,
-        name: &'static str,
-        length: usize,
-        visitor: V,
-    ) -> Result<V::Value, Problem> {
-        Ok(Deserializer::from(self.value).deserialize_tuple_struct(name, length, visitor)?)
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
+        visitor.visit_unit()
     }
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
-        Ok(Deserializer::from(self.value).deserialize_any(visitor)?)
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Problem> {
+        refuse(&self.value, "must be of a known type")
     }
 
     serde::forward_to_deserialize_any! {
-        i8 i16 i32 i64 i128 u8 u16 u64 u128 char str bytes byte_buf unit unit_struct map identifier ignored_any
+        i8 i16 i32 i64 i128 u8 u16 u128 char bytes byte_buf unit unit_struct tuple_struct identifier
     }
 }
 
 /// The options that an object has. `undefined` and `null` are as good as absent.
-struct Fields {
+struct Fields<'a> {
     object: JsValue,
     fields: std::slice::Iter<'static, &'static str>,
-    next: (&'static str, JsValue),
+    value: JsValue,
+    place: &'a Place,
 }
 
-impl<'de> de::MapAccess<'de> for Fields {
-    type Error = Problem;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Problem> {
+impl Fields<'_> {
+    /// Goes on to the next field that there is.
+    fn next(&mut self) -> Result<Option<&'static str>, Problem> {
         for field in self.fields.by_ref() {
-            let value = Reflect::get(&self.object, &JsValue::from_str(field))?;
-            if !value.is_undefined() && !value.is_null() {
-                self.next = (field, value);
-                return seed.deserialize((*field).into_deserializer()).map(Some);
+            self.value = Reflect::get(&self.object, &JsValue::from_str(field))?;
+            if !self.value.is_undefined() && !self.value.is_null() {
+                self.place.enter(Step::Key((*field).into()));
+                return Ok(Some(field));
             }
         }
         Ok(None)
     }
+}
+
+impl<'de> de::MapAccess<'de> for Fields<'_> {
+    type Error = Problem;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Problem> {
+        match self.next()? {
+            Some(field) => seed.deserialize(field.into_deserializer()).map(Some),
+            None => Ok(None),
+        }
+    }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Problem> {
-        let (field, value) = &self.next;
-        seed.deserialize(Strict::from(value.clone())).map_err(|problem| problem.at(field, value))
+        let value = std::mem::take(&mut self.value);
+        let value = seed.deserialize(Strict::<false>::new(value, self.place))?;
+        self.place.leave();
+        Ok(value)
+    }
+}
+
+/// The entries of an object.
+struct Entries<'a, const DATA: bool> {
+    object: JsValue,
+    keys: Array,
+    next: u32,
+    place: &'a Place,
+}
+
+impl<const DATA: bool> Entries<'_, DATA> {
+    fn next_key(&mut self) -> Option<String> {
+        let key = (self.next < self.keys.length()).then(|| self.keys.get(self.next))?;
+        self.next += 1;
+        let key = key.as_string().unwrap_or_default();
+        self.place.enter(Step::Key(key.clone()));
+        Some(key)
+    }
+}
+
+impl<'de, const DATA: bool> de::MapAccess<'de> for Entries<'_, DATA> {
+    type Error = Problem;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Problem> {
+        match self.next_key() {
+            Some(key) => seed.deserialize(key.into_deserializer()).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Problem> {
+        let value = Reflect::get(&self.object, &self.keys.get(self.next - 1))?;
+        let value = seed.deserialize(Strict::<DATA>::new(value, self.place))?;
+        self.place.leave();
+        Ok(value)
     }
 }
 
 /// The items of an array.
-struct Items {
+struct Items<'a, const DATA: bool> {
     array: JsValue,
     indices: std::ops::Range<u32>,
+    place: &'a Place,
 }
 
-impl<'de> de::SeqAccess<'de> for Items {
+impl<'de, const DATA: bool> de::SeqAccess<'de> for Items<'_, DATA> {
     type Error = Problem;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Problem> {
         let Some(index) = self.indices.next() else { return Ok(None) };
+        self.place.enter(Step::Item(index));
         let value = Reflect::get_u32(&self.array, index)?;
-        let item = seed.deserialize(Strict::from(value.clone())).map(Some);
-        item.map_err(|problem| problem.at(&format!("[{index}]"), &value))
+        let item = seed.deserialize(Strict::<DATA>::new(value, self.place))?;
+        self.place.leave();
+        Ok(Some(item))
     }
 }
 
 /// The same object for each of several structs.
 struct Structs<'a> {
     object: &'a JsValue,
-    known: &'a Known,
+    place: &'a Place,
 }
 
 impl<'de> de::SeqAccess<'de> for Structs<'_> {
     type Error = Problem;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Problem> {
-        seed.deserialize(Strict { value: self.object.clone(), known: Some(self.known.clone()) }).map(Some)
+        seed.deserialize(Strict::<false> { value: self.object.clone(), shared: true, place: self.place })
+            .map(Some)
     }
 }

@@ -7,7 +7,7 @@ use super::width::{self, Rounding};
 use crate::error::{Decimal, Listed};
 use crate::{Error, Result};
 use mobilenet_kernels::shape::{Activation, ConvShape, FeatureMap, Padding};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Table 1 of the paper after the stem: stride of the depthwise and channels of the pointwise convolution.
 pub const BLOCKS: [(usize, usize); 13] = [
@@ -58,13 +58,30 @@ pub enum ChannelOrder {
 
 /// From a byte of color to what the stem takes: `(byte − mean) / deviation`, in the network's channel order.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 pub struct Normalization {
     /// Subtracted from each color, in units of a byte (0 to 255).
+    #[serde(serialize_with = "shortest")]
     pub mean: [f32; 3],
     /// Divides the difference, in units of a byte. Never zero.
+    #[serde(serialize_with = "shortest")]
     pub deviation: [f32; 3],
     /// Order of the colors, here and in the stem.
     pub order: ChannelOrder,
+}
+
+/// Writes the numbers with the fewest digits that are these floats: 123.675, not 123.67500305175781.
+fn shortest<S: Serializer>(values: &[f32; 3], serializer: S) -> Result<S::Ok, S::Error> {
+    values
+        .map(|value| {
+            let exact = f64::from(value);
+            let mut rounded = (0..10).map(|digits| {
+                let scale = f64::from(10_u32.pow(digits));
+                (exact * scale).round() / scale
+            });
+            rounded.find(|rounded| *rounded as f32 == value).unwrap_or(exact)
+        })
+        .serialize(serializer)
 }
 
 impl Normalization {
