@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs the source of Rust's standard library, and the library for wasm32, where rustup's server is out of reach.
 #
-#   bash .ci/rust-std.sh source    the source, from Debian's rust-src package of the compiler's version
-#   bash .ci/rust-std.sh           the same, and the library compiled from it
+#   bash .ci/rust-std.sh source     the source, from Debian's rust-src package of the compiler's version
+#   bash .ci/rust-std.sh library    the same, and the library compiled from it
 set -eu -o pipefail
 version=$(rustc --version | cut -d " " -f 2)
 rustlib=$(rustc --print sysroot)/lib/rustlib
@@ -46,4 +46,4 @@ compile_std() {
 }
 
 [ -e "$rustlib/src/rust/library/Cargo.lock" ] || unpack_source
-[ "${1-}" = source ] || compile_std
+[ "$1" = source ] || compile_std

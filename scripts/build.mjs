@@ -5,10 +5,10 @@
 //
 // Does what `wasm-pack build --target web --out-name mobilenet --out-dir pkg/NAME` does, which is to run cargo,
 // wasm-bindgen and wasm-opt; flags are in .cargo/, the options of wasm-opt in Cargo.toml. Ends with a table of sizes.
-import { readFileSync, renameSync, rmSync, statSync } from "node:fs";
+import { readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { brotliCompressSync, gzipSync } from "node:zlib";
-import { ask, Failure, main, root, run } from "./lib.mjs";
+import { ask, Failure, main, modified, root, run } from "./lib.mjs";
 
 const target = "wasm32-unknown-unknown";
 const relaxed = ["--config", ".cargo/relaxed.toml"];
@@ -21,8 +21,6 @@ const modules = {
   threads: { crate: "mobilenet-wasm", folder: "threads", args: threads, env: { RUSTC_BOOTSTRAP: "1" }, limit: 135_000 },
   readers: { crate: "mobilenet-readers-wasm", folder: "", args: [], limit: 160_000 },
 };
-
-const modified = (file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
 
 async function buildModule(name, { target_directory, packages }) {
   const { crate, folder, args, env } = modules[name];

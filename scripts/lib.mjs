@@ -1,6 +1,6 @@
 // Runs programs for the other scripts, in the environment of a user's shell.
 import { spawn, spawnSync } from "node:child_process";
-import { realpathSync } from "node:fs";
+import { realpathSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -21,6 +21,9 @@ export class Failure extends Error {}
 
 /** The path of a program that npm installed here. */
 export const local = (name) => join(root, "node_modules", ".bin", name);
+
+/** When a file was last modified, in milliseconds; 0 if it does not exist. */
+export const modified = (file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
 
 /** "4 s", "3 min 05 s". */
 export function duration(milliseconds) {

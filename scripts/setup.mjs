@@ -5,21 +5,18 @@
 //   node scripts/setup.mjs start test firefox    for the tests in Firefox too
 //
 // The first of the ways to install something that works is taken: prebuilt programs first, compiling last.
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chrome } from "../tests/browser.js";
-import { ask, cargoBin, duration, Failure, local, main, root, run, works } from "./lib.mjs";
+import { ask, cargoBin, duration, Failure, local, main, modified, root, run, works } from "./lib.mjs";
 
 // Each of these makes a way to install something: a function.
 
 /** Fails within seconds if there is no rustup, or its server is out of reach. */
 const rustup = (args) => () => run("rustup", args.split(" "), { env: { RUSTUP_MAX_RETRIES: "0" }, timeout: 180_000 });
 
-const debian =
-  (...args) =>
-  () =>
-    run("bash", [".ci/rust-std.sh", ...args]);
+const debian = (what) => () => run("bash", [".ci/rust-std.sh", what]);
 
 /** Compiles without optimization, which takes two thirds of the time: these programs run for seconds. */
 const cargo = (args) => () => {
@@ -66,12 +63,8 @@ const linkWasmOpt = () => {
 };
 
 /** Whether `npm ci` has run in a folder since its package-lock.json changed. */
-function hasNpmPackages(folder) {
-  const [wanted, installed] = ["package-lock.json", "node_modules/.package-lock.json"].map((name) =>
-    statSync(join(root, folder, name), { throwIfNoEntry: false }),
-  );
-  return installed?.mtimeMs > wanted.mtimeMs;
-}
+const hasNpmPackages = (folder) =>
+  modified(join(root, folder, "node_modules/.package-lock.json")) > modified(join(root, folder, "package-lock.json"));
 
 /** Whether the compiler can compile for the browser: it is asked to. */
 function hasWasmStd() {
@@ -97,7 +90,7 @@ const needs = [
   ["test", "npm packages", () => hasNpmPackages(".") && existsSync(local("playwright")), npm(".")],
   ["start", "npm packages", () => hasNpmPackages("."), npm(".", "--omit=dev")],
   ["test", "npm packages of tests/bundlers", () => hasNpmPackages("tests/bundlers"), npm("tests/bundlers")],
-  ["start", "Rust for wasm32", hasWasmStd, rustup("target add wasm32-unknown-unknown"), debian()],
+  ["start", "Rust for wasm32", hasWasmStd, rustup("target add wasm32-unknown-unknown"), debian("library")],
   ["start", "the source of Rust's std, for threads", hasRustSource, rustup("component add rust-src"), debian("source")],
   ["test", "rustfmt", () => works("rustfmt"), rustup("component add rustfmt")],
   ["test", "clippy", () => works("cargo-clippy"), rustup("component add clippy")],

@@ -2,15 +2,69 @@
 //
 //   node scripts/test.mjs               all steps, after setting up what is missing
 //   node scripts/test.mjs clippy e2e    some steps by their names
-//   node scripts/test.mjs --list        the names
 //
-// The first step that fails ends the run. The last line counts the tests of all runners.
-import { readdirSync, readFileSync } from "node:fs";
+// The first command that fails ends the run. The last line counts the tests of all runners.
+import { readFileSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { build } from "./build.mjs";
-import { cargoBin, duration, Failure, local, main, root, run, works } from "./lib.mjs";
+import { cargoBin, duration, Failure, main, root, run, works } from "./lib.mjs";
 import { setup } from "./setup.mjs";
+
+const wasm = "--target wasm32-unknown-unknown";
+const deny = "-- -D warnings";
+const doc = "cargo doc --workspace --no-deps --document-private-items --lib";
+process.env.RUSTDOCFLAGS = "-D warnings";
+
+const chrome = "wasm-pack test --headless --chrome";
+const firefox = "wasm-pack test --headless --firefox";
+const relaxed = (folder) => `--config ${folder}.cargo/relaxed.toml`; // wasm-pack runs cargo in the crate's folder
+
+/** The commands of each step, or a function. */
+const steps = {
+  format: ["cargo fmt --all --check"],
+  lint: ["npm run --silent lint"],
+  unit: ["npm run --silent test:package"],
+  clippy: [
+    `cargo clippy --workspace --all-targets ${deny}`,
+    `cargo clippy --workspace --exclude mobilenet-cli ${wasm} --lib --tests ${deny}`,
+    `cargo clippy --package mobilenet-kernels ${wasm} --lib ${relaxed("")} ${deny}`,
+  ],
+  doc: [doc, `${doc} --exclude mobilenet-cli ${wasm}`],
+  native: works("cargo-nextest")
+    ? ["cargo nextest run --workspace", "cargo test --workspace --doc"]
+    : ["cargo test --workspace"],
+  // Of the whole workspace, so that the crates of the step before serve as they are.
+  threads: ["cargo test --workspace --features mobilenet/threads --test threads"],
+  package: ["cargo package --package mobilenet-kernels --allow-dirty"],
+  crates: [
+    `${chrome} crates/kernels --lib`,
+    `${chrome} crates/mobilenet --lib`,
+    `${chrome} crates/train --test training`,
+  ],
+  chrome: [`bare ${chrome}`],
+  // Without the training of whole networks, which does not end within the driver's five minutes.
+  firefox: [`${firefox} crates/kernels --lib`, `${firefox} crates/mobilenet --lib`, `${firefox} . --test class`],
+  relaxed: [
+    `${chrome} crates/kernels --lib ${relaxed("../../")}`,
+    `${chrome} crates/mobilenet --lib ${relaxed("../../")}`,
+    `${chrome} crates/train --test training ${relaxed("../../")}`,
+    `${chrome} . --test class ${relaxed("")}`,
+  ],
+  build: [() => build()],
+  // The name of a module's file is part of the module.
+  "bare-build": ["bare wasm-pack build --target web --out-name mobilenet --out-dir target/bare", compareModules],
+  types: ["npm run --silent test:types"],
+  bundlers: ["npm run --silent test:bundlers"],
+  e2e: ["npm run --silent test:e2e"],
+};
+const needPackage = ["bare-build", "types", "bundlers", "e2e"];
+
+/** The README's command makes the module that is in the package. */
+function compareModules() {
+  const [made, packed] = ["target/bare", "pkg/simd128"].map((folder) => join(root, folder, "mobilenet_bg.wasm"));
+  if (!readFileSync(made).equals(readFileSync(packed))) throw new Failure(`${made} differs from ${packed}`);
+}
 
 const counts = { passed: 0, failed: 0, skipped: 0 };
 
@@ -26,118 +80,46 @@ function count(printed) {
   }
 }
 
-async function commandWith(env, program, ...args) {
+/** Runs a command; `bare` stands for a fresh shell with nothing in PATH but cargo's programs, Node and the system's. */
+async function command(text) {
+  const [program, ...args] = text.replace(/^bare /, "").split(" ");
+  const bare = [cargoBin, dirname(process.execPath), "/usr/local/bin", "/usr/bin", "/bin"].join(delimiter);
   try {
-    count(await run(program, args, { env }));
+    count(await run(program, args, { env: text.startsWith("bare ") ? { PATH: bare } : {} }));
   } catch (error) {
     count(error.printed ?? "");
     throw error;
   }
 }
 
-const command = (program, ...args) => commandWith({}, program, ...args);
-
-/** Runs a command as in a fresh shell, with nothing in PATH but cargo's programs, Node and the system's. */
-const bare = (program, ...args) => {
-  const folders = [cargoBin, dirname(process.execPath), "/usr/local/bin", "/usr/bin", "/bin"];
-  return commandWith({ PATH: folders.join(delimiter) }, program, ...args);
-};
-
-const forBrowsers = ["--workspace", "--exclude", "mobilenet-cli", "--target", "wasm32-unknown-unknown"];
-const relaxed = ["--config", join(root, ".cargo/relaxed.toml")];
-const deny = ["--", "-D", "warnings"];
-const headless = (browser) => ["test", "--headless", `--${browser}`];
-
-/** The crates whose tests run in Chrome besides the class. */
-async function cratesInChrome(...flags) {
-  await command("wasm-pack", ...headless("chrome"), "crates/kernels", "--lib", ...flags);
-  await command("wasm-pack", ...headless("chrome"), "crates/mobilenet", "--lib", ...flags);
-  await command("wasm-pack", ...headless("chrome"), "crates/train", "--test", "training", ...flags);
-}
-
-/** Runs node's test runner, one file at a time: all start browsers or bundlers. */
-function nodeTests(folder) {
-  const files = readdirSync(join(root, folder)).filter((file) => file.endsWith(".test.mjs"));
-  const options = ["--test", "--test-concurrency=1", "--test-reporter=spec"];
-  return command("node", ...options, ...files.map((file) => join(folder, file)));
-}
-
-const steps = {
-  format: () => command("cargo", "fmt", "--all", "--check"),
-  biome: () => command(local("biome"), "ci"),
-  clippy: () => command("cargo", "clippy", "--workspace", "--all-targets", ...deny),
-  "clippy-wasm": async () => {
-    await command("cargo", "clippy", ...forBrowsers, "--lib", "--tests", ...deny);
-    await command("cargo", "clippy", ...forBrowsers, "--lib", ...relaxed, ...deny);
-  },
-  doc: async () => {
-    const doc = ["doc", "--no-deps", "--document-private-items", "--lib"];
-    for (const crates of [["--workspace"], forBrowsers]) {
-      await commandWith({ RUSTDOCFLAGS: "-D warnings" }, "cargo", ...doc, ...crates);
-    }
-  },
-  native: async () => {
-    if (!works("cargo-nextest")) return command("cargo", "test", "--workspace");
-    await command("cargo", "nextest", "run", "--workspace");
-    await command("cargo", "test", "--workspace", "--doc");
-  },
-  threads: () => command("cargo", "test", "--workspace", "--features", "mobilenet/threads", "--test", "threads"),
-  package: () => command("cargo", "package", "--package", "mobilenet-kernels", "--allow-dirty"),
-  crates: () => cratesInChrome(),
-  chrome: () => bare("wasm-pack", ...headless("chrome")),
-  firefox: async () => {
-    if (!works("firefox") && !works("firefox-esr")) return "no Firefox is installed; see `npm run test:firefox`";
+async function runStep(name) {
+  if (name === "firefox") {
+    if (!works("firefox") && !works("firefox-esr")) return "skipped: no Firefox here; see `npm run test:firefox`";
     await setup("firefox");
-    // Not the training of whole networks, which does not end within the driver's five minutes.
-    await command("wasm-pack", ...headless("firefox"), ".", "--test", "class");
-    await command("wasm-pack", ...headless("firefox"), "crates/mobilenet", "--lib");
-    await command("wasm-pack", ...headless("firefox"), "crates/kernels", "--lib");
-  },
-  relaxed: async () => {
-    await command("wasm-pack", ...headless("chrome"), ".", "--test", "class", ...relaxed);
-    await cratesInChrome(...relaxed);
-  },
-  build: () => build(),
-  // The README's command makes the module that is in the package. The name of its file is part of a module.
-  "bare-build": async () => {
-    const out = join(root, "target/bare");
-    await bare("wasm-pack", "build", "--target", "web", "--out-name", "mobilenet", "--out-dir", out);
-    const [made, packed] = [out, join(root, "pkg/simd128")].map((folder) => join(folder, "mobilenet_bg.wasm"));
-    if (!readFileSync(made).equals(readFileSync(packed))) throw new Failure(`${made} differs from ${packed}`);
-  },
-  unit: () => command(local("vitest"), "run"),
-  types: () => nodeTests("tests/types"),
-  bundlers: () => nodeTests("tests/bundlers"),
-  e2e: () => command(local("playwright"), "test"),
-};
-const needPackage = ["bare-build", "types", "bundlers", "e2e"];
-
-async function runSteps(names, report) {
-  await setup("start", "test");
-  for (const name of names) {
-    console.log(`\n== ${name}`);
-    const started = Date.now();
-    report[name] = "FAILED";
-    const reason = await steps[name]();
-    report[name] = reason ? `skipped: ${reason}` : duration(Date.now() - started);
   }
+  const started = Date.now();
+  for (const part of steps[name]) await (typeof part === "string" ? command(part) : part());
+  return duration(Date.now() - started);
 }
 
 await main(import.meta, async (asked) => {
   const names = Object.keys(steps);
-  if (asked.includes("--list")) return console.log(names.join("\n"));
   const unknown = asked.find((name) => !names.includes(name));
   if (unknown) throw new Failure(`test: steps are ${names.join(", ")}, got ${unknown}`);
   const needed = asked.some((name) => needPackage.includes(name)) ? [...asked, "build"] : asked;
-  const started = Date.now();
   const report = {};
+  const started = Date.now();
+  await setup("start", "test");
   try {
-    await runSteps(needed.length ? names.filter((name) => needed.includes(name)) : names, report);
+    for (const name of names.filter((name) => !asked.length || needed.includes(name))) {
+      console.log(`\n== ${name}`);
+      report[name] = "FAILED";
+      report[name] = await runStep(name);
+    }
   } catch (error) {
-    counts.failed ||= 1; // a step that counts nothing
+    counts.failed ||= 1; // a command that counts nothing
     throw error;
   } finally {
-    console.log();
     console.table({ ...report, "in all": duration(Date.now() - started) });
     console.log(`\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
   }
