@@ -2,7 +2,7 @@
 
 use mobilenet::image::{Fit, ImageOptions, Region, Rotation};
 use mobilenet::{Architecture, Filter, Selection};
-use mobilenet_js::options::{CacheName, Callback, Class, ClassRef, Signal, parse, whole};
+use mobilenet_js::options::{Callback, Class, ClassRef, Signal, parse, whole};
 use mobilenet_js::{Error, ErrorCode, Result, describe};
 use mobilenet_train::head::HeadSettings;
 use serde::Deserialize;
@@ -168,18 +168,15 @@ fn indices(key: &str, classes: &[ClassRef], architecture: &Architecture) -> Resu
 #[derive(Default, Deserialize, Tsify)]
 #[serde(default, rename_all = "camelCase")]
 pub struct FetchOptions {
-    /// Called for every part that arrives, and once for bytes that are there.
+    /// Called once, when all bytes are there.
     #[tsify(optional, type = "(progress: Progress) => void")]
     pub on_progress: Option<Callback>,
     /// Stops the load; the promise rejects with the signal's reason.
     #[tsify(optional, type = "AbortSignal")]
     pub signal: Option<Signal>,
-    /// Subresource integrity: `sha256-…`, `sha384-…` or `sha512-…` of the file.
+    /// Subresource integrity of what is fetched: `sha256-…`, `sha384-…` or `sha512-…`.
     #[tsify(optional)]
     pub integrity: Option<String>,
-    /// Keep the file in the browser's Cache storage, under this name or `mobilenet`. Default false.
-    #[tsify(optional, type = "boolean | string")]
-    pub cache: Option<CacheName>,
 }
 
 /// Options of `train`.

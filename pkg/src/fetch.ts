@@ -3,7 +3,19 @@
  * cache. What is made of the file is the caller's: see `Reader`.
  */
 import { describe, fail, reason, tagOf } from "./error.js";
-import type { FetchOptions } from "./simd128/mobilenet.js";
+import type { Progress } from "./simd128/mobilenet.js";
+
+/** How a model file is fetched. */
+export interface FetchOptions {
+  /** Called for every part that arrives, and once for bytes that are there. */
+  onProgress?: (progress: Progress) => void;
+  /** Stops the load; the promise rejects with the signal's reason. */
+  signal?: AbortSignal;
+  /** Subresource integrity of the file: `sha256-…`, `sha384-…` or `sha512-…`; not for a file that refers to others. */
+  integrity?: string;
+  /** Keep the file in the browser's Cache storage, under this name or `mobilenet`. Default false. */
+  cache?: boolean | string;
+}
 
 /** The bytes of a file and its address after redirects; the address is "" if the bytes did not come from one. */
 export interface ModelFile {

@@ -4,6 +4,7 @@ import { checkOptions, type LoadOptions, loadHere } from "./load.js";
 import type { MobileNet } from "./simd128/mobilenet.js";
 
 export type { MobileNetWorker } from "./client.js";
+export type { FetchOptions } from "./fetch.js";
 export type { LoadOptions, Variant } from "./load.js";
 export { cosineSimilarity, MobileNetError, supportedVariants } from "./load.js";
 export type {
@@ -13,7 +14,6 @@ export type {
   ClassifyOptions,
   Convolution,
   ErrorCode,
-  FetchOptions,
   Fit,
   Frame,
   FrameOptions,
@@ -34,7 +34,6 @@ export type {
   Rounding,
   SelectionOptions,
   Source,
-  SourceOptions,
   Timings,
   TrainingLogs,
   TrainingReport,

@@ -1,9 +1,9 @@
 /** Loads a network in this thread: picks the fastest build that runs here, starts it, and gives it the weights. */
 import { relaxedSimd, simd, threads } from "wasm-feature-detect";
 import { describe, fail, MobileNetError, reason, tagOf } from "./error.js";
-import { absolute, base, checkFetchOptions, fetchModel, type ModelFile, readFile } from "./fetch.js";
+import { absolute, base, checkFetchOptions, type FetchOptions, fetchModel, type ModelFile, readFile } from "./fetch.js";
 import { readLabels } from "./labels.js";
-import type { MobileNet, NetworkOptions, Source, SourceOptions } from "./simd128/mobilenet.js";
+import type { MobileNet, NetworkOptions, Source } from "./simd128/mobilenet.js";
 import { cosineSimilarity } from "./similarity.js";
 
 export { absolute, cosineSimilarity, fail, fetchModel, MobileNetError, tagOf };
@@ -11,7 +11,7 @@ export { absolute, cosineSimilarity, fail, fetchModel, MobileNetError, tagOf };
 /** The builds: with SIMD, with relaxed SIMD, and with relaxed SIMD and threads. */
 export type Variant = "simd128" | "relaxed" | "threads";
 
-export interface LoadOptions extends Omit<SourceOptions, "labels"> {
+export interface LoadOptions extends Omit<NetworkOptions, "labels">, FetchOptions {
   /**
    * The model file: its address, a response, or its bytes. Default: the network in the package, 200 classes of everyday
    * things and animals at 128×128 pixels, in int8.

@@ -95,14 +95,6 @@ option_type! {
     }
 }
 
-option_type! {
-    /// Name of a cache, where one is wanted; `true` stands for `mobilenet`.
-    CacheName(Option<String>): "must be true, false or a name", |value| match value.as_bool() {
-        Some(wanted) => Some(wanted.then(|| "mobilenet".into())),
-        None => value.as_string().map(Some),
-    }
-}
-
 /// See [`ClassRef`].
 #[derive(Clone, Debug)]
 pub enum Class {
