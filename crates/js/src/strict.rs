@@ -25,14 +25,8 @@ extern "C" {
 /// The option by its path, the rule it breaks and its value; or whatever the caller's code threw.
 pub fn read_options<T: DeserializeOwned>(method: &str, name: &str, value: &JsValue) -> Result<T> {
     let place = Place::default();
-    T::deserialize(Strict::<false>::new(value.clone(), &place)).map_err(|problem| match *problem.0 {
-        Kind::Thrown(thrown) => Error::Thrown(thrown),
-        kind => {
-            let path = place.path();
-            let path = if path.is_empty() { name } else { &path };
-            Error::new(ErrorCode::InvalidOption, format!("{method}: {path}: {kind}"))
-        }
-    })
+    let read = T::deserialize(Strict::<false>::new(value.clone(), &place));
+    read.map_err(|problem| problem.of_option(method, name, &place))
 }
 
 /// Reads what `JSON.parse` returned. The types decide about unknown keys.
@@ -41,10 +35,7 @@ pub fn read_options<T: DeserializeOwned>(method: &str, name: &str, value: &JsVal
 /// A message with the path of the value.
 pub fn read_data<T: DeserializeOwned>(value: JsValue) -> Result<T, String> {
     let place = Place::default();
-    T::deserialize(Strict::<true>::new(value, &place)).map_err(|Problem(kind)| match place.path() {
-        path if path.is_empty() => kind.to_string(),
-        path => format!("{path}: {kind}"),
-    })
+    T::deserialize(Strict::<true>::new(value, &place)).map_err(|problem| problem.of_data(&place))
 }
 
 /// Where the reader is: steps from the outermost value. They stay as they are when a value is refused.
@@ -61,10 +52,12 @@ enum Step {
 }
 
 impl Place {
+    #[inline(never)]
     fn enter(&self, step: Step) {
         self.steps.borrow_mut().push(step);
     }
 
+    #[inline(never)]
     fn leave(&self) {
         self.steps.borrow_mut().pop();
     }
@@ -87,6 +80,26 @@ impl Place {
 /// Why a value is refused. One pointer, because every `?` of the derived code moves it.
 #[derive(Debug)]
 struct Problem(Box<Kind>);
+
+impl Problem {
+    #[cold]
+    #[inline(never)]
+    fn of_option(self, method: &str, name: &str, place: &Place) -> Error {
+        let path = place.path();
+        let path = if path.is_empty() { name } else { &path };
+        match *self.0 {
+            Kind::Thrown(thrown) => Error::Thrown(thrown),
+            kind => Error::new(ErrorCode::InvalidOption, format!("{method}: {path}: {kind}")),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn of_data(self, place: &Place) -> String {
+        let path = place.path();
+        if path.is_empty() { self.to_string() } else { format!("{path}: {self}") }
+    }
+}
 
 #[derive(Debug)]
 enum Kind {
@@ -154,9 +167,37 @@ impl<'a, const DATA: bool> Strict<'a, DATA> {
     fn new(value: JsValue, place: &'a Place) -> Self {
         Self { value, shared: false, place }
     }
+
+    // What does not depend on the type that is read is compiled once.
+
+    #[inline(never)]
+    fn fields(self, fields: &'static [&'static str]) -> Result<Fields<'a>, Problem> {
+        if self.shared {
+            self.place.shared.borrow_mut().extend(fields);
+        } else {
+            check_object(&self.value)?;
+            check_keys(&self.value, fields, self.place)?;
+        }
+        let value = JsValue::UNDEFINED;
+        Ok(Fields { object: self.value, fields: fields.iter(), value, place: self.place })
+    }
+
+    #[inline(never)]
+    fn entries(self) -> Result<Entries<'a, DATA>, Problem> {
+        check_object(&self.value)?;
+        let keys = keys(&self.value)?;
+        Ok(Entries { object: self.value, keys, next: 0, place: self.place })
+    }
+
+    #[inline(never)]
+    fn items(self) -> Result<Items<'a, DATA>, Problem> {
+        let indices = 0..length(&self.value)?;
+        Ok(Items { array: self.value, indices, place: self.place })
+    }
 }
 
 /// Refuses a value.
+#[cold]
 fn refuse<T>(value: &JsValue, rule: &str) -> Result<T, Problem> {
     Err(de::Error::custom(format_args!("{rule}, got {}", describe(value))))
 }
@@ -180,6 +221,15 @@ fn check_keys(object: &JsValue, known: &[&str], place: &Place) -> Result<(), Pro
         }
     }
     Ok(())
+}
+
+/// One of the words.
+#[inline(never)]
+fn word(value: &JsValue, words: &[&str]) -> Result<String, Problem> {
+    match value.as_string().filter(|word| words.contains(&word.as_str())) {
+        Some(word) => Ok(word),
+        None => refuse(value, &format!("must be \"{}\"", words.join("\" or \""))),
+    }
 }
 
 /// A whole number from 0 to `max`.
@@ -263,10 +313,7 @@ impl<'de, const DATA: bool> de::Deserializer<'de> for Strict<'_, DATA> {
         words: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Problem> {
-        match self.value.as_string().filter(|word| words.contains(&word.as_str())) {
-            Some(word) => visitor.visit_enum(word.into_deserializer()),
-            None => refuse(&self.value, &format!("must be \"{}\"", words.join("\" or \""))),
-        }
+        visitor.visit_enum(word(&self.value, words)?.into_deserializer())
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -278,34 +325,25 @@ impl<'de, const DATA: bool> de::Deserializer<'de> for Strict<'_, DATA> {
         if DATA {
             return self.deserialize_map(visitor);
         }
-        if self.shared {
-            self.place.shared.borrow_mut().extend(fields);
-        } else {
-            check_object(&self.value)?;
-            check_keys(&self.value, fields, self.place)?;
-        }
-        let value = JsValue::UNDEFINED;
-        visitor.visit_map(Fields { object: self.value, fields: fields.iter(), value, place: self.place })
+        visitor.visit_map(self.fields(fields)?)
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
-        check_object(&self.value)?;
-        let keys = keys(&self.value)?;
-        visitor.visit_map(Entries::<DATA> { object: self.value, keys, next: 0, place: self.place })
+        visitor.visit_map(self.entries()?)
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
-        let indices = 0..length(&self.value)?;
-        visitor.visit_seq(Items::<DATA> { array: self.value, indices, place: self.place })
+        visitor.visit_seq(self.items()?)
     }
 
     /// Data: an array of so many items. Options: several structs that share an object, as if all fields were in one.
     fn deserialize_tuple<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, Problem> {
         if DATA {
-            if self::length(&self.value)? as usize != length {
-                return refuse(&self.value, &format!("must be an array of {length}"));
+            let items = self.items()?;
+            if items.indices.len() != length {
+                return refuse(&items.array, &format!("must be an array of {length}"));
             }
-            return self.deserialize_seq(visitor);
+            return visitor.visit_seq(items);
         }
         check_object(&self.value)?;
         let structs = visitor.visit_seq(Structs { object: &self.value, place: self.place })?;
@@ -348,6 +386,7 @@ struct Fields<'a> {
 
 impl Fields<'_> {
     /// Goes on to the next field that there is.
+    #[inline(never)]
     fn next(&mut self) -> Result<Option<&'static str>, Problem> {
         for field in self.fields.by_ref() {
             self.value = Reflect::get(&self.object, &JsValue::from_str(field))?;
@@ -387,12 +426,21 @@ struct Entries<'a, const DATA: bool> {
 }
 
 impl<const DATA: bool> Entries<'_, DATA> {
+    #[inline(never)]
     fn next_key(&mut self) -> Option<String> {
         let key = (self.next < self.keys.length()).then(|| self.keys.get(self.next))?;
         self.next += 1;
         let key = key.as_string().unwrap_or_default();
         self.place.enter(Step::Key(key.clone()));
         Some(key)
+    }
+}
+
+impl<'a, const DATA: bool> Entries<'a, DATA> {
+    #[inline(never)]
+    fn value(&self) -> Result<Strict<'a, DATA>, Problem> {
+        let value = Reflect::get(&self.object, &self.keys.get(self.next - 1))?;
+        Ok(Strict::new(value, self.place))
     }
 }
 
@@ -407,8 +455,7 @@ impl<'de, const DATA: bool> de::MapAccess<'de> for Entries<'_, DATA> {
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Problem> {
-        let value = Reflect::get(&self.object, &self.keys.get(self.next - 1))?;
-        let value = seed.deserialize(Strict::<DATA>::new(value, self.place))?;
+        let value = seed.deserialize(self.value()?)?;
         self.place.leave();
         Ok(value)
     }
@@ -421,14 +468,21 @@ struct Items<'a, const DATA: bool> {
     place: &'a Place,
 }
 
+impl<'a, const DATA: bool> Items<'a, DATA> {
+    #[inline(never)]
+    fn next(&mut self) -> Result<Option<Strict<'a, DATA>>, Problem> {
+        let Some(index) = self.indices.next() else { return Ok(None) };
+        self.place.enter(Step::Item(index));
+        Ok(Some(Strict::new(Reflect::get_u32(&self.array, index)?, self.place)))
+    }
+}
+
 impl<'de, const DATA: bool> de::SeqAccess<'de> for Items<'_, DATA> {
     type Error = Problem;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Problem> {
-        let Some(index) = self.indices.next() else { return Ok(None) };
-        self.place.enter(Step::Item(index));
-        let value = Reflect::get_u32(&self.array, index)?;
-        let item = seed.deserialize(Strict::<DATA>::new(value, self.place))?;
+        let Some(item) = self.next()? else { return Ok(None) };
+        let item = seed.deserialize(item)?;
         self.place.leave();
         Ok(Some(item))
     }
