@@ -1,6 +1,8 @@
 //! Networks in 8-bit integers against the same networks in floats: on small ones made here, and on the real ones
 //! where they lie beside the repository.
 
+#![cfg(not(target_arch = "wasm32"))] // the dependencies of native tests
+
 use mobilenet::Kernel;
 use mobilenet::quantize::{Calibration, quantize};
 use mobilenet::{Architecture, Weights};

@@ -1,5 +1,7 @@
 //! After `Network::new`, `run` allocates nothing: counted by the allocator of this test's own process.
 
+#![cfg(not(target_arch = "wasm32"))] // the dependencies of native tests
+
 use mobilenet::architecture::{Architecture, Convolution};
 use mobilenet::quantize::for_precision;
 use mobilenet::{Input, Network, Precision};

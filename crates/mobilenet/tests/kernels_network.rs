@@ -1,5 +1,7 @@
 //! The network as a whole: shapes, what an observer sees, what stays after a run.
 
+#![cfg(not(target_arch = "wasm32"))] // the dependencies of native tests
+
 use mobilenet::architecture::Convolution;
 use mobilenet::quantize::quantize;
 use mobilenet::{Architecture, Weights};

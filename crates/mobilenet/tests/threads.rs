@@ -1,7 +1,7 @@
 //! However many threads share a network's rows out, the answers are the same to the bit. Of the feature `threads`:
 //! `cargo test --features threads --test threads`.
 
-#![cfg(feature = "threads")]
+#![cfg(all(feature = "threads", not(target_arch = "wasm32")))]
 
 use mobilenet::architecture::Convolution;
 use mobilenet::quantize::for_precision;
