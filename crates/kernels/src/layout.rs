@@ -153,6 +153,7 @@ mod tests {
         assert_eq!(values, [0.0, 0.0, 1.0, 0.0, 0.0, 2e-30, -3.0, 0.0, 1e-30]);
     }
 
+    #[test]
     fn first_not_finite_finds_every_position() {
         for len in 0..40 {
             let mut values = vec![-f32::MAX; len];

@@ -51,6 +51,10 @@ impl PackedDepthwise {
 }
 
 /// Packs `kernel` (`[3, 3, channels]`) and `bias` (`[channels]`).
+///
+/// # Panics
+///
+/// If `kernel` is shorter than `9 · channels`.
 #[inline]
 pub fn pack(kernel: &[f32], bias: &[f32]) -> PackedDepthwise {
     let channels = bias.len();
