@@ -9,12 +9,14 @@
 
 #![forbid(unsafe_code)]
 
-#[cfg(any(feature = "onnx", feature = "tfjs", feature = "tflite"))]
+#[cfg(any(feature = "keras", feature = "onnx", feature = "tfjs", feature = "tflite"))]
 #[cfg_attr(not(feature = "onnx"), allow(dead_code, reason = "some of it is ONNX' alone"))]
 mod graph;
 pub mod json;
 #[cfg(feature = "keras")]
 pub mod keras;
+#[cfg(any(feature = "keras", feature = "tfjs"))]
+mod layers;
 pub mod naming;
 mod native;
 #[cfg(feature = "onnx")]

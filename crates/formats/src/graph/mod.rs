@@ -8,6 +8,7 @@ pub mod matcher;
 
 use super::{Format, ModelOptions};
 pub use constant::{Constant, Element, Layout, Quantization};
+use mobilenet::architecture::HeadActivation;
 use std::collections::BTreeMap;
 
 /// Nodes that a graph may have; a MobileNet has about a hundred.
@@ -55,8 +56,12 @@ pub enum Op<'a> {
     Reshape,
     /// The same numbers: identity, dropout, a change of layout, (de)quantization.
     Pass,
-    /// Logits become probabilities.
-    Softmax,
+    /// A function of every value, which a head may have; softmax, too, over the last axis.
+    Activation(HeadActivation),
+    /// Rows and columns after a resize, or after a cut from the middle.
+    Resize([usize; 2]),
+    /// The three colors in the opposite order.
+    Reverse,
     /// Anything else.
     Other,
 }
@@ -87,6 +92,8 @@ pub struct Convolution<'a> {
     pub dilation: [usize; 2],
     /// Its own padding.
     pub pads: Pads,
+    /// Whether bytes of its kernel are multiplied out.
+    pub floats: bool,
 }
 
 /// One node of the chain.
@@ -122,6 +129,8 @@ pub struct Network<'a> {
     pub broken: Option<String>,
     /// Rows and columns of the input where the file fixes them.
     pub size: Option<[usize; 2]>,
+    /// Whether the input takes bytes of color as they are.
+    pub takes_bytes: bool,
     /// Whether maps are channels × rows × columns.
     pub channels_first: bool,
     /// What else the file says: normalization, labels.
@@ -143,12 +152,14 @@ pub struct Wires {
     pub outputs: Vec<usize>,
     /// Whether only the shape of what it reads counts.
     pub shape_only: bool,
+    /// Whether it is a product, of which one factor may be a function of the other.
+    pub product: bool,
 }
 
 /// Follows the data from tensor `start`: the nodes on the way, in order, and why it ended where that is no output.
 ///
 /// A tensor that two nodes read is where the chain breaks (a residual connection, two heads), unless one of them only
-/// asks for its shape.
+/// asks for its shape, or is read by the other alone (`x · sigmoid(x)`; the parser looks whether it is that).
 pub fn path(nodes: &[Wires], start: usize, name: impl Fn(usize) -> String) -> (Vec<usize>, Option<String>) {
     let mut readers: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (index, node) in nodes.iter().enumerate().filter(|(_, node)| !node.shape_only) {
@@ -159,6 +170,17 @@ pub fn path(nodes: &[Wires], start: usize, name: impl Fn(usize) -> String) -> (V
             }
         }
     }
+    // `x · f(x)`, two readers of which one is read by the other alone: which is which.
+    let beside = |one: usize, other: usize| {
+        let feeds = |side: usize, joint: usize| {
+            let output = nodes[side].outputs.first();
+            output.is_some_and(|output| {
+                nodes[joint].product
+                    && nodes[joint].inputs.contains(output) && readers.get(output).map(Vec::as_slice) == Some(&[joint][..])
+            })
+        };
+        [(one, other), (other, one)].into_iter().find(|&(side, joint)| feeds(side, joint))
+    };
     let mut on_path = vec![false; nodes.len()];
     let (mut steps, mut tensor) = (Vec::new(), start);
     loop {
@@ -173,6 +195,17 @@ pub fn path(nodes: &[Wires], start: usize, name: impl Fn(usize) -> String) -> (V
                 match nodes[node].outputs.first() {
                     Some(&output) => tensor = output,
                     None => return (steps, Some(format!("node `{}` gives nothing", name(node)))),
+                }
+            }
+            Some(&[one, other]) if beside(one, other).is_some() => {
+                let (_, joint) = beside(one, other).unwrap_or((one, other));
+                if std::mem::replace(&mut on_path[joint], true) {
+                    return (steps, Some(format!("node `{}` is in a circle", name(joint))));
+                }
+                steps.push(joint);
+                match nodes[joint].outputs.first() {
+                    Some(&output) => tensor = output,
+                    None => return (steps, Some(format!("node `{}` gives nothing", name(joint)))),
                 }
             }
             Some(&[one, other, ..]) => {
@@ -191,7 +224,7 @@ mod tests {
         let one = |(inputs, outputs): &(&[usize], &[usize])| Wires {
             inputs: inputs.to_vec(),
             outputs: outputs.to_vec(),
-            shape_only: false,
+            ..Wires::default()
         };
         nodes.iter().map(one).collect()
     }
@@ -209,6 +242,9 @@ mod tests {
         let (steps, why) = path(&fork, 0, |node| format!("n{node}"));
         assert_eq!((steps, why.unwrap().as_str()), (vec![0], "the data forks to `n1` and `n2`"));
         let circle = wires(&[(&[0], &[1]), (&[1], &[0])]);
+        let mut gate = fork.clone();
+        gate[2].product = true;
+        assert_eq!(path(&gate, 0, |node| node.to_string()), (vec![0, 2], None));
         assert!(path(&circle, 0, |node| node.to_string()).1.unwrap().contains("circle"));
     }
 }

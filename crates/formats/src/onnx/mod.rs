@@ -10,6 +10,7 @@ use super::graph::{
     Constant, Convolution, Element, Layout, Network, Node, Op, Pads, Quantization, Wires, matcher, path,
 };
 use super::{Format, LoadedModel, ModelOptions, ModelSource};
+use mobilenet::architecture::HeadActivation;
 use mobilenet::{Error, Result};
 use proto::{Model, Tensor, damaged};
 use std::borrow::Cow;
@@ -81,6 +82,21 @@ impl<'m, 'a> File<'m, 'a> {
 
     fn network(&self) -> Result<Network<'a>> {
         let graph = &self.model.graph;
+        for node in &graph.nodes {
+            let problem = match node.kind {
+                "ConvInteger" | "MatMulInteger" | "DynamicQuantizeLinear" => {
+                    "it was quantized by `quantize_dynamic`, whose ranges are found at run time; convert the float model, \
+                     or quantize it with `quantize_static(…, quant_format=QuantFormat.QDQ)`"
+                }
+                "QLinearConv" | "QLinearMatMul" | "QLinearGlobalAveragePool" | "QGemm" => {
+                    "it is quantized in the format QOperator; convert the float model, or quantize it with \
+                     `quantize_static(…, quant_format=QuantFormat.QDQ)`"
+                }
+                _ => continue,
+            };
+            let problem = format!("node `{}` ({}): {problem}", label(node), shorten(node.kind));
+            return Err(Error::format("ONNX", problem));
+        }
         // Old exports list the initialisers among the inputs.
         let input = graph.inputs.iter().find(|input| !self.constants.contains_key(input.name));
         let input = input.ok_or_else(|| damaged("the graph has no input"))?;
@@ -89,9 +105,14 @@ impl<'m, 'a> File<'m, 'a> {
         let (steps, broken) = path(&wires, start, |node| label(&graph.nodes[node]));
         let mut nodes = Vec::with_capacity(steps.len());
         let mut data = input.name;
+        // Whether maps stand channels last at this place.
+        let mut turned = matches!(input.shape.as_slice(), [_, _, _, Some(3)]);
         for step in steps {
             let node = &graph.nodes[step];
-            nodes.push(self.node(node, data)?);
+            if node.kind == "Transpose" {
+                turned = matches!(node.integers("perm"), [0, 2, 3, 1]);
+            }
+            nodes.push(self.node(node, data, turned)?);
             data = node.outputs.first().copied().unwrap_or_default();
         }
         let side = |rows: usize| {
@@ -118,6 +139,7 @@ impl<'m, 'a> File<'m, 'a> {
             nodes,
             broken,
             size,
+            takes_bytes: input.kind == 2,
             channels_first: true,
             said: ModelOptions::default(),
             default: ModelOptions::default(),
@@ -131,7 +153,7 @@ impl<'m, 'a> File<'m, 'a> {
         // An empty name stands for an input that is left out.
         let inputs = node.inputs.iter().filter(|name| !name.is_empty()).map(number).collect();
         let outputs = node.outputs.iter().map(number).collect();
-        Wires { inputs, outputs, shape_only: node.kind == "Shape" }
+        Wires { inputs, outputs, shape_only: node.kind == "Shape", product: node.kind == "Mul" }
     }
 
     /// A constant by its tensor's name, looked up through nodes that only hand it on.
@@ -150,7 +172,7 @@ impl<'m, 'a> File<'m, 'a> {
             None => Ok(None),
         };
         match node.kind {
-            "Identity" => behind(0),
+            "Identity" | "Cast" => behind(0),
             "DequantizeLinear" => {
                 let (Some(packed), Some(scales)) = (behind(0)?, behind(1)?) else { return Ok(None) };
                 self.spend(&packed.name, scales.len().saturating_mul(16))?;
@@ -182,6 +204,8 @@ impl<'m, 'a> File<'m, 'a> {
             1 => Element::F32,
             2 => Element::U8,
             3 => Element::I8,
+            4 => Element::U16,
+            5 => Element::I16,
             6 => Element::I32,
             7 => Element::I64,
             10 => Element::F16,
@@ -224,14 +248,17 @@ impl<'m, 'a> File<'m, 'a> {
     }
 
     /// Translates a node that reads `data`.
-    fn node(&self, node: &proto::Node<'a>, data: &str) -> Result<Node<'a>> {
+    fn node(&self, node: &proto::Node<'a>, data: &str, turned: bool) -> Result<Node<'a>> {
         let first = node.inputs.first().is_some_and(|input| *input == data);
         let constant = |place: usize| match node.inputs.get(place) {
             Some(name) if !name.is_empty() => self.constant(name),
             _ => Ok(None),
         };
+        let number = |name: &str, absent: f32| node.attribute(name).map_or(absent, |value| value.float);
+        use HeadActivation as A;
         let absent = |place: usize| node.inputs.get(place).is_none_or(|name| name.is_empty());
         let op = match node.kind {
+            "Mul" if self.is_gated(node, data) => Op::Activation(A::Swish),
             "Add" | "Sub" | "Mul" | "Div" => {
                 let other = constant(usize::from(first))?;
                 match (node.kind, other) {
@@ -247,6 +274,13 @@ impl<'m, 'a> File<'m, 'a> {
                     ("Sub", Some(other)) if first => {
                         Op::Affine { scale: None, inverse: false, shift: Some(other), negative: true }
                     }
+                    // c − x
+                    ("Sub", Some(other)) => Op::Affine {
+                        scale: Some(Constant::of_numbers("-1", Vec::new(), &[-1.0])?),
+                        inverse: false,
+                        shift: Some(other),
+                        negative: false,
+                    },
                     _ => Op::Other,
                 }
             }
@@ -304,19 +338,60 @@ impl<'m, 'a> File<'m, 'a> {
                 };
                 match axes.as_slice() {
                     [2, 3] | [3, 2] | [-2, -1] | [-1, -2] => Op::Mean { window: None },
+                    // Of a map that a `Transpose` has turned to channels last (tf2onnx).
+                    [1, 2] | [2, 1] | [-3, -2] | [-2, -3] if turned => Op::Mean { window: None },
                     _ => Op::Other,
                 }
             }
             "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => Op::Reshape,
-            "Identity" | "Dropout" | "QuantizeLinear" | "DequantizeLinear" => Op::Pass,
+            "Identity" | "Dropout" | "QuantizeLinear" | "DequantizeLinear" | "Cast" => Op::Pass,
             "Transpose" => match node.integers("perm") {
                 [0, 3, 1, 2] | [0, 2, 3, 1] | [0, 1, 2, 3] => Op::Pass,
                 _ => Op::Other,
             },
-            "Softmax" => Op::Softmax,
+            "Softmax" => Op::Activation(A::Softmax),
+            "Sigmoid" => Op::Activation(A::Sigmoid),
+            "Tanh" => Op::Activation(A::Tanh),
+            "LeakyRelu" => Op::Activation(A::LeakyRelu(number("alpha", 0.01))),
+            "Elu" => Op::Activation(A::Elu(number("alpha", 1.0))),
+            "Selu" => Op::Activation(A::Selu),
+            "Softplus" => Op::Activation(A::Softplus),
+            "HardSwish" => Op::Activation(A::HardSwish),
+            "Swish" if number("alpha", 1.0) == 1.0 => Op::Activation(A::Swish),
+            "HardSigmoid" if (number("alpha", 0.2) - 1.0 / 6.0).abs() < 1e-6 => Op::Activation(A::HardSigmoid),
+            "PRelu" => match constant(1)?.and_then(|slope| slope.scalar()) {
+                Some(slope) => Op::Activation(A::LeakyRelu(slope)),
+                None => Op::Other,
+            },
+            "Gelu" => match node.attribute("approximate").map_or(&b"none"[..], |value| value.text) {
+                b"none" => Op::Activation(A::Gelu),
+                b"tanh" => Op::Activation(A::GeluTanh),
+                _ => Op::Other,
+            },
             _ => Op::Other,
         };
-        Ok(Node::new(label(node), shorten(node.kind), op))
+        let mut translated = Node::new(label(node), shorten(node.kind), op);
+        if node.kind == "QuantizeLinear" {
+            translated.range = self.range(node)?;
+        }
+        Ok(translated)
+    }
+
+    /// Whether a product is `x · sigmoid(x)`.
+    fn is_gated(&self, product: &proto::Node<'a>, data: &str) -> bool {
+        let gate = product.inputs.iter().find(|input| **input != data);
+        let gate = gate.and_then(|gate| self.makers.get(gate));
+        gate.is_some_and(|gate| gate.kind == "Sigmoid" && gate.inputs.first() == Some(&data))
+    }
+
+    /// Ends of what a quantizing node gives.
+    fn range(&self, node: &proto::Node<'a>) -> Result<Option<(f32, f32)>> {
+        let (scale, zero) = (self.input(node, 1)?, self.input(node, 2)?);
+        let Some(scale) = scale.and_then(|scale| scale.scalar()) else { return Ok(None) };
+        let signed = zero.as_ref().is_some_and(|zero| zero.element() == Element::I8);
+        let zero = zero.and_then(|zero| zero.scalar()).unwrap_or(0.0);
+        let (least, most) = if signed { (-128.0, 127.0) } else { (0.0, 255.0) };
+        Ok(Some(((least - zero) * scale, (most - zero) * scale)))
     }
 
     fn convolution(&self, node: &proto::Node<'a>) -> Result<Op<'a>> {
@@ -347,6 +422,7 @@ impl<'m, 'a> File<'m, 'a> {
             stride: two("strides")?,
             dilation: two("dilations")?,
             pads,
+            floats: false,
         }))
     }
 
@@ -360,7 +436,7 @@ impl<'m, 'a> File<'m, 'a> {
         let layout = if node.integer("transB", 0) == 0 { Layout::Io } else { Layout::Oi };
         let bias = if node.kind == "Gemm" { self.input(node, 2)? } else { None };
         let (stride, dilation, pads) = ([1, 1], [1, 1], Pads::Explicit([0; 4]));
-        Ok(Op::Convolution(Convolution { kernel, layout, groups: 1, bias, stride, dilation, pads }))
+        Ok(Op::Convolution(Convolution { kernel, layout, groups: 1, bias, stride, dilation, pads, floats: false }))
     }
 
     /// Zeros around a map, from an attribute before operator set 11 and an input since.

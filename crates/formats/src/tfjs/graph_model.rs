@@ -9,6 +9,7 @@ use crate::graph::{Constant, Convolution, Layout, MOST_NODES, Network, Node, Op,
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use mobilenet::Result;
+use mobilenet::architecture::HeadActivation;
 use serde::{Deserialize, Deserializer};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -32,7 +33,7 @@ struct GraphNode<'a> {
 }
 
 /// The attributes that change what a node does.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 13] = [
     "strides",
     "dilations",
     "padding",
@@ -43,6 +44,9 @@ const KEYS: [&str; 10] = [
     "transpose_b",
     "ksize",
     "shape",
+    "alpha",
+    "leakyrelu_alpha",
+    "dtype",
 ];
 
 fn attributes<'de, D>(deserializer: D) -> Result<BTreeMap<&'static str, Attribute<'de>>, D::Error>
@@ -154,6 +158,7 @@ pub fn network<'a>(topology: &str, weights: &Weights<'_, 'a>, bytes: usize) -> R
             inputs: node.input.0.iter().filter_map(|input| numbers.get(producer(input)).copied()).collect(),
             outputs: vec![index],
             shape_only: node.op == "Shape",
+            product: node.op == "Mul",
         })
         .collect();
     let input = all.iter().position(|node| node.op == "Placeholder");
@@ -196,6 +201,19 @@ impl<'a> Graph<'_, '_, 'a> {
         Ok(None)
     }
 
+    /// `x · sigmoid(x)`, where a product is that.
+    fn gated(&self, node: &GraphNode, data: &str) -> Op<'a> {
+        let gate = node.input.0.iter().map(|input| producer(input)).find(|name| *name != data);
+        match gate.and_then(|name| self.nodes.get(name)) {
+            Some(gate)
+                if gate.op == "Sigmoid" && gate.input.0.first().is_some_and(|input| producer(input) == data) =>
+            {
+                Op::Activation(HeadActivation::Swish)
+            }
+            _ => Op::Other,
+        }
+    }
+
     /// Translates a node that reads `data`; what is fused into it becomes nodes of their own.
     fn translate(&self, node: &GraphNode, data: &str, nodes: &mut Vec<Node<'a>>) -> Result<()> {
         let first = node.input.0.first().is_some_and(|input| producer(input) == data);
@@ -208,9 +226,16 @@ impl<'a> Graph<'_, '_, 'a> {
                 let shift = |shift, negative| Op::Affine { scale: None, inverse: false, shift, negative };
                 let scale = |scale, inverse| Op::Affine { scale, inverse, shift: None, negative: false };
                 match (&*node.op, other) {
+                    ("Mul", None) => self.gated(node, data),
                     (_, None) => Op::Other,
                     ("Add" | "AddV2" | "BiasAdd", other) => shift(other, false),
                     ("Sub", other) if first => shift(other, true),
+                    ("Sub", other) => Op::Affine {
+                        scale: Some(Constant::of_numbers("-1", Vec::new(), &[-1.0])?),
+                        inverse: false,
+                        shift: other,
+                        negative: false,
+                    },
                     ("Mul", other) => scale(other, false),
                     ("RealDiv" | "Div", other) if first => scale(other, true),
                     _ => Op::Other,
@@ -236,7 +261,7 @@ impl<'a> Graph<'_, '_, 'a> {
                     _ => Op::Other,
                 }
             }
-            "Relu" | "Relu6" => activation(&node.op),
+            "Relu" | "Relu6" => activation(node, &node.op),
             "Minimum" | "Maximum" => match constant(1)?.and_then(|bound| bound.scalar()) {
                 Some(bound) if node.op == "Minimum" => Op::Clip(f32::NEG_INFINITY, bound),
                 Some(bound) => Op::Clip(bound, f32::INFINITY),
@@ -265,8 +290,8 @@ impl<'a> Graph<'_, '_, 'a> {
                 _ => Op::Other,
             },
             "Reshape" | "Squeeze" | "ExpandDims" => Op::Reshape,
-            "Identity" | "Dropout" | "StopGradient" | "PlaceholderWithDefault" => Op::Pass,
-            "Softmax" => Op::Softmax,
+            "Identity" | "Dropout" | "StopGradient" | "PlaceholderWithDefault" | "Cast" | "NoOp" => Op::Pass,
+            "Softmax" | "LeakyRelu" | "Elu" | "Selu" | "Sigmoid" | "Tanh" | "Softplus" => activation(node, &node.op),
             _ => Op::Other,
         };
         let shorten = |name: &str| name.chars().take(120).collect::<String>();
@@ -296,7 +321,7 @@ impl<'a> Graph<'_, '_, 'a> {
                     }
                     Op::Affine { scale: None, inverse: false, shift, negative: false }
                 }
-                name => activation(name),
+                name => activation(node, name),
             };
             fused.push((name, op));
         }
@@ -332,16 +357,27 @@ impl<'a> Graph<'_, '_, 'a> {
                 stride,
                 dilation,
                 pads,
+                floats: false,
             })),
             _ => Ok(Op::Other),
         }
     }
 }
 
-fn activation<'a>(name: &str) -> Op<'a> {
+/// What an activation of this name does; `node` has its settings.
+fn activation<'a>(node: &GraphNode, name: &str) -> Op<'a> {
+    use HeadActivation as A;
+    let slope = || node.attr.get("alpha").or(node.attr.get("leakyrelu_alpha")).and_then(|value| value.f);
     match name {
         "Relu" => Op::Clip(0.0, f32::INFINITY),
         "Relu6" => Op::Clip(0.0, 6.0),
+        "LeakyRelu" => Op::Activation(A::LeakyRelu(slope().unwrap_or(0.2) as f32)),
+        "Elu" => Op::Activation(A::Elu(1.0)),
+        "Selu" => Op::Activation(A::Selu),
+        "Sigmoid" => Op::Activation(A::Sigmoid),
+        "Tanh" => Op::Activation(A::Tanh),
+        "Softplus" => Op::Activation(A::Softplus),
+        "Softmax" => Op::Activation(A::Softmax),
         _ => Op::Other,
     }
 }
