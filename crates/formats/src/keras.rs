@@ -38,6 +38,32 @@ pub fn read_zip(source: &ModelSource, options: &ModelOptions) -> Result<LoadedMo
     let refuse =
         |error: zip::result::ZipError| Error::format(ZIP, format!("the zip cannot be read: {error}"));
     let mut archive = zip::ZipArchive::new(std::io::Cursor::new(source.bytes)).map_err(refuse)?;
+    let names: Vec<String> = archive.file_names().filter_map(|name| Some(name.ok()?.into_owned())).collect();
+    let inside = |end: &str| names.iter().any(|name| name.ends_with(end));
+    for (end, what) in [
+        ("model.json", "a zip of a TF.js model (Teachable Machine's?); unpack it and load its model.json"),
+        (
+            "keras_model.h5",
+            "a zip of Teachable Machine; unpack it and load its keras_model.h5, with --labels labels.txt",
+        ),
+        (".tflite", "a zip of a TFLite model; unpack it and load the .tflite file"),
+        (
+            "saved_model.pb",
+            "a zip of a SavedModel; unpack it and convert the folder: python -m tf2onnx.convert \
+                            --saved-model FOLDER --output model.onnx",
+        ),
+        ("Manifest.json", "a Core ML package; convert the model it was made from"),
+        (".mlmodel", "a zip of a Core ML model; convert the model it was made from"),
+        (
+            "data.pkl",
+            "a PyTorch pickle, which can run code; save its state_dict as safetensors: \
+                      safetensors.torch.save_file(model.state_dict(), \"model.safetensors\")",
+        ),
+    ] {
+        if inside(end) && !inside("model.weights.h5") {
+            return Err(Error::format("model file", format!("this is {what}")));
+        }
+    }
     // Deflate packs at most a thousandfold; a network's weights hardly at all.
     let limit = 2 * source.bytes.len() as u64 + (8 << 20);
     let mut entry = |name: &str| -> Result<Vec<u8>> {
@@ -307,10 +333,8 @@ fn by_name(datasets: Datasets) -> Result<Tensors<'static>> {
 /// The layers of a MobileNet v1 in `keras.applications`' order, with the class that Keras 3 counts them by.
 fn usual_layers() -> Vec<(String, &'static str, &'static [&'static str])> {
     const NORM: &[&str] = &["gamma", "beta", "moving_mean", "moving_variance"];
-    let mut layers = vec![
-        ("conv1".into(), "conv2d", &["kernel"][..]),
-        ("conv1_bn".into(), "batch_normalization", NORM),
-    ];
+    let mut layers =
+        vec![("conv1".into(), "conv2d", &["kernel"][..]), ("conv1_bn".into(), "batch_normalization", NORM)];
     for number in 1..=mobilenet::architecture::BLOCKS.len() {
         layers.push((format!("conv_dw_{number}"), "depthwise_conv2d", &["depthwise_kernel"]));
         layers.push((format!("conv_dw_{number}_bn"), "batch_normalization", NORM));
@@ -337,7 +361,9 @@ fn by_number(datasets: Datasets, format: Format) -> Result<Tensors<'static>> {
     };
     let model = groups.keys().find_map(body).ok_or_else(|| {
         let name = format.name();
-        Error::not_mobilenet(format!("{name}: it has no depthwise convolution, which half of a MobileNet v1's are"))
+        Error::not_mobilenet(format!(
+            "{name}: it has no depthwise convolution, which half of a MobileNet v1's are"
+        ))
     })?;
     let counted = groups.contains_key(&(model.clone(), "depthwise_conv2d".to_owned()));
     let mut counts: HashMap<&str, usize> = HashMap::new();
@@ -354,7 +380,8 @@ fn by_number(datasets: Datasets, format: Format) -> Result<Tensors<'static>> {
         for (number, part) in parts.iter().enumerate() {
             let name = format!("{layer}/{part}");
             let (shape, values) = variables.remove(&number).ok_or_else(|| {
-                let hint = format!("the file has no `{group}/vars/{number}`, where a MobileNet v1 of Keras has it");
+                let hint =
+                    format!("the file has no `{group}/vars/{number}`, where a MobileNet v1 of Keras has it");
                 Error::missing_tensor(&name, &hint)
             })?;
             tensors.insert(name.clone(), Tensor::new(&name, shape, Data::F32(values))?)?;
@@ -369,7 +396,8 @@ fn by_number(datasets: Datasets, format: Format) -> Result<Tensors<'static>> {
     rest.sort_by_key(|((model, group), _)| (model.len(), group.len(), group.clone()));
     for ((model, group), variables) in rest {
         // Seeds of dropout and of random layers, and their counters.
-        let small = |(shape, _): &(Vec<usize>, Vec<f32>)| shape.len() <= 1 && shape.iter().product::<usize>() <= 2;
+        let small =
+            |(shape, _): &(Vec<usize>, Vec<f32>)| shape.len() <= 1 && shape.iter().product::<usize>() <= 2;
         let dense = variables.get(&0).is_some_and(|(shape, _)| shape.len() >= 2);
         if !dense && variables.values().all(small) {
             continue;
@@ -382,7 +410,8 @@ fn by_number(datasets: Datasets, format: Format) -> Result<Tensors<'static>> {
         for (number, (shape, values)) in variables {
             let Some(part) = parts.get(number) else {
                 let path = model.join("/");
-                let problem = format!("{}: `{path}/{group}/vars/{number}` belongs to no layer of it", format.name());
+                let problem =
+                    format!("{}: `{path}/{group}/vars/{number}` belongs to no layer of it", format.name());
                 return Err(Error::not_mobilenet(problem));
             };
             let name = format!("{group}/{part}");

@@ -4,9 +4,7 @@
 //! Models inside models are flattened to one chain of nodes, for `graph::matcher`. Where the weights lie is the format's
 //! business, see [`LayerSource`].
 
-use crate::graph::{
-    Constant, Convolution, Layout, MOST_NODES, Network, Node, Op, Pads, Wires, path,
-};
+use crate::graph::{Constant, Convolution, Layout, MOST_NODES, Network, Node, Op, Pads, Wires, path};
 use crate::{Format, ModelOptions};
 use mobilenet::architecture::HeadActivation;
 use mobilenet::{Error, Result};
@@ -287,9 +285,13 @@ impl<'a, 's, S: LayerSource<'a>> Reader<'s, S> {
                 _ => Op::Other,
             },
             "TFOpLambda" | "SlicingOpLambda" => {
-                let function = settings.text("function").or_else(|| settings.text("name")).unwrap_or_default();
+                let function =
+                    settings.text("function").or_else(|| settings.text("name")).unwrap_or_default();
                 let name = function.rsplit(['.', '/']).next().unwrap_or_default();
-                arithmetic(name.trim_end_matches(|last: char| last == '_' || last.is_ascii_digit()), settings)?
+                arithmetic(
+                    name.trim_end_matches(|last: char| last == '_' || last.is_ascii_digit()),
+                    settings,
+                )?
             }
             _ => arithmetic(class, settings)?,
         })
@@ -331,7 +333,16 @@ impl<'a, 's, S: LayerSource<'a>> Reader<'s, S> {
             return Ok(Op::Other);
         }
         let groups = if layout == Layout::Hwio { one("groups") as usize } else { 1 };
-        Ok(Op::Convolution(Convolution { kernel, layout, groups, bias, stride, dilation, pads, floats: false }))
+        Ok(Op::Convolution(Convolution {
+            kernel,
+            layout,
+            groups,
+            bias,
+            stride,
+            dilation,
+            pads,
+            floats: false,
+        }))
     }
 
     fn batch_norm(&self, settings: &Settings, place: &Place) -> Result<Op<'a>> {
@@ -420,7 +431,8 @@ impl Settings<'_> {
 
     /// Zeros of a padding layer: top, bottom, left, right.
     fn sides(&self) -> Option<[usize; 4]> {
-        let length = |value: &Value| value.as_u64().filter(|length| *length <= 4096).map(|length| length as usize);
+        let length =
+            |value: &Value| value.as_u64().filter(|length| *length <= 4096).map(|length| length as usize);
         let pair = |value: &Value| match value {
             Value::Array(two) if two.len() == 2 => Some([length(&two[0])?, length(&two[1])?]),
             both => Some([length(both)?; 2]),
@@ -483,7 +495,9 @@ fn arithmetic<'a>(name: &str, settings: &Settings) -> Result<Op<'a>> {
         ("subtract" | "sub", true) => affine(&one, false, numbers, true),
         ("subtract" | "sub", false) => affine(&[-1.0], false, numbers, false),
         ("multiply" | "mul", _) => affine(numbers, false, &zero, false),
-        ("truedivide" | "divide" | "truediv" | "div" | "realdiv", true) => affine(numbers, true, &zero, false),
+        ("truedivide" | "divide" | "truediv" | "div" | "realdiv", true) => {
+            affine(numbers, true, &zero, false)
+        }
         _ => Ok(Op::Other),
     }
 }
@@ -614,12 +628,18 @@ mod tests {
         let layer = |name: &str| Item::Layer(name.into());
         let tensor = r#"{"class_name": "__keras_tensor__", "config": {"shape": [null, 3], "keras_history": ["a", 0, 0]}}"#;
         assert_eq!(found(r#"[[["a", 0, 0, {}]]]"#), [layer("a")]);
-        assert_eq!(found(r#"[["a", 0, 0, {"y": 127.5, "name": null}]]"#), [layer("a"), Item::Numbers(vec![127.5])]);
+        assert_eq!(
+            found(r#"[["a", 0, 0, {"y": 127.5, "name": null}]]"#),
+            [layer("a"), Item::Numbers(vec![127.5])]
+        );
         assert_eq!(
             found(r#"[["_CONSTANT_VALUE", -1, 2.0, {"y": ["a", 0, 0]}]]"#),
             [Item::Numbers(vec![2.0]), layer("a")]
         );
-        assert_eq!(found(&format!(r#"[{{"args": [{tensor}], "kwargs": {{"training": false}}}}]"#)), [layer("a")]);
+        assert_eq!(
+            found(&format!(r#"[{{"args": [{tensor}], "kwargs": {{"training": false}}}}]"#)),
+            [layer("a")]
+        );
         assert_eq!(
             found(&format!(r#"[{{"args": [2.0, {tensor}], "kwargs": {{}}}}]"#)),
             [Item::Numbers(vec![2.0]), layer("a")]

@@ -6,9 +6,7 @@
 
 use super::options::{Origin, Property, resolve};
 use super::{Dtype, Format, LoadedModel, ModelOptions, Tensor, Tensors, contains};
-use mobilenet::architecture::{
-    BLOCKS, HeadActivation, HeadLayer, Layer, LayerKind, Output, SHALLOW_REMOVES,
-};
+use mobilenet::architecture::{BLOCKS, HeadActivation, HeadLayer, Layer, LayerKind, Output, SHALLOW_REMOVES};
 use mobilenet::error::{Decimal, Listed};
 use mobilenet::weights::{BatchNorm, check_finite};
 use mobilenet::{Architecture, Error, Result, Weights};
@@ -177,7 +175,8 @@ pub fn read(
     let mut properties = resolve(&mut architecture, file, caller, scheme.defaults());
     if !architecture.head.is_empty() {
         architecture.assumed.push("head".into());
-        let value = format!("{} fully connected layers with relu before the classifier", architecture.head.len());
+        let value =
+            format!("{} fully connected layers with relu before the classifier", architecture.head.len());
         properties.push(Property { name: "head", value, origin: Origin::Default });
     }
     let in_file = Architecture { epsilon: architecture.epsilon, ..in_file };

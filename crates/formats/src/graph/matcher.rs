@@ -33,8 +33,34 @@ fn step((least, most): (f32, f32)) -> Option<f32> {
 /// # Errors
 /// [`Error::not_mobilenet`] with the first node that differs; others where the file contradicts itself.
 pub fn read(network: Network, caller: &ModelOptions) -> Result<LoadedModel> {
-    let Network { format, nodes, broken, size, takes_bytes, channels_first, said, default, .. } =
-        network;
+    let other = network.nodes.iter().find_map(|node| another_network(&node.name));
+    let read = walk(network, caller);
+    match (read, other) {
+        (Err(error), Some(other)) => Err(Error::not_mobilenet(format!("this is {other}; {error}"))),
+        (read, _) => read,
+    }
+}
+
+/// The network that has nodes of this name, where it is another one.
+fn another_network(name: &str) -> Option<&'static str> {
+    let name = name.to_ascii_lowercase();
+    [
+        ("mobilenetv2", "MobileNet v2, another network"),
+        ("mobilenetv3", "MobileNet v3, another network"),
+        ("mobilenet_v2", "MobileNet v2, another network"),
+        ("mobilenet_v3", "MobileNet v3, another network"),
+        ("expanded_conv", "MobileNet v2 or v3, another network"),
+        ("block_1_expand", "MobileNet v2, another network"),
+        ("efficientnet", "an EfficientNet, another network"),
+        ("resnet", "a ResNet, another network"),
+    ]
+    .into_iter()
+    .find(|(part, _)| name.contains(part))
+    .map(|(_, network)| network)
+}
+
+fn walk(network: Network, caller: &ModelOptions) -> Result<LoadedModel> {
+    let Network { format, nodes, broken, size, takes_bytes, channels_first, said, default, .. } = network;
     let (mut said, provenance, bytes) = (said, network.provenance, network.bytes);
     let resolution = match size {
         Some([height, width]) if height != width => {
@@ -218,7 +244,9 @@ impl<'a> Walk<'a> {
         for (index, (stride, channels)) in BLOCKS.into_iter().enumerate() {
             let next = self.peek();
             match (index, next) {
-                (0, Some((geometry, _))) if !geometry.depthwise && geometry.window == [3, 3] => {
+                (0, Some((geometry, _)))
+                    if !geometry.depthwise && geometry.window == [3, 3] && geometry.outputs > 1 =>
+                {
                     blocks = Blocks::Standard;
                 }
                 (index, Some((_, 2))) if index == SHALLOW_REMOVES.start => shallow = true,

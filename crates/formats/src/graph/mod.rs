@@ -176,7 +176,8 @@ pub fn path(nodes: &[Wires], start: usize, name: impl Fn(usize) -> String) -> (V
             let output = nodes[side].outputs.first();
             output.is_some_and(|output| {
                 nodes[joint].product
-                    && nodes[joint].inputs.contains(output) && readers.get(output).map(Vec::as_slice) == Some(&[joint][..])
+                    && nodes[joint].inputs.contains(output)
+                    && readers.get(output).map(Vec::as_slice) == Some(&[joint][..])
             })
         };
         [(one, other), (other, one)].into_iter().find(|&(side, joint)| feeds(side, joint))

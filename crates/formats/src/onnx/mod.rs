@@ -27,6 +27,13 @@ const DEEPEST: usize = 4;
 /// beside it is missing.
 pub fn read(source: &ModelSource, caller: &ModelOptions) -> Result<LoadedModel> {
     let model = Model::parse(source.bytes)?;
+    if model.graph.nodes.is_empty() {
+        return Err(Error::format(
+            "ONNX",
+            "the file has no graph; a Core ML model (.mlmodel) begins alike, and is not read: convert the model it was made \
+             from",
+        ));
+    }
     let file = File::new(&model, source)?;
     matcher::read(file.network()?, caller)
 }
@@ -358,7 +365,9 @@ impl<'m, 'a> File<'m, 'a> {
             "Softplus" => Op::Activation(A::Softplus),
             "HardSwish" => Op::Activation(A::HardSwish),
             "Swish" if number("alpha", 1.0) == 1.0 => Op::Activation(A::Swish),
-            "HardSigmoid" if (number("alpha", 0.2) - 1.0 / 6.0).abs() < 1e-6 => Op::Activation(A::HardSigmoid),
+            "HardSigmoid" if (number("alpha", 0.2) - 1.0 / 6.0).abs() < 1e-6 => {
+                Op::Activation(A::HardSigmoid)
+            }
             "PRelu" => match constant(1)?.and_then(|slope| slope.scalar()) {
                 Some(slope) => Op::Activation(A::LeakyRelu(slope)),
                 None => Op::Other,
@@ -436,7 +445,16 @@ impl<'m, 'a> File<'m, 'a> {
         let layout = if node.integer("transB", 0) == 0 { Layout::Io } else { Layout::Oi };
         let bias = if node.kind == "Gemm" { self.input(node, 2)? } else { None };
         let (stride, dilation, pads) = ([1, 1], [1, 1], Pads::Explicit([0; 4]));
-        Ok(Op::Convolution(Convolution { kernel, layout, groups: 1, bias, stride, dilation, pads, floats: false }))
+        Ok(Op::Convolution(Convolution {
+            kernel,
+            layout,
+            groups: 1,
+            bias,
+            stride,
+            dilation,
+            pads,
+            floats: false,
+        }))
     }
 
     /// Zeros around a map, from an attribute before operator set 11 and an input since.

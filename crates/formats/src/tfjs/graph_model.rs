@@ -206,7 +206,8 @@ impl<'a> Graph<'_, '_, 'a> {
         let gate = node.input.0.iter().map(|input| producer(input)).find(|name| *name != data);
         match gate.and_then(|name| self.nodes.get(name)) {
             Some(gate)
-                if gate.op == "Sigmoid" && gate.input.0.first().is_some_and(|input| producer(input) == data) =>
+                if gate.op == "Sigmoid"
+                    && gate.input.0.first().is_some_and(|input| producer(input) == data) =>
             {
                 Op::Activation(HeadActivation::Swish)
             }
@@ -291,7 +292,9 @@ impl<'a> Graph<'_, '_, 'a> {
             },
             "Reshape" | "Squeeze" | "ExpandDims" => Op::Reshape,
             "Identity" | "Dropout" | "StopGradient" | "PlaceholderWithDefault" | "Cast" | "NoOp" => Op::Pass,
-            "Softmax" | "LeakyRelu" | "Elu" | "Selu" | "Sigmoid" | "Tanh" | "Softplus" => activation(node, &node.op),
+            "Softmax" | "LeakyRelu" | "Elu" | "Selu" | "Sigmoid" | "Tanh" | "Softplus" => {
+                activation(node, &node.op)
+            }
             _ => Op::Other,
         };
         let shorten = |name: &str| name.chars().take(120).collect::<String>();

@@ -461,7 +461,16 @@ impl<'a> Model<'a> {
                 (two(options::STRIDE_H, options::STRIDE_W, 0)?, dilation, pads)
             }
         };
-        Ok(Op::Convolution(Convolution { kernel, layout, groups: 1, bias, stride, dilation, pads, floats: false }))
+        Ok(Op::Convolution(Convolution {
+            kernel,
+            layout,
+            groups: 1,
+            bias,
+            stride,
+            dilation,
+            pads,
+            floats: false,
+        }))
     }
 }
 

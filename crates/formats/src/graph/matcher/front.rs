@@ -34,7 +34,10 @@ impl<'a> Walk<'a> {
             Front { scales: [1.0; 3], shifts: [0.0; 3], reversed: false, range: None, resolution: None };
         loop {
             let wanted = |node: &Node| {
-                matches!(node.op, Op::Pass | Op::Affine { .. } | Op::BatchNorm { .. } | Op::Resize(_) | Op::Reverse)
+                matches!(
+                    node.op,
+                    Op::Pass | Op::Affine { .. } | Op::BatchNorm { .. } | Op::Resize(_) | Op::Reverse
+                )
             };
             let Some(node) = self.nodes.next_if(wanted) else { return Ok(front) };
             match &node.op {
@@ -43,7 +46,8 @@ impl<'a> Walk<'a> {
                     let known = resolution.or(front.resolution);
                     if height != width || known.is_some_and(|side| side != *height) {
                         let what = format!("makes pictures {height}×{width}");
-                        let expected = "pictures that keep the input's size; save the model from the layer after it";
+                        let expected =
+                            "pictures that keep the input's size; save the model from the layer after it";
                         return Err(differs(&node, &what, expected));
                     }
                     front.resolution = Some(*height);
@@ -82,8 +86,7 @@ pub fn norm_factors(node: &Node, channels: usize) -> Result<(Vec<f64>, Vec<f64>)
     }
     let [gamma, beta, mean, variance] = parts.map(|part| part.map(|part| part.floats()));
     let (mean, variance) = (mean.unwrap_or_default(), variance.unwrap_or_default());
-    let norm =
-        BatchNorm { gamma: gamma.as_deref(), beta: beta.as_deref(), mean: &mean, variance: &variance };
+    let norm = BatchNorm { gamma: gamma.as_deref(), beta: beta.as_deref(), mean: &mean, variance: &variance };
     let (factors, bias) = norm.factors(&[], *epsilon);
     if !factors.iter().all(|factor| factor.is_finite()) {
         return Err(differs(node, "divides by the root of a negative variance", "a variance of 0 or more"));

@@ -1,9 +1,9 @@
 //! What follows the body: the pool, then a chain of fully connected layers, norms and activations down to the classes.
 
 use super::super::{Node, Op};
-use crate::naming::two_of_one;
 use super::front::norm_factors;
 use super::{Walk, Wanted, differs, step};
+use crate::naming::two_of_one;
 use mobilenet::architecture::{Architecture, HeadActivation, HeadLayer, MAX_HEAD, Output};
 use mobilenet::{Error, Kernel, LayerWeights, Result};
 
@@ -68,9 +68,10 @@ impl<'a> Walk<'a> {
         self.pool()?;
         let mut chain = self.chain()?;
         self.end()?;
-        if let Some(pair) = chain.windows(2).find(|pair| {
-            pair[0].activation == Some(HeadActivation::Softmax) && pair[1].elementwise
-        }) {
+        if let Some(pair) = chain
+            .windows(2)
+            .find(|pair| pair[0].activation == Some(HeadActivation::Softmax) && pair[1].elementwise)
+        {
             let Step { name, kind, .. } = &pair[1];
             return Err(Error::not_mobilenet(format!(
                 "node `{name}` ({kind}) comes after a softmax; expected the end"
@@ -213,8 +214,7 @@ impl<'a> Walk<'a> {
                     let activation = clip_activation(clip, &name, &kind)?;
                     let kernel = Kernel::F32(Vec::new());
                     let bias = Vec::new();
-                    let mut step =
-                        Step { name, kind, kernel, bias, elementwise: true, activation, range };
+                    let mut step = Step { name, kind, kernel, bias, elementwise: true, activation, range };
                     step.set(&scale, &shift);
                     step
                 }
@@ -276,11 +276,7 @@ impl<'a> Walk<'a> {
 }
 
 /// The activation that bounds stand for.
-fn clip_activation(
-    clip: Option<(f32, f32)>,
-    name: &str,
-    kind: &str,
-) -> Result<Option<HeadActivation>> {
+fn clip_activation(clip: Option<(f32, f32)>, name: &str, kind: &str) -> Result<Option<HeadActivation>> {
     match clip {
         None => Ok(None),
         Some((0.0, f32::INFINITY)) => Ok(Some(HeadActivation::Relu)),
@@ -295,7 +291,7 @@ fn clip_activation(
 fn fold(chain: &mut Vec<Step>) {
     let mut index = 0;
     while index < chain.len() {
-        if !chain[index].elementwise || chain[index].activation == Some(HeadActivation::Softmax) {
+        if !chain[index].elementwise {
             index += 1;
             continue;
         }

@@ -104,10 +104,14 @@ impl<'a> Walk<'a> {
         let Op::Convolution(convolution) = &node.op else {
             return Err(differs(&node, "comes here", expected));
         };
-        let Some(geometry) = convolution.kernel.geometry(convolution.layout, convolution.groups) else {
+        let Some(mut geometry) = convolution.kernel.geometry(convolution.layout, convolution.groups) else {
             let what = format!("has a kernel of shape {:?}", convolution.kernel.shape);
             return Err(differs(&node, &what, expected));
         };
+        // Of one channel both are the same.
+        if let (Wanted::Window { depthwise: true, .. }, 1, 1) = (wanted, geometry.inputs, geometry.outputs) {
+            geometry.depthwise = true;
+        }
         let fits = match wanted {
             Wanted::Pointwise => {
                 geometry.window == [1, 1] && !geometry.depthwise && convolution.stride == [1, 1]
@@ -175,7 +179,8 @@ impl<'a> Walk<'a> {
                 "meets {0}×{0} with {top} rows of zeros above, {bottom} below, {left} columns left and {right} right",
                 self.size
             );
-            let expected = "SAME padding, one on every side, or Keras' one below and to the right at stride 2";
+            let expected =
+                "SAME padding, one on every side, or Keras' one below and to the right at stride 2";
             return Err(differs(node, &what, expected));
         }
         let out = wants(top);
