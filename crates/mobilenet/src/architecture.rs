@@ -337,7 +337,8 @@ impl Architecture {
         }
         let mut width = self.features();
         for step in &self.head {
-            let fits = if step.elementwise { step.units == width } else { (1..=1 << 20).contains(&step.units) };
+            let fits =
+                if step.elementwise { step.units == width } else { (1..=1 << 20).contains(&step.units) };
             if !fits {
                 return refuse(format!("head: a step must take {width} values, got one of {} units", step.units));
             }

@@ -230,8 +230,7 @@ fn check_layer(layer: &Layer, given: &LayerWeights) -> Result<()> {
     };
     check("kernel", &shape, given.kernel.len())?;
     if let Kernel::Rows { values, outputs } = &given.kernel
-        && (layer.kind == LayerKind::Scale
-            || [1, 1, values.len() / (*outputs).max(1), *outputs] != shape[..])
+        && (layer.kind == LayerKind::Scale || [1, 1, values.len() / (*outputs).max(1), *outputs] != shape[..])
     {
         return Err(Error::shape(&[&layer.name, "/kernel"].concat(), &shape, &[*outputs]));
     }

@@ -190,8 +190,20 @@ fn one(activation: HeadActivation, x: f32) -> f32 {
         A::Linear | A::Softmax => x,
         A::Relu => x.max(0.0),
         A::Relu6 => x.clamp(0.0, 6.0),
-        A::LeakyRelu(slope) => if x > 0.0 { x } else { slope * x },
-        A::Elu(alpha) => if x > 0.0 { x } else { alpha * (x.exp() - 1.0) },
+        A::LeakyRelu(slope) => {
+            if x > 0.0 {
+                x
+            } else {
+                slope * x
+            }
+        }
+        A::Elu(alpha) => {
+            if x > 0.0 {
+                x
+            } else {
+                alpha * (x.exp() - 1.0)
+            }
+        }
         A::Selu => SELU[0] * one(A::Elu(SELU[1]), x),
         A::Gelu => x * normal(x),
         A::GeluTanh => 0.5 * x * (1.0 + tanh(GELU[0] * (x + GELU[1] * x * x * x))),
