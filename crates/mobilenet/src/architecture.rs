@@ -330,7 +330,10 @@ impl Architecture {
         }
         let strided = 1 + self.blocks().filter(|(_, (stride, _))| *stride == 2).count();
         if !self.pads.is_empty() && (self.pads.len() != strided || self.pads.iter().any(|&pad| pad > 1)) {
-            return refuse(format!("pads: must be {strided} numbers of 0 or 1, one per convolution of stride 2, got {}", self.pads.len()));
+            return refuse(format!(
+                "pads: must be {strided} numbers of 0 or 1, one per convolution of stride 2, got {}",
+                self.pads.len()
+            ));
         }
         if self.head.len() > MAX_HEAD {
             return refuse(format!("head: must have at most {MAX_HEAD} steps, got {}", self.head.len()));
@@ -340,7 +343,10 @@ impl Architecture {
             let fits =
                 if step.elementwise { step.units == width } else { (1..=1 << 20).contains(&step.units) };
             if !fits {
-                return refuse(format!("head: a step must take {width} values, got one of {} units", step.units));
+                return refuse(format!(
+                    "head: a step must take {width} values, got one of {} units",
+                    step.units
+                ));
             }
             width = step.units;
         }
@@ -660,10 +666,15 @@ mod tests {
         );
         let thin = Architecture { alpha: 0.01, rounding: Rounding::Keras, ..plain() };
         assert!(refused(thin).contains("must leave every layer a channel"));
-        assert!(refused(Architecture { pads: vec![0, 1, 2, 0, 0], ..plain() }).contains("5 numbers of 0 or 1"));
+        assert!(
+            refused(Architecture { pads: vec![0, 1, 2, 0, 0], ..plain() }).contains("5 numbers of 0 or 1")
+        );
         assert!(refused(Architecture { pads: vec![0; 4], ..plain() }).contains("5 numbers of 0 or 1"));
         let step = HeadLayer { units: 3, elementwise: true, ..HeadLayer::default() };
-        assert!(refused(Architecture { head: vec![step], ..plain() }).contains("must take 1024 values, got one of 3"));
+        assert!(
+            refused(Architecture { head: vec![step], ..plain() })
+                .contains("must take 1024 values, got one of 3")
+        );
         let labels = vec!["one".into()];
         assert!(
             refused(Architecture { labels, ..plain() })
