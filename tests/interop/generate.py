@@ -7,17 +7,20 @@
 
 One folder a network, OUT/KIND/NAME: `frames.rgba` and `expected.json` (side, probabilities by Keras), and a folder for each
 format. Weights are random; batch norm's statistics are those of the frames, so that no layer is dead. What a converter
-refuses by itself is written to OUT/refused.txt.
+refuses by itself is written to OUT/refused.txt. INTEROP_FORMATS=h5,tflite writes these formats alone.
 """
 
+import functools
 import json
 import os
+import shutil
 import struct
 import subprocess
 import sys
 import tempfile
 import traceback
 import types
+import zlib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
@@ -249,6 +252,20 @@ def save_keras(name):
     return save
 
 
+# Networks of which weights alone say too little: what stands in front, and functions in the head.
+NOT_IN_WEIGHTS = [
+    "fronts/unit-rescaling",
+    "fronts/per-channel",
+    "fronts/normalization",
+    "fronts/batch-norm",
+    "heads/two-hidden",
+    "heads/batch-norm",
+    "heads/swish",
+    "heads/gelu",
+    "heads/elu-leaky",
+    "heads/sigmoids",
+]
+
 FORMATS = {
     "h5": save_keras("model.h5"),
     "keras": save_keras("model.keras"),
@@ -278,10 +295,18 @@ def probabilities(model, inputs, logits):
     return values
 
 
-def network(out, kind, name, model, side, front=False, logits=False, bytes_in=False, formats=FORMATS):
+def network(out, kind, name, build, side, front=False, logits=False, bytes_in=False, formats=FORMATS):
     folder = f"{out}/{kind}/{name}"
-    if os.path.exists(f"{folder}/done"):
+    chosen = os.environ.get("INTEROP_FORMATS", "").split(",")
+    formats = {format: save for format, save in formats.items() if chosen == [""] or format in chosen}
+    if f"{kind}/{name}" in NOT_IN_WEIGHTS:
+        formats.pop("weights", None)
+    if all(os.path.exists(f"{folder}/{format}") for format in formats):
         return
+    # The same weights whenever the network is made.
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(zlib.crc32(f"{kind}/{name}".encode()))
+    model = build()
     pictures = frames(side, len(name))
 
     def inputs(pictures):
@@ -296,14 +321,16 @@ def network(out, kind, name, model, side, front=False, logits=False, bytes_in=Fa
     document = {"side": side, "frames": FRAMES, "probabilities": expected.tolist()}
     write(folder, "expected.json", json.dumps(document).encode())
     for format, save in formats.items():
+        if os.path.exists(f"{folder}/{format}"):
+            continue
         try:
             save(model, f"{folder}/{format}")
         except Exception as error:  # noqa: BLE001
+            shutil.rmtree(f"{folder}/{format}", ignore_errors=True)
             with open(f"{out}/refused.txt", "a") as file:
                 file.write(f"{kind}/{name}/{format}: {traceback.format_exception_only(error)[-1].strip()[:300]}\n")
     write(folder, "done", b"")
     print(kind, name, np.round(expected[0], 3).tolist(), flush=True)
-    keras.backend.clear_session()
 
 
 def safetensors(tensors):
@@ -347,23 +374,23 @@ def main():
     out, kinds = sys.argv[1], sys.argv[2:]
     wanted = lambda kind: not kinds or kind in kinds  # noqa: E731
     os.makedirs(out, exist_ok=True)
-    keras.utils.set_random_seed(1)
     if wanted("prefixes"):
         for index, prefix in enumerate(PREFIXES):
-            network(out, "prefixes", f"prefix-{index}", plain(), 96, formats={"safetensors": prefixed(prefix)})
+            network(out, "prefixes", f"prefix-{index}", plain, 96, formats={"safetensors": prefixed(prefix)})
     if wanted("nestings"):
         for name, build in nestings().items():
-            network(out, "nestings", name, build(), 96, front=name in ("deep", "augmented"))
+            network(out, "nestings", name, build, 96, front=name in ("deep", "augmented"))
     if wanted("fronts"):
         for name, (build, dtype) in fronts().items():
-            network(out, "fronts", name, with_front(build, dtype), 96, front=True, bytes_in=dtype == "uint8")
+            make = functools.partial(with_front, build, dtype)
+            network(out, "fronts", name, make, 96, front=True, bytes_in=dtype == "uint8")
     if wanted("heads"):
-        for name, build in heads().items():
-            network(out, "heads", name, with_head(build), 96, logits="logit" in name)
+        for name in heads():
+            network(out, "heads", name, lambda: with_head(heads()[name]), 96, logits="logit" in name)
     if wanted("sizes"):
         for side in [112, 150, 180, 200, 240, 299, 300, 224]:
             for alpha in [0.1, 0.25, 0.5]:
-                network(out, "sizes", f"{side}-{alpha}", plain(side, alpha), side)
+                network(out, "sizes", f"{side}-{alpha}", functools.partial(plain, side, alpha), side)
 
 
 main()

@@ -198,9 +198,9 @@ impl<'a, 's, S: LayerSource<'a>> Reader<'s, S> {
             .collect();
         let first = layers.iter().position(|layer| layer.class == "InputLayer");
         let first = first.ok_or_else(|| self.damaged("the model has no `InputLayer`"))?;
-        let (mut order, broken) = path(&wires, first, |index| layers[index].name.clone());
-        order.insert(0, first);
-        Ok((order, broken))
+        let mut found = path(&wires, first, |index| layers[index].name.clone());
+        found.steps.insert(0, first);
+        Ok((found.steps, found.broken))
     }
 
     /// The layer as one node, or as two where an activation is inside.

@@ -164,6 +164,8 @@ pub fn read(
     if scheme == Scheme::Keras {
         tensors = tensors.renamed(&keras_2)?;
     }
+    let own = scheme.name("conv_preds", LayerKind::Classifier, Part::Kernel).unwrap_or_default();
+    let usual = tensors.get(&own).is_some();
     let (tensors, head) = find_head(tensors, scheme)?;
     let mut architecture = found_architecture(&tensors, scheme)?;
     architecture.head = head;
@@ -173,6 +175,11 @@ pub fn read(
         (architecture.classes, architecture.output) = (2, Output::Sigmoid);
     }
     let mut properties = resolve(&mut architecture, file, caller, scheme.defaults());
+    if !usual && !one {
+        // A classifier of the user's own may end in sigmoids, too.
+        architecture.assumed.push("output".into());
+        properties.push(Property { name: "output", value: "softmax".into(), origin: Origin::Default });
+    }
     if !architecture.head.is_empty() {
         architecture.assumed.push("head".into());
         let value =
@@ -587,6 +594,10 @@ impl<'a> Parts<'a, '_> {
             _ if gamma.is_some() || (normed && bias.is_none()) => Part::Mean,
             _ => match bias {
                 Some(bias) => return Ok(bias.to_vec()),
+                // `use_bias=False`
+                None if self.layer.is_head() && self.scheme != Scheme::Native => {
+                    return Ok(zeros(self.layer.shape.output.channels));
+                }
                 None => Part::Bias,
             },
         };

@@ -6,8 +6,9 @@
 
 mod proto;
 
+use super::graph::region::{Operand, Scalar, recognize};
 use super::graph::{
-    Constant, Convolution, Element, Layout, Network, Node, Op, Pads, Quantization, Wires, matcher, path,
+    Constant, Convolution, Element, Layout, Network, Node, Op, Pads, Path, Quantization, Wires, matcher, path,
 };
 use super::{Format, LoadedModel, ModelOptions, ModelSource};
 use mobilenet::architecture::HeadActivation;
@@ -109,7 +110,7 @@ impl<'m, 'a> File<'m, 'a> {
         let input = input.ok_or_else(|| damaged("the graph has no input"))?;
         let wires: Vec<Wires> = graph.nodes.iter().map(|node| self.wires(node)).collect();
         let start = self.numbers.get(input.name).copied().unwrap_or(usize::MAX);
-        let (steps, broken) = path(&wires, start, |node| label(&graph.nodes[node]));
+        let Path { steps, regions, broken } = path(&wires, start, |node| label(&graph.nodes[node]));
         let mut nodes = Vec::with_capacity(steps.len());
         let mut data = input.name;
         // Whether maps stand channels last at this place.
@@ -119,7 +120,13 @@ impl<'m, 'a> File<'m, 'a> {
             if node.kind == "Transpose" {
                 turned = matches!(node.integers("perm"), [0, 2, 3, 1]);
             }
-            nodes.push(self.node(node, data, turned)?);
+            let mut translated = self.node(node, data, turned)?;
+            if let Some(region) = regions.get(&step) {
+                let formula = |index: usize| self.formula(&graph.nodes[index]);
+                let start = self.numbers.get(data).copied().unwrap_or(usize::MAX);
+                translated.op = recognize(region, start, &wires, &formula).map_or(Op::Other, Op::Activation);
+            }
+            nodes.push(translated);
             data = node.outputs.first().copied().unwrap_or_default();
         }
         let side = |rows: usize| {
@@ -160,7 +167,7 @@ impl<'m, 'a> File<'m, 'a> {
         // An empty name stands for an input that is left out.
         let inputs = node.inputs.iter().filter(|name| !name.is_empty()).map(number).collect();
         let outputs = node.outputs.iter().map(number).collect();
-        Wires { inputs, outputs, shape_only: node.kind == "Shape", product: node.kind == "Mul" }
+        Wires { inputs, outputs, shape_only: node.kind == "Shape", scalar: scalar(node.kind).is_some() }
     }
 
     /// A constant by its tensor's name, looked up through nodes that only hand it on.
@@ -265,7 +272,6 @@ impl<'m, 'a> File<'m, 'a> {
         use HeadActivation as A;
         let absent = |place: usize| node.inputs.get(place).is_none_or(|name| name.is_empty());
         let op = match node.kind {
-            "Mul" if self.is_gated(node, data) => Op::Activation(A::Swish),
             "Add" | "Sub" | "Mul" | "Div" => {
                 let other = constant(usize::from(first))?;
                 match (node.kind, other) {
@@ -386,11 +392,25 @@ impl<'m, 'a> File<'m, 'a> {
         Ok(translated)
     }
 
-    /// Whether a product is `x · sigmoid(x)`.
-    fn is_gated(&self, product: &proto::Node<'a>, data: &str) -> bool {
-        let gate = product.inputs.iter().find(|input| **input != data);
-        let gate = gate.and_then(|gate| self.makers.get(gate));
-        gate.is_some_and(|gate| gate.kind == "Sigmoid" && gate.inputs.first() == Some(&data))
+    /// What a node computes of every value, and of what.
+    fn formula(&self, node: &proto::Node<'a>) -> Option<(Scalar, Vec<Operand>)> {
+        let attribute = |name: &str, absent: f32| {
+            f64::from(node.attribute(name).map_or(absent, |value| value.float))
+        };
+        let mut operands = Vec::new();
+        for name in node.inputs.iter().filter(|name| !name.is_empty()) {
+            operands.push(match self.constant(name).ok()? {
+                Some(constant) => Operand::Number(constant.scalar()?.into()),
+                None => Operand::Tensor(*self.numbers.get(name)?),
+            });
+        }
+        let scalar = match (node.kind, operands.as_slice()) {
+            ("Clip", [_, Operand::Number(low), Operand::Number(high)]) => Scalar::Clip(*low, *high),
+            ("Clip", [_]) => Scalar::Clip(attribute("min", f32::MIN), attribute("max", f32::MAX)),
+            ("Clip", _) => return None,
+            (kind, _) => scalar(kind)?,
+        };
+        Some((scalar, operands))
     }
 
     /// Ends of what a quantizing node gives.
@@ -483,6 +503,30 @@ impl<'m, 'a> File<'m, 'a> {
             _ => Ok(None),
         }
     }
+}
+
+/// What a node of this kind computes of every value.
+fn scalar(kind: &str) -> Option<Scalar> {
+    Some(match kind {
+        "Add" => Scalar::Add,
+        "Sub" => Scalar::Sub,
+        "Mul" => Scalar::Mul,
+        "Div" => Scalar::Div,
+        "Pow" => Scalar::Pow,
+        "Min" => Scalar::Min,
+        "Max" => Scalar::Max,
+        "Neg" => Scalar::Negative,
+        "Identity" | "Cast" => Scalar::Same,
+        "Relu" => Scalar::Clip(0.0, f64::INFINITY),
+        // Its bounds are looked up when it is computed.
+        "Clip" => Scalar::Clip(0.0, 0.0),
+        "Exp" => Scalar::Exp,
+        "Erf" => Scalar::Erf,
+        "Tanh" => Scalar::Tanh,
+        "Sigmoid" => Scalar::Sigmoid,
+        "Softplus" => Scalar::Softplus,
+        _ => return None,
+    })
 }
 
 /// A padding.

@@ -5,7 +5,8 @@
 
 use super::json::{List, chosen};
 use super::{Weights, chain, damaged};
-use crate::graph::{Constant, Convolution, Layout, MOST_NODES, Network, Node, Op, Pads, Wires, path};
+use crate::graph::region::{Operand, Scalar, recognize};
+use crate::graph::{Constant, Convolution, Layout, MOST_NODES, Network, Node, Op, Pads, Path, Wires, path};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use mobilenet::Result;
@@ -158,12 +159,12 @@ pub fn network<'a>(topology: &str, weights: &Weights<'_, 'a>, bytes: usize) -> R
             inputs: node.input.0.iter().filter_map(|input| numbers.get(producer(input)).copied()).collect(),
             outputs: vec![index],
             shape_only: node.op == "Shape",
-            product: node.op == "Mul",
+            scalar: scalar(&node.op).is_some(),
         })
         .collect();
     let input = all.iter().position(|node| node.op == "Placeholder");
     let input = input.ok_or_else(|| damaged("the graph has no `Placeholder`"))?;
-    let (order, broken) = path(&wires, input, |index| all[index].name.to_string());
+    let Path { steps, regions, broken } = path(&wires, input, |index| all[index].name.to_string());
     let shape = all[input].attr.get("shape").and_then(|shape| shape.shape.as_ref());
     let lengths: Vec<Option<usize>> = shape.map_or(Vec::new(), |shape| {
         let length = |dim: &Dim| usize::try_from(dim.size.as_ref()?.value()?).ok();
@@ -176,10 +177,19 @@ pub fn network<'a>(topology: &str, weights: &Weights<'_, 'a>, bytes: usize) -> R
     let nodes = all.iter().map(|node| (&*node.name, node)).collect();
     let graph = Graph { nodes, weights };
     let mut data = &*all[input].name;
-    let mut nodes = Vec::with_capacity(order.len());
-    for index in order {
-        graph.translate(&all[index], data, &mut nodes)?;
-        data = &all[index].name;
+    let mut nodes = Vec::with_capacity(steps.len());
+    for index in steps {
+        let node = &all[index];
+        match regions.get(&index) {
+            None => graph.translate(node, data, &mut nodes)?,
+            Some(region) => {
+                let formula = |index: usize| graph.formula(&all[index], &numbers);
+                let start = numbers.get(data).copied().unwrap_or(usize::MAX);
+                let op = recognize(region, start, &wires, &formula).map_or(Op::Other, Op::Activation);
+                nodes.push(Node::new(shorten(&node.name), shorten(&node.op), op));
+            }
+        }
+        data = &node.name;
     }
     Ok(chain(nodes, broken, size, bytes))
 }
@@ -201,18 +211,16 @@ impl<'a> Graph<'_, '_, 'a> {
         Ok(None)
     }
 
-    /// `x · sigmoid(x)`, where a product is that.
-    fn gated(&self, node: &GraphNode, data: &str) -> Op<'a> {
-        let gate = node.input.0.iter().map(|input| producer(input)).find(|name| *name != data);
-        match gate.and_then(|name| self.nodes.get(name)) {
-            Some(gate)
-                if gate.op == "Sigmoid"
-                    && gate.input.0.first().is_some_and(|input| producer(input) == data) =>
-            {
-                Op::Activation(HeadActivation::Swish)
-            }
-            _ => Op::Other,
+    /// What a node computes of every value, and of what.
+    fn formula(&self, node: &GraphNode, numbers: &BTreeMap<&str, usize>) -> Option<(Scalar, Vec<Operand>)> {
+        let mut operands = Vec::new();
+        for (place, input) in node.input.0.iter().enumerate() {
+            operands.push(match self.constant(node, place).ok()? {
+                Some(constant) => Operand::Number(constant.scalar()?.into()),
+                None => Operand::Tensor(*numbers.get(producer(input))?),
+            });
         }
+        Some((scalar(&node.op)?, operands))
     }
 
     /// Translates a node that reads `data`; what is fused into it becomes nodes of their own.
@@ -227,7 +235,6 @@ impl<'a> Graph<'_, '_, 'a> {
                 let shift = |shift, negative| Op::Affine { scale: None, inverse: false, shift, negative };
                 let scale = |scale, inverse| Op::Affine { scale, inverse, shift: None, negative: false };
                 match (&*node.op, other) {
-                    ("Mul", None) => self.gated(node, data),
                     (_, None) => Op::Other,
                     ("Add" | "AddV2" | "BiasAdd", other) => shift(other, false),
                     ("Sub", other) if first => shift(other, true),
@@ -297,7 +304,6 @@ impl<'a> Graph<'_, '_, 'a> {
             }
             _ => Op::Other,
         };
-        let shorten = |name: &str| name.chars().take(120).collect::<String>();
         nodes.push(Node::new(shorten(&node.name), shorten(&node.op), op));
         for (kind, op) in fused {
             nodes.push(Node::new(shorten(&node.name), kind, op));
@@ -365,6 +371,34 @@ impl<'a> Graph<'_, '_, 'a> {
             _ => Ok(Op::Other),
         }
     }
+}
+
+fn shorten(name: &str) -> String {
+    name.chars().take(120).collect()
+}
+
+/// What an operation of this name computes of every value.
+fn scalar(op: &str) -> Option<Scalar> {
+    Some(match op {
+        "Add" | "AddV2" => Scalar::Add,
+        "Sub" => Scalar::Sub,
+        "Mul" => Scalar::Mul,
+        "RealDiv" | "Div" => Scalar::Div,
+        "Pow" => Scalar::Pow,
+        "Minimum" => Scalar::Min,
+        "Maximum" => Scalar::Max,
+        "Neg" => Scalar::Negative,
+        "Square" => Scalar::Square,
+        "Identity" => Scalar::Same,
+        "Relu" => Scalar::Clip(0.0, f64::INFINITY),
+        "Relu6" => Scalar::Clip(0.0, 6.0),
+        "Exp" => Scalar::Exp,
+        "Erf" => Scalar::Erf,
+        "Tanh" => Scalar::Tanh,
+        "Sigmoid" => Scalar::Sigmoid,
+        "Softplus" => Scalar::Softplus,
+        _ => return None,
+    })
 }
 
 /// What an activation of this name does; `node` has its settings.

@@ -7,8 +7,9 @@
 mod metadata;
 mod schema;
 
+use super::graph::region::{Operand, Scalar, recognize};
 use super::graph::{
-    Constant, Convolution, Element, Layout, MOST_NODES, Network, Node, Op, Pads, Quantization, Wires,
+    Constant, Convolution, Element, Layout, MOST_NODES, Network, Node, Op, Pads, Path, Quantization, Wires,
 };
 use super::graph::{matcher, path};
 use super::{Format, LoadedModel, ModelOptions, ModelSource};
@@ -128,13 +129,17 @@ impl<'a> Model<'a> {
             let output = self.operators[index].outputs.first();
             output.and_then(|&tensor| self.name(tensor).ok()).unwrap_or_default()
         };
-        let (steps, broken) = path(&wires, self.input, name);
+        let Path { steps, regions, broken } = path(&wires, self.input, name);
         let wide = self.is_wide()?;
         let mut tensor = self.input;
         let mut nodes = Vec::with_capacity(steps.len());
         for step in steps {
             let operator = &self.operators[step];
             let mut node = self.node(operator, tensor)?;
+            if let Some(region) = regions.get(&step) {
+                let formula = |index: usize| self.formula(&self.operators[index]);
+                node.op = recognize(region, tensor, &wires, &formula).map_or(Op::Other, Op::Activation);
+            }
             if wide && let Op::Convolution(convolution) = &mut node.op {
                 convolution.floats = true;
             }
@@ -341,9 +346,6 @@ impl<'a> Model<'a> {
                         shift: Some(other),
                         negative: false,
                     },
-                    None if multiplies && self.is_gated(operator, data) => {
-                        Op::Activation(HeadActivation::Swish)
-                    }
                     _ => Op::Other,
                 }
             }
@@ -422,14 +424,21 @@ impl<'a> Model<'a> {
         Ok(node)
     }
 
-    /// Whether a product is `x · sigmoid(x)`.
-    fn is_gated(&self, product: &Operator<'a>, data: usize) -> bool {
-        let gate = product.inputs.iter().flatten().find(|input| **input != data);
-        self.operators.iter().any(|operator| {
-            operator.code == 14
-                && operator.outputs.first() == gate
-                && operator.inputs.first() == Some(&Some(data))
-        })
+    /// What an operator computes of every value, and of what.
+    fn formula(&self, operator: &Operator<'a>) -> Option<(Scalar, Vec<Operand>)> {
+        let arithmetic = matches!(operator.code, 0 | 18 | 41 | 42);
+        if arithmetic && operator.option(options::ACTIVATION, 0i8).ok()? != 0 {
+            return None;
+        }
+        let mut operands = Vec::new();
+        for input in &operator.inputs {
+            let tensor = (*input)?;
+            operands.push(match self.constant(tensor).ok()? {
+                Some(constant) => Operand::Number(constant.scalar()?.into()),
+                None => Operand::Tensor(tensor),
+            });
+        }
+        Some((scalar(operator.code)?, operands))
     }
 
     /// A convolution, depthwise or not, or a fully connected layer.
@@ -498,6 +507,27 @@ fn operator<'a>(table: Table<'a>, codes: Tables<'a>) -> Result<Operator<'a>> {
     })
 }
 
+/// What an operator of this number computes of every value.
+fn scalar(code: i32) -> Option<Scalar> {
+    Some(match code {
+        0 => Scalar::Add,
+        14 => Scalar::Sigmoid,
+        18 => Scalar::Mul,
+        19 => Scalar::Clip(0.0, f64::INFINITY),
+        21 => Scalar::Clip(0.0, 6.0),
+        28 => Scalar::Tanh,
+        41 => Scalar::Sub,
+        42 => Scalar::Div,
+        47 => Scalar::Exp,
+        55 => Scalar::Max,
+        57 => Scalar::Min,
+        59 => Scalar::Negative,
+        78 => Scalar::Pow,
+        92 => Scalar::Square,
+        _ => return None,
+    })
+}
+
 /// The beginning of a name: it is only for sentences, and a hostile one may be as long as the file.
 fn name(table: Table<'_>, field: schema::Field) -> Result<Cow<'_, str>> {
     let bytes = table.get::<&[u8]>(field)?.unwrap_or_default();
@@ -509,7 +539,7 @@ fn wires(operator: &Operator) -> Wires {
         inputs: operator.inputs.iter().flatten().copied().collect(),
         outputs: operator.outputs.clone(),
         shape_only: operator.code == 77,
-        product: operator.code == 18,
+        scalar: scalar(operator.code).is_some(),
     }
 }
 

@@ -216,6 +216,13 @@ fn one(activation: HeadActivation, x: f32) -> f32 {
     }
 }
 
+impl HeadActivation {
+    /// The function of one value; softmax, which is one of all of them, leaves it as it is.
+    pub fn apply(self, x: f32) -> f32 {
+        one(self, x)
+    }
+}
+
 fn activate(activation: HeadActivation, sums: &[f32], values: &mut [f32]) {
     if activation == HeadActivation::Softmax {
         softmax::forward(sums, values);
