@@ -190,7 +190,8 @@ pub fn path(nodes: &[Wires], start: usize, name: impl Fn(usize) -> String) -> Pa
             Some(&[node]) => node,
             Some(&[one, other, ..]) => {
                 let region = region::meet(nodes, &readers, tensor);
-                let Some((&joint, region)) = region.as_ref().and_then(|region| Some((region.last()?, region)))
+                let Some((&joint, region)) =
+                    region.as_ref().and_then(|region| Some((region.last()?, region)))
                 else {
                     path.broken = Some(format!("the data forks to `{}` and `{}`", name(one), name(other)));
                     return path;
@@ -239,7 +240,10 @@ mod tests {
     fn a_fork_and_a_circle_end_the_chain() {
         let fork = wires(&[(&[0], &[1]), (&[1], &[2]), (&[1, 2], &[3])]);
         let found = path(&fork, 0, |node| format!("n{node}"));
-        assert_eq!((found.steps, found.broken.unwrap().as_str()), (vec![0], "the data forks to `n1` and `n2`"));
+        assert_eq!(
+            (found.steps, found.broken.unwrap().as_str()),
+            (vec![0], "the data forks to `n1` and `n2`")
+        );
         let circle = wires(&[(&[0], &[1]), (&[1], &[0])]);
         let mut gate = fork.clone();
         gate.iter_mut().for_each(|node| node.scalar = true);

@@ -67,9 +67,8 @@ pub fn meet(nodes: &[Wires], readers: &BTreeMap<usize, Vec<usize>>, start: usize
         let output = *nodes[next].outputs.first()?;
         done.push(next);
         computed.insert(output);
-        let inside = |tensor: &usize| {
-            *tensor == output || read_by(*tensor).iter().all(|reader| done.contains(reader))
-        };
+        let inside =
+            |tensor: &usize| *tensor == output || read_by(*tensor).iter().all(|reader| done.contains(reader));
         if computed.iter().all(inside) {
             return Some(done);
         }

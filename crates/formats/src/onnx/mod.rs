@@ -394,9 +394,8 @@ impl<'m, 'a> File<'m, 'a> {
 
     /// What a node computes of every value, and of what.
     fn formula(&self, node: &proto::Node<'a>) -> Option<(Scalar, Vec<Operand>)> {
-        let attribute = |name: &str, absent: f32| {
-            f64::from(node.attribute(name).map_or(absent, |value| value.float))
-        };
+        let attribute =
+            |name: &str, absent: f32| f64::from(node.attribute(name).map_or(absent, |value| value.float));
         let mut operands = Vec::new();
         for name in node.inputs.iter().filter(|name| !name.is_empty()) {
             operands.push(match self.constant(name).ok()? {
