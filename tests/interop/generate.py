@@ -7,7 +7,8 @@
 
 One folder a network, OUT/KIND/NAME: `frames.rgba` and `expected.json` (side, probabilities by Keras), and a folder for each
 format. Weights are random; batch norm's statistics are those of the frames, so that no layer is dead. What a converter
-refuses by itself is written to OUT/refused.txt. INTEROP_FORMATS=h5,tflite writes these formats alone.
+refuses by itself is written to OUT/refused.txt. INTEROP_FORMATS=h5,tflite writes these formats
+alone, INTEROP_NAMES=gelu,deep these networks.
 """
 
 import functools
@@ -298,6 +299,9 @@ def probabilities(model, inputs, logits):
 def network(out, kind, name, build, side, front=False, logits=False, bytes_in=False, formats=FORMATS):
     folder = f"{out}/{kind}/{name}"
     chosen = os.environ.get("INTEROP_FORMATS", "").split(",")
+    names = os.environ.get("INTEROP_NAMES", "").split(",")
+    if names != [""] and name not in names:
+        return
     formats = {format: save for format, save in formats.items() if chosen == [""] or format in chosen}
     if f"{kind}/{name}" in NOT_IN_WEIGHTS:
         formats.pop("weights", None)

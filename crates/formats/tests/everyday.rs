@@ -427,7 +427,10 @@ fn prefixes_are_stripped_and_the_only_dense_is_the_classifier() {
         for classifier in ["conv_preds", "my_head", "module.fc", "sequential/dense_7"] {
             let found = read(&file(front, classifier))
                 .unwrap_or_else(|error| panic!("{front}, {classifier}: {error}"));
-            assert_eq!(found.weights, wanted, "{front}, {classifier}");
+            assert_eq!(found.weights.layers, wanted.layers, "{front}, {classifier}");
+            // A classifier of another name may end in something else than softmax.
+            let said = found.weights.architecture.assumed.contains(&"output".to_owned());
+            assert_eq!(said, classifier != "conv_preds", "{front}, {classifier}");
         }
     }
 }

@@ -126,7 +126,7 @@ impl<'a> Walk<'a> {
             if inside == Some(Output::Softmax) {
                 let Step { name, kind, .. } = &classifier;
                 return Err(Error::not_mobilenet(format!(
-                    "node `{name}` ({kind}) is followed by a softmax over one class, which is always 1; expected a \
+                    "node `{name}` ({kind}) is a softmax over one class, which is always 1; expected a \
                      sigmoid or no activation after one logit"
                 )));
             }
@@ -243,7 +243,10 @@ impl<'a> Walk<'a> {
             // An activation by itself, or a summand: a part of the step before.
             let joined = step.elementwise && step.activation.is_some() && step.is_one();
             match chain.last_mut().filter(|last| joined && last.activation.is_none()) {
-                Some(last) => last.activation = step.activation.take(),
+                Some(last) => {
+                    last.activation = step.activation.take();
+                    (last.name, last.kind) = (step.name, step.kind);
+                }
                 None => chain.push(step),
             }
         }
@@ -301,6 +304,9 @@ fn fold(chain: &mut Vec<Step>) {
             let scale = chain.remove(index);
             let before = &mut chain[index - 1];
             before.activation = scale.activation;
+            if scale.activation.is_some() {
+                (before.name, before.kind) = (scale.name.clone(), scale.kind.clone());
+            }
             before.range = scale.range.or(before.range.filter(|_| scale.is_one()));
             if !scale.is_one() {
                 let (factors, mut kernel) = (scale.floats(), before.floats());
