@@ -1,13 +1,12 @@
 //! Keras' files: HDF5 (weights only or the whole model, Keras 2 and 3) and the `.keras` zip of Keras 3.
 //!
-//! Goes in: the bytes. Comes out: tensors under Keras' layer names for [`naming`], and what the model's
-//! configuration says of padding, activation, epsilon and size. Where there is a configuration it is believed, not
-//! the names: it tells which layer is which by their order. Native only; a page reads what `convert` wrote.
+//! A file with a configuration is read layer by layer, as TF.js' layers models are (`crate::layers`); one of weights alone
+//! by its names ([`naming`]), or, where Keras 3 numbered the layers, by their order. Native only; a page reads what
+//! `convert` wrote.
 
-mod config;
-
+use super::graph::{Constant, Element, matcher};
+use super::layers::{LayerSource, Place, Reader};
 use super::{Data, Format, LoadedModel, ModelOptions, ModelSource, Tensor, Tensors, naming};
-use config::{Config, LayerRole};
 use hdf5_pure::{AttrValue, File, Group};
 use mobilenet::{Error, Result};
 use std::collections::HashMap;
@@ -28,7 +27,7 @@ pub fn read_h5(source: &ModelSource, options: &ModelOptions) -> Result<LoadedMod
     let file = open(source.bytes.to_vec(), H5)?;
     let config = root_config(&file)?;
     let datasets = Datasets::of(&file, H5)?;
-    finish(datasets, config, Format::KerasH5, options)
+    finish(datasets, config.as_deref(), Format::KerasH5, source.bytes.len(), options)
 }
 
 /// Reads a `.keras` file: the configuration and the HDF5 file of weights inside a zip.
@@ -39,6 +38,32 @@ pub fn read_zip(source: &ModelSource, options: &ModelOptions) -> Result<LoadedMo
     let refuse =
         |error: zip::result::ZipError| Error::format(ZIP, format!("the zip cannot be read: {error}"));
     let mut archive = zip::ZipArchive::new(std::io::Cursor::new(source.bytes)).map_err(refuse)?;
+    let names: Vec<String> = archive.file_names().filter_map(|name| Some(name.ok()?.into_owned())).collect();
+    let inside = |end: &str| names.iter().any(|name| name.ends_with(end));
+    for (end, what) in [
+        ("model.json", "a zip of a TF.js model (Teachable Machine's?); unpack it and load its model.json"),
+        (
+            "keras_model.h5",
+            "a zip of Teachable Machine; unpack it and load its keras_model.h5, with --labels labels.txt",
+        ),
+        (".tflite", "a zip of a TFLite model; unpack it and load the .tflite file"),
+        (
+            "saved_model.pb",
+            "a zip of a SavedModel; unpack it and convert the folder: python -m tf2onnx.convert \
+                            --saved-model FOLDER --output model.onnx",
+        ),
+        ("Manifest.json", "a Core ML package; convert the model it was made from"),
+        (".mlmodel", "a zip of a Core ML model; convert the model it was made from"),
+        (
+            "data.pkl",
+            "a PyTorch pickle, which can run code; save its state_dict as safetensors: \
+                      safetensors.torch.save_file(model.state_dict(), \"model.safetensors\")",
+        ),
+    ] {
+        if inside(end) && !inside("model.weights.h5") {
+            return Err(Error::format("model file", format!("this is {what}")));
+        }
+    }
     // Deflate packs at most a thousandfold; a network's weights hardly at all.
     let limit = 2 * source.bytes.len() as u64 + (8 << 20);
     let mut entry = |name: &str| -> Result<Vec<u8>> {
@@ -53,10 +78,11 @@ pub fn read_zip(source: &ModelSource, options: &ModelOptions) -> Result<LoadedMo
             Err(error) => Err(Error::format(ZIP, format!("`{name}` is damaged: {error}"))),
         }
     };
-    let config = Config::parse(&entry("config.json")?)?;
+    let config = entry("config.json")?;
+    let config = model_config(std::str::from_utf8(&config).map_err(|_| no_text(ZIP))?, ZIP)?.to_owned();
     let file = open(entry("model.weights.h5")?, ZIP)?;
     let datasets = Datasets::of(&file, ZIP)?;
-    finish(datasets, Some(config), Format::KerasZip, options)
+    finish(datasets, Some(&config), Format::KerasZip, source.bytes.len(), options)
 }
 
 fn open(bytes: Vec<u8>, format: &'static str) -> Result<File> {
@@ -65,7 +91,7 @@ fn open(bytes: Vec<u8>, format: &'static str) -> Result<File> {
 }
 
 /// The configuration that a whole model carries in an attribute; `None` for weights alone.
-fn root_config(file: &File) -> Result<Option<Config>> {
+fn root_config(file: &File) -> Result<Option<String>> {
     let attributes = file.root().attrs().map_err(|error| Error::format(H5, error.to_string()))?;
     let Some(attribute) = attributes.get("model_config") else { return Ok(None) };
     let text = match attribute {
@@ -81,13 +107,30 @@ fn root_config(file: &File) -> Result<Option<Config>> {
         AttrValue::StringSized { value, .. } | AttrValue::AsciiStringSized { value, .. } => Some(value),
         _ => None,
     };
-    let text = text.ok_or_else(|| Error::format(H5, "the attribute `model_config` is no text"))?;
-    Config::parse(text.as_bytes()).map(Some)
+    let text = text.ok_or_else(|| no_text(H5))?;
+    model_config(text, H5).map(|config| Some(config.to_owned()))
+}
+
+fn no_text(format: &'static str) -> Error {
+    Error::format(format, "the model's configuration is no text")
+}
+
+/// The layers inside of a model's configuration.
+fn model_config<'a>(text: &'a str, format: &'static str) -> Result<&'a str> {
+    #[derive(serde::Deserialize)]
+    struct Model<'a> {
+        #[serde(borrow)]
+        config: &'a serde_json::value::RawValue,
+    }
+    match serde_json::from_str::<Model>(text) {
+        Ok(model) => Ok(model.config.get()),
+        Err(error) => Err(Error::format(format, format!("the model's configuration: {error}"))),
+    }
 }
 
 /// Every dataset of a file by its path, the optimizer's left out.
 struct Datasets {
-    by_path: Vec<(Vec<String>, Vec<usize>, Vec<f32>)>,
+    by_path: Vec<Dataset>,
 }
 
 impl Datasets {
@@ -171,38 +214,115 @@ fn read_dataset(
     Ok((shape.into_iter().map(|axis| axis as usize).collect(), values))
 }
 
-/// Names the tensors by what their layers do and hands them to `naming`.
+/// Reads the layers by the configuration, or weights alone by their names.
 fn finish(
     datasets: Datasets,
-    config: Option<Config>,
+    config: Option<&str>,
     format: Format,
+    bytes: usize,
     options: &ModelOptions,
 ) -> Result<LoadedModel> {
-    let said = config.as_ref().map(|config| config.options.clone()).unwrap_or_default();
-    let named = if datasets.numbered() {
-        by_number(datasets, config.as_ref().map(|config| config.roles.clone()), format)?
-    } else {
-        by_name(datasets, config.as_ref())?
-    };
-    if let Some(config) = &config {
-        config.check_against(options)?;
+    if let Some(config) = config {
+        let network = Reader::network(format, config, &&datasets, bytes)?;
+        return matcher::read(network, options);
     }
-    naming::read(named, format, said, options)
+    let named = if datasets.numbered() { by_number(datasets, format)? } else { by_name(datasets)? };
+    naming::read(named, format, ModelOptions::default(), options)
 }
 
-/// The older layout: `conv1/conv1/kernel:0`, whatever models and scopes stand in front.
-fn by_name(datasets: Datasets, config: Option<&Config>) -> Result<Tensors<'static>> {
-    let mut names: HashMap<&str, String> = HashMap::new();
-    for role in config.iter().flat_map(|config| &config.roles) {
-        names.insert(&role.name, role.canonical.clone());
+impl<'a> LayerSource<'a> for &'a Datasets {
+    /// Older layouts: `…/conv1/…/kernel:0`, with models and scopes around. Keras 3's: `layers/conv1/vars/0`, layers by their
+    /// own names or counted by their class.
+    fn weight(&self, place: &Place, part: &str, number: usize) -> Result<Option<Constant<'a>>> {
+        let datasets: &'a Datasets = self;
+        let found = if datasets.numbered() {
+            let path = datasets.numbered_path(place);
+            let wanted = number.to_string();
+            datasets.by_path.iter().find(|(found, ..)| match found.split_last() {
+                Some((last, [scopes @ .., vars])) => *last == wanted && vars == "vars" && scopes == path,
+                _ => false,
+            })
+        } else {
+            datasets.named(place, part)
+        };
+        let Some((path, shape, values)) = found else { return Ok(None) };
+        let bytes: &'a [u8] = bytemuck::cast_slice(values);
+        let element = Element::F32;
+        #[cfg(target_endian = "big")]
+        compile_error!("values are handed on as little-endian bytes");
+        Constant::new(path.join("/"), shape.clone(), element, bytes, None).map(Some)
     }
+}
+
+/// A dataset: its path, shape and values.
+type Dataset = (Vec<String>, Vec<usize>, Vec<f32>);
+
+impl Datasets {
+    /// The variable `part` of a layer by the names in its path: most of the models around it, in the older layouts.
+    fn named(&self, place: &Place, part: &str) -> Option<&Dataset> {
+        let matches = |(path, ..): &&Dataset| {
+            let Some((variable, scopes)) = path.split_last() else { return false };
+            variable.strip_suffix(":0").unwrap_or(variable) == part
+                && scopes.iter().any(|scope| scope == place.name())
+        };
+        let around = |(path, ..): &&Dataset| {
+            let known = |(name, _): &&(String, String)| path.contains(name);
+            // The layer's own name last: a model may be called as a layer inside of it.
+            let last = path.iter().rev().nth(1).is_some_and(|scope| scope == place.name());
+            (place.names.iter().filter(known).count(), last, std::cmp::Reverse(path.len()))
+        };
+        self.by_path.iter().filter(matches).max_by_key(around)
+    }
+
+    /// The groups above `vars` of a layer.
+    fn numbered_path(&self, place: &Place) -> Vec<String> {
+        let mut path: Vec<String> = Vec::new();
+        let exists = |path: &[String]| self.by_path.iter().any(|(found, ..)| found.starts_with(path));
+        for ((name, class), count) in place.names.iter().zip(&place.counts) {
+            let class = snake_case(class);
+            let counted = if *count == 0 { class } else { format!("{class}_{count}") };
+            let with = |last: &str| [&path[..], &["layers".to_owned(), last.to_owned()]].concat();
+            let own = with(name);
+            path = if exists(&own) && !self.counted(&path) { own } else { with(&counted) };
+        }
+        path
+    }
+
+    /// Whether the layers under `path` are counted by their class: MobileNet's own names would be there else.
+    fn counted(&self, path: &[String]) -> bool {
+        let group = [path, &["layers".to_owned(), "depthwise_conv2d".to_owned()]].concat();
+        self.by_path.iter().any(|(found, ..)| found.starts_with(&group))
+    }
+}
+
+/// `DepthwiseConv2D` becomes `depthwise_conv2d`, as Keras' `to_snake_case` has it.
+fn snake_case(class: &str) -> String {
+    let mut name = String::new();
+    let letters: Vec<char> = class.chars().filter(|letter| letter.is_alphanumeric()).collect();
+    for (index, letter) in letters.iter().enumerate() {
+        let before = index.checked_sub(1).map(|before| letters[before]);
+        let next = letters.get(index + 1);
+        let begins = letter.is_uppercase()
+            && before.is_some_and(|before| {
+                before.is_lowercase()
+                    || (before.is_uppercase() && next.is_some_and(|next| next.is_lowercase()))
+                    || (before.is_ascii_digit() && next.is_some_and(|next| next.is_lowercase()))
+            });
+        if begins {
+            name.push('_');
+        }
+        name.extend(letter.to_lowercase());
+    }
+    name
+}
+
+/// The older layout without a configuration: `conv1/conv1/kernel:0`, whatever models and scopes stand in front.
+fn by_name(datasets: Datasets) -> Result<Tensors<'static>> {
     let mut tensors = Tensors::default();
     for (path, shape, values) in datasets.by_path {
         let variable = path.last().map_or("", |name| name.strip_suffix(":0").unwrap_or(name));
         let scopes = &path[..path.len().saturating_sub(1)];
-        // The configuration's name is somewhere among the scopes; without one the last scope is the layer.
-        let known = scopes.iter().rev().find_map(|scope| names.get(scope.as_str()).cloned());
-        let layer = known.or_else(|| scopes.last().cloned()).unwrap_or_default();
+        let layer = scopes.last().cloned().unwrap_or_default();
         let name = format!("{layer}/{variable}");
         let tensor = Tensor::new(&name, shape, Data::F32(values))?;
         tensors.insert(name, tensor)?;
@@ -210,43 +330,93 @@ fn by_name(datasets: Datasets, config: Option<&Config>) -> Result<Tensors<'stati
     Ok(tensors)
 }
 
-/// The layout of Keras 3: `layers/conv2d_1/vars/0`, layers named by themselves or counted by their class.
-fn by_number(datasets: Datasets, roles: Option<Vec<LayerRole>>, format: Format) -> Result<Tensors<'static>> {
-    let roles = roles.unwrap_or_else(config::usual_roles);
-    // `…/GROUP/vars/N`: by the layer's group and the variable's number.
-    let mut variables: HashMap<(String, usize), (Vec<usize>, Vec<f32>)> = HashMap::new();
+/// The layers of a MobileNet v1 in `keras.applications`' order, with the class that Keras 3 counts them by.
+fn usual_layers() -> Vec<(String, &'static str, &'static [&'static str])> {
+    const NORM: &[&str] = &["gamma", "beta", "moving_mean", "moving_variance"];
+    let mut layers =
+        vec![("conv1".into(), "conv2d", &["kernel"][..]), ("conv1_bn".into(), "batch_normalization", NORM)];
+    for number in 1..=mobilenet::architecture::BLOCKS.len() {
+        layers.push((format!("conv_dw_{number}"), "depthwise_conv2d", &["depthwise_kernel"]));
+        layers.push((format!("conv_dw_{number}_bn"), "batch_normalization", NORM));
+        layers.push((format!("conv_pw_{number}"), "conv2d", &["kernel"]));
+        layers.push((format!("conv_pw_{number}_bn"), "batch_normalization", NORM));
+    }
+    layers
+}
+
+/// The layout of Keras 3 without a configuration: `layers/functional/layers/conv2d_1/vars/0`, layers counted by their class
+/// in each model. The model with the most depthwise convolutions is the MobileNet; what else has weights is its head, named
+/// by its class and number for [`naming`].
+fn by_number(datasets: Datasets, format: Format) -> Result<Tensors<'static>> {
+    // By the path of the model and the layer's group.
+    let mut groups: HashMap<(Vec<String>, String), HashMap<usize, (Vec<usize>, Vec<f32>)>> = HashMap::new();
     for (path, shape, values) in datasets.by_path {
-        let [.., group, vars, number] = path.as_slice() else { continue };
+        let [model @ .., group, vars, number] = path.as_slice() else { continue };
         if let (true, Ok(number)) = (vars == "vars", number.parse()) {
-            variables.insert((group.clone(), number), (shape, values));
+            groups.entry((model.to_vec(), group.clone())).or_default().insert(number, (shape, values));
         }
     }
-    let by_own_name = roles.iter().all(|role| variables.contains_key(&(role.name.clone(), 0)));
+    let body = |(model, group): &(Vec<String>, String)| {
+        (group.starts_with("depthwise_conv2d") || group.starts_with("conv_dw_")).then(|| model.clone())
+    };
+    let model = groups.keys().find_map(body).ok_or_else(|| {
+        let name = format.name();
+        Error::not_mobilenet(format!(
+            "{name}: it has no depthwise convolution, which half of a MobileNet v1's are"
+        ))
+    })?;
+    let counted = groups.contains_key(&(model.clone(), "depthwise_conv2d".to_owned()));
     let mut counts: HashMap<&str, usize> = HashMap::new();
     let mut tensors = Tensors::default();
-    for role in &roles {
-        let count = counts.entry(&role.class).or_default();
-        let group = match (by_own_name, *count) {
-            (true, _) => role.name.clone(),
-            (false, 0) => role.class.clone(),
-            (false, count) => format!("{}_{count}", role.class),
+    for (layer, class, parts) in usual_layers() {
+        let count = counts.entry(class).or_default();
+        let group = match (counted, *count) {
+            (false, _) => layer.clone(),
+            (true, 0) => class.to_owned(),
+            (true, count) => format!("{class}_{count}"),
         };
         *count += 1;
-        for (number, part) in role.parts.iter().enumerate() {
-            let name = format!("{}/{part}", role.canonical);
-            let (shape, values) = variables.remove(&(group.clone(), number)).ok_or_else(|| {
-                let hint = format!("the file has no `{group}/vars/{number}` for layer `{}`", role.name);
+        let mut variables = groups.remove(&(model.clone(), group.clone())).unwrap_or_default();
+        for (number, part) in parts.iter().enumerate() {
+            let name = format!("{layer}/{part}");
+            let (shape, values) = variables.remove(&number).ok_or_else(|| {
+                let hint =
+                    format!("the file has no `{group}/vars/{number}`, where a MobileNet v1 of Keras has it");
                 Error::missing_tensor(&name, &hint)
             })?;
-            let tensor = Tensor::new(&name, shape, Data::F32(values))?;
-            tensors.insert(name, tensor)?;
+            tensors.insert(name.clone(), Tensor::new(&name, shape, Data::F32(values))?)?;
         }
-    }
-    match variables.keys().min() {
-        Some((group, number)) => {
+        if let Some(number) = variables.keys().min() {
             let problem = format!("{}: `{group}/vars/{number}` belongs to no layer of it", format.name());
-            Err(Error::not_mobilenet(problem))
+            return Err(Error::not_mobilenet(problem));
         }
-        None => Ok(tensors),
     }
+    // What is left: the head, in the order of its names.
+    let mut rest: Vec<_> = groups.into_iter().collect();
+    rest.sort_by_key(|((model, group), _)| (model.len(), group.len(), group.clone()));
+    for ((model, group), variables) in rest {
+        // Seeds of dropout and of random layers, and their counters.
+        let small =
+            |(shape, _): &(Vec<usize>, Vec<f32>)| shape.len() <= 1 && shape.iter().product::<usize>() <= 2;
+        let dense = variables.get(&0).is_some_and(|(shape, _)| shape.len() >= 2);
+        if !dense && variables.values().all(small) {
+            continue;
+        }
+        let parts: &[&str] = match (dense, variables.len()) {
+            (true, 1 | 2) => &["kernel", "bias"],
+            (false, 4) => &["gamma", "beta", "moving_mean", "moving_variance"],
+            _ => &[],
+        };
+        for (number, (shape, values)) in variables {
+            let Some(part) = parts.get(number) else {
+                let path = model.join("/");
+                let problem =
+                    format!("{}: `{path}/{group}/vars/{number}` belongs to no layer of it", format.name());
+                return Err(Error::not_mobilenet(problem));
+            };
+            let name = format!("{group}/{part}");
+            tensors.insert(name.clone(), Tensor::new(&name, shape, Data::F32(values))?)?;
+        }
+    }
+    Ok(tensors)
 }

@@ -9,12 +9,15 @@
 
 #![forbid(unsafe_code)]
 
-#[cfg(any(feature = "onnx", feature = "tfjs", feature = "tflite"))]
+#[cfg(any(feature = "keras", feature = "onnx", feature = "tfjs", feature = "tflite"))]
 #[cfg_attr(not(feature = "onnx"), allow(dead_code, reason = "some of it is ONNX' alone"))]
 mod graph;
 pub mod json;
 #[cfg(feature = "keras")]
 pub mod keras;
+pub mod labels;
+#[cfg(any(feature = "keras", feature = "tfjs"))]
+mod layers;
 pub mod naming;
 mod native;
 #[cfg(feature = "onnx")]
@@ -106,12 +109,23 @@ impl Format {
             [] => Err(Error::format("model file", "the file is empty; the download may have failed")),
             [0x89, b'H', b'D', b'F', ..] => Ok(Format::KerasH5),
             [b'P', b'K', 3, 4, ..] if contains(bytes, b"data.pkl") => refuse(
-                "this is a PyTorch pickle, which can run code; save its state_dict as safetensors and load that",
+                "this is a PyTorch pickle, which can run code; save its state_dict as safetensors and load that: \
+                 safetensors.torch.save_file(model.state_dict(), \"model.safetensors\")",
             ),
             [b'P', b'K', 3, 4, ..] => Ok(Format::KerasZip),
             [0x80, 2..=5, ..] => refuse(
-                "this is a Python pickle, which can run code; save its tensors as safetensors and load that",
+                "this is a Python pickle (an old PyTorch file?), which can run code; save its tensors as safetensors and \
+                 load that: safetensors.torch.save_file(model.state_dict(), \"model.safetensors\")",
             ),
+            [b'R', b'a', b'r', b'!', ..] | [b'7', b'z', 0xbc, 0xaf, ..] => {
+                refuse("the file is an archive; unpack it first")
+            }
+            [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => {
+                refuse("this is one array of NumPy, not a network; save all weights as safetensors")
+            }
+            [b'G', b'G', b'U', b'F', ..] => {
+                refuse("this is a GGUF file of a language model, not a MobileNet v1")
+            }
             [0x1f, 0x8b, ..] => refuse("the file is compressed by gzip; unpack it first"),
             [_, _, _, _, b'T', b'F', b'L', b'3', ..] => Ok(Format::Tflite),
             [_, _, _, _, _, _, _, _, b'{', ..] => Ok(Format::Safetensors),
@@ -122,9 +136,20 @@ impl Format {
                 refuse("this is a Git LFS pointer, not the file itself; fetch it with `git lfs pull`")
             }
             _ if text.starts_with(b"{") => Ok(Format::Tfjs),
+            _ if text.starts_with(b"name:") || text.starts_with(b"layer") => refuse(
+                "this is a Caffe description (.prototxt) without weights; convert it and its .caffemodel to ONNX",
+            ),
+            [0x08, 1, 0x12, ..] => refuse(
+                "this is a TensorFlow SavedModel (saved_model.pb); convert its folder and load that: \
+                 python -m tf2onnx.convert --saved-model FOLDER --output model.onnx",
+            ),
             [0x08, 1..=20, ..] => Ok(Format::Onnx),
+            [0x0a, ..] if contains(bytes, b"Convolution") || contains(bytes, b"caffe") => refuse(
+                "this is a Caffe model (.caffemodel); convert it with its .prototxt to ONNX and load that",
+            ),
             [0x0a, ..] => refuse(
-                "this looks like a TensorFlow graph (.pb); convert it to TFLite, TF.js or ONNX and load that",
+                "this looks like a TensorFlow graph (.pb); convert it to TFLite, TF.js or ONNX and load that: \
+                 python -m tf2onnx.convert --graphdef model.pb --inputs INPUT:0 --outputs OUTPUT:0 --output model.onnx",
             ),
             _ => refuse(
                 "the first bytes belong to no known format (safetensors, Keras, TFLite, TF.js, ONNX); \

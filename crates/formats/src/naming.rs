@@ -4,13 +4,14 @@
 //! Goes in: [`Tensors`] under any framework's names. Comes out: [`Weights`] under Keras' layer names, kernels HWIO,
 //! batch norm folded. Every name and shape is checked before any value is read.
 
-use super::{Dtype, Format, LoadedModel, ModelOptions, Tensor, Tensors, contains, options::resolve};
-use mobilenet::architecture::{BLOCKS, Layer, LayerKind, SHALLOW_REMOVES};
+use super::options::{Origin, Property, resolve};
+use super::{Dtype, Format, LoadedModel, ModelOptions, Tensor, Tensors, contains};
+use mobilenet::architecture::{BLOCKS, HeadActivation, HeadLayer, Layer, LayerKind, Output, SHALLOW_REMOVES};
 use mobilenet::error::{Decimal, Listed};
 use mobilenet::weights::{BatchNorm, check_finite};
 use mobilenet::{Architecture, Error, Result, Weights};
 use mobilenet::{Kernel, LayerWeights};
-use mobilenet_kernels::layout::{scale_columns, scale_rows, zeros};
+use mobilenet_kernels::layout::{flush_tiny, scale_columns, scale_rows, zeros};
 use mobilenet_kernels::shape::Padding;
 
 /// A framework's way of naming.
@@ -45,9 +46,6 @@ enum Part {
 const PARTS: [Part; 7] =
     [Part::Kernel, Part::Scale, Part::Bias, Part::Gamma, Part::Beta, Part::Mean, Part::Variance];
 
-/// Names that Keras users give the classifier of their own.
-const KERAS_CLASSIFIERS: [&str; 6] = ["conv_preds", "predictions", "dense", "logits", "classifier", "fc"];
-
 /// Bookkeeping that training leaves in checkpoints.
 const IGNORED: [&str; 7] = [
     "num_batches_tracked",
@@ -72,6 +70,7 @@ impl Scheme {
     fn defaults(self) -> ModelOptions {
         let (padding, epsilon) = match self {
             Scheme::Timm | Scheme::Sequential => (Padding::Symmetric, 1e-5),
+            Scheme::Keras => (Padding::Keras, 1e-3),
             _ => (Padding::Same, 1e-3),
         };
         ModelOptions { padding: Some(padding), epsilon: Some(epsilon), ..ModelOptions::default() }
@@ -79,14 +78,15 @@ impl Scheme {
 
     /// The name of a parameter, where the scheme has such a one.
     fn name(self, layer: &str, kind: LayerKind, part: Part) -> Option<String> {
-        use LayerKind::{Classifier, Depthwise, Pointwise, Pool, Standard, Stem};
+        use LayerKind::{Classifier, Dense, Depthwise, Pointwise, Pool, Scale, Standard, Stem};
         let digits = layer.bytes().rev().position(|byte| byte == b'_').unwrap_or_default();
         // The number that the layer's name ends with, 0 where it has none: 12 of `conv_dw_12`.
         let number: usize = layer[layer.len() - digits..].parse().unwrap_or_default();
         // A text, a number, and what follows in the convolution's name and in that of the batch norm behind it.
         let (text, number, convolution, norm) = match (self, kind) {
             (Scheme::Native | Scheme::Keras, _) => (layer, None, "", "_bn"),
-            (_, Standard | Pool) => return None,
+            (_, Standard | Pool | Scale) => return None,
+            (_, Dense) => ("head_", Some(number), "", ""),
             (Scheme::Slim, Stem) => ("MobilenetV1/Conv2d_0", None, "", "/BatchNorm"),
             (Scheme::Slim, Depthwise) => {
                 ("MobilenetV1/Conv2d_", Some(number), "_depthwise", "_depthwise/BatchNorm")
@@ -151,27 +151,60 @@ pub fn read(
     file: ModelOptions,
     caller: &ModelOptions,
 ) -> Result<LoadedModel> {
-    let mut tensors = tensors.renamed(&canonical)?;
-    let scheme = recognise(&tensors)?;
+    let tensors = tensors.renamed(&|name| name.strip_suffix(":0").unwrap_or(name).to_owned())?;
+    let (scheme, prefix) = recognise(&tensors)?;
+    let mut tensors = tensors.renamed(&|name| match name.strip_prefix(prefix.as_str()) {
+        // What Hugging Face calls the network itself may be missing where it was saved without its classifier.
+        Some(rest) if scheme == Scheme::HuggingFace && !rest.starts_with("classifier") => {
+            ["mobilenet_v1.", rest.strip_prefix("mobilenet_v1.").unwrap_or(rest)].concat()
+        }
+        Some(rest) => rest.to_owned(),
+        None => name.to_owned(),
+    })?;
     if scheme == Scheme::Keras {
-        tensors = rename_classifier(tensors.renamed(&keras_2)?)?;
+        tensors = tensors.renamed(&keras_2)?;
     }
+    let own = scheme.name("conv_preds", LayerKind::Classifier, Part::Kernel).unwrap_or_default();
+    let usual = tensors.get(&own).is_some();
+    let (tensors, head) = find_head(tensors, scheme)?;
     let mut architecture = found_architecture(&tensors, scheme)?;
-    let properties = resolve(&mut architecture, file, caller, scheme.defaults());
-    let layers = assemble(tensors, scheme, &architecture)?;
+    architecture.head = head;
+    let in_file = architecture.clone();
+    let one = architecture.classes == 1;
+    if one {
+        (architecture.classes, architecture.output) = (2, Output::Sigmoid);
+    }
+    let mut properties = resolve(&mut architecture, file, caller, scheme.defaults());
+    if !usual && !one {
+        // A classifier of the user's own may end in sigmoids, too.
+        architecture.assumed.push("output".into());
+        properties.push(Property { name: "output", value: "softmax".into(), origin: Origin::Default });
+    }
+    if !architecture.head.is_empty() {
+        architecture.assumed.push("head".into());
+        let value =
+            format!("{} fully connected layers with relu before the classifier", architecture.head.len());
+        properties.push(Property { name: "head", value, origin: Origin::Default });
+    }
+    let in_file = Architecture { epsilon: architecture.epsilon, ..in_file };
+    let mut layers = assemble(tensors, scheme, &in_file)?;
+    if let Some(classifier) = layers.last_mut().filter(|_| one) {
+        two_of_one(&mut classifier.kernel, &mut classifier.bias);
+    }
     Ok(LoadedModel { weights: Weights::from_finite(architecture, layers)?, format, properties })
 }
 
-/// A name without what wrappers put around it.
-fn canonical(name: &str) -> String {
-    let name = name.strip_suffix(":0").unwrap_or(name);
-    let name = name.strip_prefix("state_dict.").unwrap_or(name);
-    let name = name.strip_prefix("module.").unwrap_or(name);
-    // timm's tensors inside a wrapper; `model.4.3.weight` is a scheme of its own.
-    match name.strip_prefix("model.") {
-        Some(inner) if !inner.starts_with(|first: char| first.is_ascii_digit()) => inner.into(),
-        _ => name.into(),
-    }
+/// One logit `z` as the two of a sigmoid, `−z` and `z`.
+pub(super) fn two_of_one(kernel: &mut Kernel, bias: &mut Vec<f32>) {
+    let pairs = |values: &[f32]| values.iter().flat_map(|value| [-value, *value]).collect::<Vec<f32>>();
+    *kernel = match &*kernel {
+        Kernel::Int8 { values, scales } => Kernel::Int8 {
+            values: values.iter().flat_map(|value| [-value, *value]).collect(),
+            scales: scales.iter().flat_map(|scale| [*scale, *scale]).collect(),
+        },
+        floats => Kernel::F32(pairs(&floats.to_f32())),
+    };
+    *bias = pairs(bias);
 }
 
 /// Keras 3 calls a depthwise kernel like any other; Keras 2 has a name for it.
@@ -182,41 +215,171 @@ fn keras_2(name: &str) -> String {
     }
 }
 
-fn recognise(tensors: &Tensors) -> Result<Scheme> {
-    let has = |scheme: &&Scheme| {
-        let stem = scheme.name("conv1", LayerKind::Stem, Part::Kernel);
-        stem.is_some_and(|name| tensors.get(&name).is_some())
+/// The scheme, and what wrappers put in front of every name of the network: `module.`, `model.backbone.`,
+/// `mobilenet_0.25_224/`.
+fn recognise(tensors: &Tensors) -> Result<(Scheme, String)> {
+    for scheme in Scheme::ALL {
+        let Some(stem) = scheme.name("conv1", LayerKind::Stem, Part::Kernel) else { continue };
+        let stem = stem.strip_prefix("mobilenet_v1.").unwrap_or(&stem);
+        let fronts = tensors.names().filter_map(|name| {
+            let front = name.strip_suffix(stem)?;
+            (front.is_empty() || front.ends_with(['.', '/'])).then_some(front)
+        });
+        let mut fronts: Vec<&str> = fronts.collect();
+        fronts.sort_by_key(|front| front.len());
+        match fronts.as_slice() {
+            [] => {}
+            [front] => {
+                let front = if scheme == Scheme::HuggingFace {
+                    front.strip_suffix("mobilenet_v1.").unwrap_or(front)
+                } else {
+                    front
+                };
+                return Ok((scheme, front.to_owned()));
+            }
+            [one, two, ..] => {
+                return Err(Error::not_mobilenet(format!(
+                    "the file holds two networks, `{one}{stem}` and `{two}{stem}`; save one of them alone"
+                )));
+            }
+        }
+    }
+    let names: Vec<&str> = tensors.names().collect();
+    let shown: Vec<_> = names.iter().take(3).map(|name| format!("`{name}`")).collect();
+    let rest = names.len().saturating_sub(shown.len());
+    let has = match shown.len() {
+        0 => "it has no tensor at all".into(),
+        _ => format!("it has {} and {rest} more", Listed(&shown, ", ")),
     };
-    Scheme::ALL.iter().find(has).copied().ok_or_else(|| {
-        let shown: Vec<_> = tensors.names().take(3).map(|name| format!("`{name}`")).collect();
-        let rest = tensors.len().saturating_sub(shown.len());
-        let has = match shown.len() {
-            0 => "it has no tensor at all".into(),
-            _ => format!("it has {} and {rest} more", Listed(&shown, ", ")),
-        };
-        Error::not_mobilenet(format!(
-            "no tensor is the first convolution (`conv1/kernel` in Keras, `conv_stem.weight` in timm); {has}"
-        ))
-    })
+    let known = another_network(&names).map_or(String::new(), |other| [" This is ", other, "."].concat());
+    Err(Error::not_mobilenet(format!(
+        "no tensor is the first convolution (`conv1/kernel` in Keras, `conv_stem.weight` in timm); {has}.{known}"
+    )))
 }
 
-/// Gives a Keras classifier of the user's own name the usual one.
-fn rename_classifier(tensors: Tensors) -> Result<Tensors> {
-    let kernel = |layer: &&&str| tensors.get(&format!("{layer}/kernel")).is_some();
-    match KERAS_CLASSIFIERS.iter().find(kernel) {
-        None => Err(Error::missing_tensor(
-            "conv_preds/kernel",
-            &format!(
-                "the network has no classifier (saved with include_top=False?) called {}",
-                Listed(&KERAS_CLASSIFIERS, ", ")
-            ),
-        )),
-        Some(&"conv_preds") => Ok(tensors),
-        Some(&layer) => tensors.renamed(&|name| match name.strip_prefix(layer) {
-            Some(part) if part.starts_with('/') => format!("conv_preds{part}"),
-            _ => name.into(),
-        }),
+/// What other network has tensors of these names.
+fn another_network(names: &[&str]) -> Option<&'static str> {
+    let has = |part: &str| names.iter().any(|name| contains(name.as_bytes(), part.as_bytes()));
+    [
+        ("MobilenetV2/", "MobileNet v2, which is another network"),
+        ("features.18.", "MobileNet v2 of torchvision, which is another network"),
+        ("expanded_conv", "MobileNet v2 or v3, which is another network"),
+        ("block_1_expand", "MobileNet v2, which is another network"),
+        ("se_reduce", "MobileNet v3 or EfficientNet, which are other networks"),
+        ("fc1.weight", "MobileNet v3 or another network with fully connected layers inside"),
+        ("layer1.0.conv1", "a ResNet"),
+        ("vit.", "a vision transformer"),
+    ]
+    .into_iter()
+    .find(|(part, _)| has(part))
+    .map(|(_, name)| name)
+}
+
+/// A fully connected layer that belongs to no layer of the body.
+struct LooseDense {
+    layer: String,
+    kernel: String,
+    inputs: usize,
+    outputs: usize,
+}
+
+/// Names the head's layers: the classifier as the scheme does, whatever it is called in the file, and the fully connected
+/// layers before it `head_1` and on. Their activations are not in the file: ReLU is assumed, and said.
+fn find_head<'a>(tensors: Tensors<'a>, scheme: Scheme) -> Result<(Tensors<'a>, Vec<HeadLayer>)> {
+    let full = Architecture::default();
+    let body: Vec<String> = full
+        .layers_with_weights()
+        .iter()
+        .filter(|layer| !layer.is_head())
+        .flat_map(|layer| names_of(scheme, layer))
+        .collect();
+    let own = scheme.name("conv_preds", LayerKind::Classifier, Part::Kernel).unwrap_or_default();
+    let mut loose: Vec<LooseDense> = Vec::new();
+    for name in tensors.names().filter(|name| !body.iter().any(|known| known == name)) {
+        let Some(cut) = name.rfind(['.', '/']) else { continue };
+        let (layer, part) = name.split_at(cut);
+        let kernel = matches!(&part[1..], "weight" | "weights" | "kernel");
+        let axes: Vec<usize> = match tensors.get(name) {
+            Some(tensor) if kernel => tensor.shape.clone(),
+            _ => continue,
+        };
+        let matrix = match axes.as_slice() {
+            [one, two] => Some((*one, *two)),
+            [1, 1, inputs, outputs] if !scheme.outputs_first() => Some((*inputs, *outputs)),
+            [outputs, inputs, 1, 1] if scheme.outputs_first() => Some((*outputs, *inputs)),
+            _ => None,
+        };
+        let Some((first, second)) = matrix else { continue };
+        let (inputs, outputs) = if scheme.outputs_first() { (second, first) } else { (first, second) };
+        loose.push(LooseDense { layer: layer.into(), kernel: name.into(), inputs, outputs });
     }
+    if loose.is_empty() {
+        return Err(Error::missing_tensor(
+            &own,
+            "the network has no classifier (saved with include_top=False?): no fully connected layer is left over",
+        ));
+    }
+    if let [only] = loose.as_slice()
+        && only.kernel == own
+    {
+        return Ok((tensors, Vec::new()));
+    }
+    let last = scheme.name("conv_pw_13", LayerKind::Pointwise, Part::Kernel).unwrap_or_default();
+    let mut width = tensors.get(&last).map_or(0, |tensor| {
+        let axis = if scheme.outputs_first() { tensor.shape.first() } else { tensor.shape.last() };
+        axis.copied().unwrap_or(0)
+    });
+    loose.sort_by_key(|dense| natural(&dense.layer));
+    let mut chain: Vec<LooseDense> = Vec::new();
+    while let Some(next) = loose.iter().position(|dense| dense.inputs == width) {
+        let dense = loose.remove(next);
+        width = dense.outputs;
+        chain.push(dense);
+    }
+    if let Some(stranger) = loose.first() {
+        return Err(Error::not_mobilenet(format!(
+            "tensor `{}` belongs to no layer of MobileNet v1: it takes {} values, and {width} are there",
+            stranger.kernel, stranger.inputs
+        )));
+    }
+    let Some(classifier) = chain.pop() else { return Ok((tensors, Vec::new())) };
+    let mut head = Vec::new();
+    let mut new: Vec<(String, String)> = Vec::new();
+    for (index, dense) in chain.iter().enumerate() {
+        let activation = HeadActivation::Relu;
+        head.push(HeadLayer { units: dense.outputs, elementwise: false, activation });
+        new.push((dense.layer.clone(), layer_of(scheme, &format!("head_{}", index + 1), LayerKind::Dense)));
+    }
+    new.push((classifier.layer, layer_of(scheme, "conv_preds", LayerKind::Classifier)));
+    let renamed = tensors.renamed(&|name| {
+        let found = new.iter().find_map(|(from, to)| {
+            let part = name.strip_prefix(from.as_str())?;
+            part.starts_with(['.', '/']).then(|| [to.as_str(), part].concat())
+        });
+        found.unwrap_or_else(|| name.to_owned())
+    })?;
+    Ok((renamed, head))
+}
+
+/// What a layer's names begin with.
+fn layer_of(scheme: Scheme, layer: &str, kind: LayerKind) -> String {
+    let kernel = scheme.name(layer, kind, Part::Kernel).unwrap_or_default();
+    let cut = kernel.rfind(['.', '/']).unwrap_or(kernel.len());
+    kernel[..cut].to_owned()
+}
+
+/// Names with their numbers as numbers: `dense_2` before `dense_10`, `dense` before `dense_1`.
+fn natural(name: &str) -> Vec<(String, usize)> {
+    let mut parts = Vec::new();
+    let mut rest = name;
+    while !rest.is_empty() {
+        let text = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let digits = rest[text..].find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len() - text);
+        let number = rest[text..text + digits].parse().unwrap_or(0);
+        parts.push((rest[..text].trim_end_matches('_').to_owned(), number));
+        rest = &rest[text + digits..];
+    }
+    parts
 }
 
 /// Width, rounding, blocks and classes, from the names and shapes alone.
@@ -309,7 +472,7 @@ fn refuse_strangers(tensors: &Tensors, names: &[Names]) -> Result<()> {
 fn file_shape(scheme: Scheme, layer: &Layer) -> Vec<usize> {
     let [height, width, inputs, outputs] = layer.kernel_shape().unwrap_or_default();
     match (scheme.outputs_first(), layer.kind) {
-        (true, LayerKind::Classifier) => vec![outputs, inputs],
+        (true, LayerKind::Classifier | LayerKind::Dense) => vec![outputs, inputs],
         (true, LayerKind::Depthwise) => vec![inputs, 1, height, width],
         (true, _) => vec![outputs, inputs, height, width],
         (false, _) => vec![height, width, inputs, outputs],
@@ -387,10 +550,13 @@ impl<'a> Parts<'a, '_> {
             let mut kernel = read_kernel(name, tensor, self.scheme, self.layer)?;
             let bias = self.folded(&mut kernel, epsilon)?;
             // Once, behind the folding: what was not finite before is not finite after it, even times zero.
-            if let Kernel::F32(values) | Kernel::Rows { values, .. } = &kernel {
+            if let Kernel::F32(values) | Kernel::Rows { values, .. } = &mut kernel {
                 check_finite(name, values)?;
+                flush_tiny(values);
             }
+            let mut bias = bias;
             check_finite(self.name(Part::Bias), &bias)?;
+            flush_tiny(&mut bias);
             (kernel, bias)
         };
         Ok(LayerWeights { name: self.layer.name.clone(), kernel, bias, range: None })
@@ -428,6 +594,10 @@ impl<'a> Parts<'a, '_> {
             _ if gamma.is_some() || (normed && bias.is_none()) => Part::Mean,
             _ => match bias {
                 Some(bias) => return Ok(bias.to_vec()),
+                // `use_bias=False`
+                None if self.layer.is_head() && self.scheme != Scheme::Native => {
+                    return Ok(zeros(self.layer.shape.output.channels));
+                }
                 None => Part::Bias,
             },
         };

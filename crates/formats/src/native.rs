@@ -1,7 +1,7 @@
 //! The metadata entry `mobilenet` of a native file, as JSON.
 
 use crate::json::{Json, entries};
-use mobilenet::weights::Provenance;
+use mobilenet::weights::{InputGrid, Provenance};
 use mobilenet::{Architecture, Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,10 @@ pub struct Header {
     /// [`Weights::steps`](mobilenet::Weights::steps).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<f32>,
+    /// What the input is rounded to where another program quantized it, see
+    /// [`Weights::input_grid`](mobilenet::Weights::input_grid).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_grid: Option<InputGrid>,
     /// Who made the network, and its license.
     #[serde(default)]
     pub provenance: Provenance,

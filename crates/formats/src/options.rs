@@ -10,7 +10,8 @@ use mobilenet_kernels::shape::{Activation, Padding};
 /// Properties of a network that its tensors do not show, each where it is known.
 ///
 /// As an argument: what the caller knows, used where the file is silent. `resolution` and `labels` are choices
-/// rather than facts (the same weights run at any size), so there the caller comes before the file.
+/// rather than facts (the same weights run at any size), and files are wrong about `normalization`, so there the caller
+/// comes before the file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ModelOptions {
     /// How convolutions meet the border.
@@ -56,6 +57,9 @@ pub struct Property {
 /// Whether anybody reads the notes: programs print them, the class does not.
 const NOTED: bool = !cfg!(target_arch = "wasm32");
 
+/// Properties that change answers, so that a guess at one is said aloud.
+const MATTERS: [&str; 4] = ["padding", "activation", "epsilon", "normalization"];
+
 /// Decides every property that the tensors do not show and sets it in `architecture`, whose classes, alpha, rounding
 /// and blocks are known from the tensors.
 pub fn resolve(
@@ -66,7 +70,11 @@ pub fn resolve(
 ) -> Vec<Property> {
     let classes = architecture.classes;
     let mut properties = Vec::new();
-    let mut note = |name, value: &dyn Fn() -> String, origin| {
+    let mut assumed = Vec::new();
+    let mut note = |name: &'static str, value: &dyn Fn() -> String, origin| {
+        if origin == Origin::Default && MATTERS.contains(&name) {
+            assumed.push(name.to_owned());
+        }
         if NOTED {
             properties.push(Property { name, value: value(), origin });
         }
@@ -79,7 +87,7 @@ pub fn resolve(
     let (epsilon, origin) = first(file.epsilon, caller.epsilon, default.epsilon.unwrap_or(1e-3));
     note("epsilon", &|| format!("{epsilon}"), origin);
     let (normalization, origin) =
-        first(file.normalization, caller.normalization, default.normalization.unwrap_or_default());
+        chosen(caller.normalization, file.normalization, default.normalization.unwrap_or_default());
     note("normalization", &|| describe(&normalization), origin);
     let (resolution, origin) = chosen(caller.resolution, file.resolution, default.resolution.unwrap_or(224));
     note("resolution", &|| resolution.to_string(), origin);
@@ -97,6 +105,7 @@ pub fn resolve(
     architecture.resolution = resolution;
     architecture.background = background;
     architecture.labels = labels;
+    architecture.assumed = assumed;
     properties
 }
 

@@ -8,7 +8,7 @@
 use super::json::{Json, SerdeJson};
 use super::naming::{self, Scheme};
 use super::native::{Header, VERSION};
-use super::options::resolve;
+use super::options::{Origin, resolve};
 use super::{Data, Dtype, Format, LoadedModel, ModelOptions, ModelSource, ReadAt, Tensor, Tensors};
 use mobilenet::error::{Decimal, Listed};
 use mobilenet::{Error, Result, Weights};
@@ -276,6 +276,9 @@ fn read_native(header: Header, tensors: Tensors, options: &ModelOptions) -> Resu
             "its steps must be {layers} numbers of 0 or more, one a layer, and are {found}"
         )));
     }
+    if header.input_grid.is_some_and(|grid| !grid.is_valid()) {
+        return Err(refuse("its input's grid must have a step above 0 and its ends in order"));
+    }
     let said = ModelOptions {
         padding: Some(header.architecture.padding),
         activation: Some(header.architecture.activation),
@@ -286,7 +289,24 @@ fn read_native(header: Header, tensors: Tensors, options: &ModelOptions) -> Resu
         labels: Some(header.architecture.labels.clone()).filter(|labels| !labels.is_empty()),
     };
     let mut architecture = header.architecture;
-    let properties = resolve(&mut architecture, said, options, ModelOptions::default());
+    let mut assumed = std::mem::take(&mut architecture.assumed);
+    let own = architecture.resolution;
+    let mut properties = resolve(&mut architecture, said, options, ModelOptions::default());
+    if !architecture.pads.is_empty() && architecture.resolution != own {
+        return Err(refuse(format!(
+            "its convolutions are padded by no rule, so that only its own resolution, {own}, can be run"
+        )));
+    }
+    // What was a guess when the file was written is one still, unless the caller says it now.
+    if options.normalization.is_some() {
+        assumed.retain(|name| name != "normalization");
+    }
+    for property in &mut properties {
+        if assumed.iter().any(|name| name == property.name) {
+            property.origin = Origin::Default;
+        }
+    }
+    architecture.assumed = assumed;
     let mut layers = naming::assemble(tensors, Scheme::Native, &architecture)?;
     for layer in &mut layers {
         let range = header.ranges.iter().find(|(name, _)| *name == layer.name);
@@ -294,6 +314,7 @@ fn read_native(header: Header, tensors: Tensors, options: &ModelOptions) -> Resu
     }
     let mut weights = Weights::from_finite(architecture, layers)?;
     (weights.provenance, weights.steps) = (header.provenance, header.steps);
+    weights.input_grid = header.input_grid;
     Ok(LoadedModel { weights, format: Format::Safetensors, properties })
 }
 
@@ -338,6 +359,7 @@ pub fn write_with<J: Json>(weights: &Weights, storage: Storage) -> Result<Vec<u8
         architecture: weights.architecture.clone(),
         ranges: ranges.collect(),
         steps: weights.steps.clone(),
+        input_grid: weights.input_grid,
         provenance: weights.provenance.clone(),
     };
     let mut outgoing = Vec::new();

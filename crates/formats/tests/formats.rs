@@ -102,7 +102,7 @@ fn keras_files_are_read_in_every_layout() {
         let architecture = &reading.weights.architecture;
         assert_eq!(reading.format, format, "{file}");
         assert_eq!((architecture.alpha, architecture.resolution), (alpha, resolution), "{file}");
-        assert_eq!((architecture.padding, architecture.epsilon), (Padding::Same, 1e-3), "{file}");
+        assert_eq!((architecture.padding, architecture.epsilon), (Padding::Keras, 1e-3), "{file}");
         for property in ["padding", "activation", "epsilon", "resolution"] {
             let found = reading.properties.iter().find(|found| found.name == property).unwrap();
             assert_eq!(found.origin, origin, "{file}: {property}");

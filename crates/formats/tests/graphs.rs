@@ -17,7 +17,7 @@ fn what_was_written_comes_back() {
     let weights = mobilenet_testing::small(1);
     for (border, padding) in [
         (Border::Same, Padding::Same),
-        (Border::Keras, Padding::Same),
+        (Border::Keras, Padding::Keras),
         (Border::Symmetric, Padding::Symmetric),
     ] {
         for plan in [plan(&weights, border, None), plan(&weights, border, None).dense()] {

@@ -19,6 +19,21 @@ pub fn first_not_finite(values: &[f32]) -> Option<usize> {
     if largest < INFINITE { None } else { values.iter().position(|value| !value.is_finite()) }
 }
 
+/// Weights below this are set to zero: their products are subnormal, which x86 computes 25 to 90 times slower.
+const TINY: f32 = 1e-30;
+
+/// Sets weights below 1e-30 to zero.
+pub fn flush_tiny(values: &mut [f32]) {
+    // Without its sign a float's bits are in the order of its size; less one, zero is the largest of all.
+    let bits = |value: &f32| (value.to_bits() & !(1 << 31)).wrapping_sub(1);
+    let smallest = values.iter().fold(u32::MAX, |smallest, value| smallest.min(bits(value)));
+    if smallest < TINY.to_bits() - 1 {
+        for value in values.iter_mut().filter(|value| value.abs() < TINY) {
+            *value = 0.0;
+        }
+    }
+}
+
 /// Multiplies each column of `values`, a row-major matrix of `factors.len()` columns, by its factor.
 ///
 /// The product is computed in `f64` and rounded once.
@@ -129,6 +144,13 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn weights_that_would_be_subnormal_are_zero() {
+        let mut values = [0.0, -0.0, 1.0, -1e-31, 1e-40, 2e-30, -3.0, f32::MIN_POSITIVE, 1e-30];
+        flush_tiny(&mut values);
+        assert_eq!(values, [0.0, 0.0, 1.0, 0.0, 0.0, 2e-30, -3.0, 0.0, 1e-30]);
     }
 
     #[test]

@@ -37,7 +37,8 @@ impl FeatureMap {
     }
 }
 
-/// Padding of a 3×3 convolution. Both kinds give the same output size; they differ at stride 2 on even sizes.
+/// How 3×3 convolutions meet the border. [`Same`](Padding::Same) and [`Symmetric`](Padding::Symmetric) give the same
+/// output size and differ at stride 2 on even sizes; [`Keras`](Padding::Keras) differs from `Same` on odd ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(rename_all = "lowercase")]
@@ -47,6 +48,9 @@ pub enum Padding {
     Same,
     /// One row and column on every side (PyTorch, Caffe).
     Symmetric,
+    /// `keras.applications`: SAME, but at stride 2 after the stem one row below and one column to the right
+    /// (`ZeroPadding2D(((0, 1), (0, 1)))`), so that odd sizes are rounded down.
+    Keras,
 }
 
 impl Padding {
@@ -54,10 +58,19 @@ impl Padding {
     pub const fn before(self, size: usize, stride: usize) -> usize {
         match self {
             Padding::Symmetric => 1,
-            Padding::Same => {
+            Padding::Keras if stride > 1 => 0,
+            Padding::Same | Padding::Keras => {
                 let covered = (size.div_ceil(stride) - 1) * stride + 3;
                 covered.saturating_sub(size) / 2
             }
+        }
+    }
+
+    /// The padding of the first convolution.
+    pub const fn of_stem(self) -> Self {
+        match self {
+            Padding::Keras => Padding::Same,
+            other => other,
         }
     }
 }
@@ -80,7 +93,7 @@ pub struct ConvShape {
 }
 
 impl ConvShape {
-    /// Creates a 3×3 convolution of `input` with `channels` outputs and an output size of `ceil(size / stride)`.
+    /// Creates a 3×3 convolution of `input` with `channels` outputs.
     ///
     /// # Examples
     ///
@@ -92,10 +105,17 @@ impl ConvShape {
     /// assert_eq!((shape.pad_top, shape.pad_left), (0, 0)); // one row and column at the bottom and right
     /// ```
     pub const fn window(input: FeatureMap, channels: usize, stride: usize, padding: Padding) -> Self {
-        let output = FeatureMap::new(input.height.div_ceil(stride), input.width.div_ceil(stride), channels);
-        let pad_top = padding.before(input.height, stride);
-        let pad_left = padding.before(input.width, stride);
-        Self { input, output, kernel: 3, stride, pad_top, pad_left }
+        let before = [padding.before(input.height, stride), padding.before(input.width, stride)];
+        Self::window_after(input, channels, stride, before)
+    }
+
+    /// A 3×3 window over `input` after so many rows and columns of zeros (1 at stride 1, 0 or 1 at stride 2), and before
+    /// as many as the last window takes.
+    pub const fn window_after(input: FeatureMap, channels: usize, stride: usize, before: [usize; 2]) -> Self {
+        let [pad_top, pad_left] = before;
+        let height = if stride == 1 { input.height } else { (input.height + pad_top) / stride };
+        let width = if stride == 1 { input.width } else { (input.width + pad_left) / stride };
+        Self { input, output: FeatureMap::new(height, width, channels), kernel: 3, stride, pad_top, pad_left }
     }
 
     /// Creates a 1×1 convolution of `input` with `channels` outputs. A fully connected layer is one of a single pixel.
@@ -151,8 +171,21 @@ mod tests {
     fn both_paddings_give_the_same_size() {
         for size in 1..40 {
             let symmetric = (size + 2 - 3) / 2 + 1;
-            let shape = ConvShape::window(FeatureMap::new(size, size, 1), 1, 2, Padding::Symmetric);
-            assert_eq!(shape.output.height, symmetric, "size {size}");
+            for padding in [Padding::Symmetric, Padding::Same] {
+                let shape = ConvShape::window(FeatureMap::new(size, size, 1), 1, 2, padding);
+                assert_eq!(shape.output.height, symmetric, "size {size}");
+            }
         }
+    }
+
+    /// Keras pads by (0, 1) and convolves VALID: `(size + 1 − 3) / 2 + 1`.
+    #[test]
+    fn keras_rounds_odd_sizes_down_after_the_stem() {
+        for size in 2..40 {
+            let shape = ConvShape::window(FeatureMap::new(size, size, 1), 1, 2, Padding::Keras);
+            assert_eq!((shape.output.height, shape.pad_top), ((size + 1 - 3) / 2 + 1, 0), "size {size}");
+        }
+        assert_eq!(Padding::Keras.before(7, 1), 1);
+        assert_eq!(Padding::Keras.of_stem(), Padding::Same);
     }
 }

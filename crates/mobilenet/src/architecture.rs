@@ -98,6 +98,71 @@ impl Default for Normalization {
     }
 }
 
+/// How logits become probabilities.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Output {
+    /// One class of all: the probabilities sum to 1.
+    #[default]
+    Softmax,
+    /// Every class by itself. A network with one logit `z` becomes two classes with the logits `−z` and `z`.
+    Sigmoid,
+}
+
+/// What a step of the head applies to every value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeadActivation {
+    /// Nothing.
+    #[default]
+    Linear,
+    /// `max(0, x)`.
+    Relu,
+    /// `min(max(0, x), 6)`.
+    Relu6,
+    /// `x` above zero, `slope · x` below.
+    LeakyRelu(f32),
+    /// `x` above zero, `alpha · (exp(x) − 1)` below.
+    Elu(f32),
+    /// `1.0507 · x` above zero, `1.7581 · (exp(x) − 1)` below.
+    Selu,
+    /// `x · Φ(x)`, with the error function.
+    Gelu,
+    /// `x · Φ(x)`, with `tanh` in place of the error function.
+    GeluTanh,
+    /// `x · sigmoid(x)`, SiLU.
+    Swish,
+    /// `x · min(max(0, x + 3), 6) / 6`.
+    HardSwish,
+    /// `1 / (1 + exp(−x))`.
+    Sigmoid,
+    /// `min(max(0, x / 6 + 0.5), 1)`.
+    HardSigmoid,
+    /// Hyperbolic tangent.
+    Tanh,
+    /// `ln(1 + exp(x))`.
+    Softplus,
+    /// Softmax over all values.
+    Softmax,
+}
+
+/// One step of the head between the pooled features and the classifier.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HeadLayer {
+    /// Values that come out.
+    pub units: usize,
+    /// Whether every value is multiplied and shifted by itself (batch norm), instead of a fully connected layer.
+    #[serde(skip_serializing_if = "is_false")]
+    pub elementwise: bool,
+    /// What follows.
+    pub activation: HeadActivation,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
 /// Everything that tells one MobileNet from another, save its weights.
 ///
 /// Serialised as JSON it is the `architecture` entry of the native model file.
@@ -129,7 +194,22 @@ pub struct Architecture {
     pub shallow: bool,
     /// Names of the classes in order; empty where they are not known.
     pub labels: Vec<String>,
+    /// Rows and columns of zeros (0 or 1) before each convolution of stride 2, the stem first, where no rule of
+    /// [`padding`](Self::padding) gives them; empty where the rule does.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pads: Vec<usize>,
+    /// Steps between the pooled features and the classifier, which is the last fully connected layer; mostly none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub head: Vec<HeadLayer>,
+    /// How logits become probabilities.
+    pub output: Output,
+    /// Properties that neither the file nor the caller stated, so that a guess stands for them: `normalization`, …
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub assumed: Vec<String>,
 }
+
+/// The most steps that a head may have.
+pub const MAX_HEAD: usize = 32;
 
 impl Default for Architecture {
     /// 1.0 MobileNet-224 with 1000 classes, as Keras has it.
@@ -147,6 +227,10 @@ impl Default for Architecture {
             convolution: Convolution::Separable,
             shallow: false,
             labels: Vec::new(),
+            pads: Vec::new(),
+            head: Vec::new(),
+            output: Output::Softmax,
+            assumed: Vec::new(),
         }
     }
 }
@@ -166,6 +250,10 @@ pub enum LayerKind {
     Standard,
     /// Mean over all pixels.
     Pool,
+    /// A fully connected layer between the pool and the classifier.
+    Dense,
+    /// A factor and a summand for each value between the pool and the classifier.
+    Scale,
     /// Fully connected: a pointwise convolution with one pixel.
     Classifier,
 }
@@ -193,6 +281,8 @@ impl LayerKind {
             LayerKind::Pointwise => "pointwise",
             LayerKind::Standard => "standard",
             LayerKind::Pool => "pool",
+            LayerKind::Dense => "dense",
+            LayerKind::Scale => "scale",
             LayerKind::Classifier => "classifier",
         }
     }
@@ -205,14 +295,20 @@ impl Layer {
         match self.kind {
             LayerKind::Stem | LayerKind::Standard => Some([3, 3, inputs, outputs]),
             LayerKind::Depthwise => Some([3, 3, inputs, 1]),
-            LayerKind::Pointwise | LayerKind::Classifier => Some([1, 1, inputs, outputs]),
+            LayerKind::Pointwise | LayerKind::Dense | LayerKind::Classifier => Some([1, 1, inputs, outputs]),
+            LayerKind::Scale => Some([1, 1, inputs, 1]),
             LayerKind::Pool => None,
         }
     }
 
     /// Whether batch norm follows: every convolution but the classifier.
     pub fn has_batch_norm(&self) -> bool {
-        !matches!(self.kind, LayerKind::Pool | LayerKind::Classifier)
+        !self.is_head() && self.kind != LayerKind::Pool
+    }
+
+    /// Whether it comes after the pool.
+    pub fn is_head(&self) -> bool {
+        matches!(self.kind, LayerKind::Dense | LayerKind::Scale | LayerKind::Classifier)
     }
 }
 
@@ -228,6 +324,31 @@ impl Architecture {
         }
         if !(1..=1_000_000).contains(&self.classes) {
             return refuse(format!("classes: must be from 1 to 1000000, got {}", self.classes));
+        }
+        if self.channels().contains(&0) {
+            return refuse(format!("alpha: must leave every layer a channel, got {}", Decimal(self.alpha)));
+        }
+        let strided = 1 + self.blocks().filter(|(_, (stride, _))| *stride == 2).count();
+        if !self.pads.is_empty() && (self.pads.len() != strided || self.pads.iter().any(|&pad| pad > 1)) {
+            return refuse(format!(
+                "pads: must be {strided} numbers of 0 or 1, one per convolution of stride 2, got {}",
+                self.pads.len()
+            ));
+        }
+        if self.head.len() > MAX_HEAD {
+            return refuse(format!("head: must have at most {MAX_HEAD} steps, got {}", self.head.len()));
+        }
+        let mut width = self.features();
+        for step in &self.head {
+            let fits =
+                if step.elementwise { step.units == width } else { (1..=1 << 20).contains(&step.units) };
+            if !fits {
+                return refuse(format!(
+                    "head: a step must take {width} values, got one of {} units",
+                    step.units
+                ));
+            }
+            width = step.units;
         }
         if !self.labels.is_empty() && self.labels.len() != self.classes {
             return refuse(format!(
@@ -279,7 +400,13 @@ impl Architecture {
     pub fn layers(&self) -> Vec<Layer> {
         let activation = self.activation;
         let stem = self.rounding.channels(STEM_CHANNELS, self.alpha);
-        let shape = ConvShape::window(self.input(), stem, 2, self.padding);
+        let mut pads = self.pads.iter();
+        let mut window = |input: FeatureMap, channels, stride, padding| match pads.len() {
+            0 => ConvShape::window(input, channels, stride, padding),
+            _ if stride == 1 => ConvShape::window(input, channels, stride, padding),
+            _ => ConvShape::window_after(input, channels, stride, [pads.next().copied().unwrap_or(0); 2]),
+        };
+        let shape = window(self.input(), stem, 2, self.padding.of_stem());
         let mut layers = vec![Layer { name: "conv1".into(), kind: LayerKind::Stem, shape, activation }];
         let mut map = shape.output;
         let mut push = |name: String, kind, shape: ConvShape, activation| {
@@ -290,11 +417,11 @@ impl Architecture {
             let channels = self.rounding.channels(channels, self.alpha);
             map = match self.convolution {
                 Convolution::Standard => {
-                    let shape = ConvShape::window(map, channels, stride, self.padding);
+                    let shape = window(map, channels, stride, self.padding);
                     push(format!("conv_{number}"), LayerKind::Standard, shape, activation)
                 }
                 Convolution::Separable => {
-                    let depthwise = ConvShape::window(map, map.channels, stride, self.padding);
+                    let depthwise = window(map, map.channels, stride, self.padding);
                     let map = push(format!("conv_dw_{number}"), LayerKind::Depthwise, depthwise, activation);
                     let pointwise = ConvShape::pointwise(map, channels);
                     push(format!("conv_pw_{number}"), LayerKind::Pointwise, pointwise, activation)
@@ -311,7 +438,13 @@ impl Architecture {
             pad_left: 0,
         };
         push("global_pool".into(), LayerKind::Pool, pool, Activation::None);
-        let classifier = ConvShape::pointwise(pooled, self.classes);
+        let mut features = pooled;
+        for (index, step) in self.head.iter().enumerate() {
+            let kind = if step.elementwise { LayerKind::Scale } else { LayerKind::Dense };
+            let shape = ConvShape::pointwise(features, step.units);
+            features = push(format!("head_{}", index + 1), kind, shape, Activation::None);
+        }
+        let classifier = ConvShape::pointwise(features, self.classes);
         push("conv_preds".into(), LayerKind::Classifier, classifier, Activation::None);
         layers
     }
@@ -319,8 +452,7 @@ impl Architecture {
     /// The same without the pool, which has no parameters.
     pub fn layers_with_weights(&self) -> Vec<Layer> {
         let mut layers = self.layers();
-        // The classifier takes its place.
-        layers.swap_remove(layers.len() - 2);
+        layers.retain(|layer| layer.kind != LayerKind::Pool);
         layers
     }
 
@@ -365,6 +497,12 @@ impl Architecture {
             }
         }
         format!("no width multiplier gives the channels [{}]", Listed(channels, ", "))
+    }
+
+    /// The same network with a linear classifier on the pooled features for `labels`, as one that is taught has it.
+    pub fn with_classes(&self, classes: usize, labels: Vec<String>) -> Self {
+        let plain = Self { classes, labels, background: false, output: Output::Softmax, ..self.clone() };
+        Self { head: Vec::new(), ..plain }
     }
 
     /// Length of the embedding: the pooled features, 1024·alpha.
@@ -457,6 +595,35 @@ mod tests {
     }
 
     #[test]
+    fn keras_rounds_odd_maps_down_after_the_stem() {
+        let maps = |resolution, padding, pads: Vec<usize>| {
+            let layers = Architecture { resolution, padding, pads, ..Architecture::default() }.layers();
+            [0, 3, 7, 11, 23].map(|index: usize| layers[index].shape.output.height)
+        };
+        assert_eq!(maps(150, Padding::Keras, vec![]), [75, 37, 18, 9, 4]);
+        assert_eq!(maps(299, Padding::Keras, vec![]), [150, 75, 37, 18, 9]);
+        assert_eq!(maps(299, Padding::Keras, vec![0, 0, 0, 0, 0]), [149, 74, 37, 18, 9]);
+        assert_eq!(maps(300, Padding::Same, vec![]), [150, 75, 38, 19, 10]);
+        assert_eq!(maps(300, Padding::Same, vec![0, 0, 0, 1, 1]), [150, 75, 37, 19, 10]);
+        assert_eq!(maps(224, Padding::Keras, vec![]), maps(224, Padding::Same, vec![]));
+    }
+
+    #[test]
+    fn a_head_stands_between_pool_and_classifier() {
+        let dense = HeadLayer { units: 12, activation: HeadActivation::Relu, ..HeadLayer::default() };
+        let norm = HeadLayer { units: 12, elementwise: true, ..HeadLayer::default() };
+        let network = Architecture { classes: 3, head: vec![dense, norm], ..Architecture::default() };
+        network.validate().unwrap();
+        let layers = network.layers_with_weights();
+        let shapes = [27, 28, 29].map(|index: usize| layers[index].kernel_shape().unwrap());
+        assert_eq!(shapes, [[1, 1, 1024, 12], [1, 1, 12, 1], [1, 1, 12, 3]]);
+        let json = serde_json::to_string(&network).unwrap();
+        assert!(json.contains(r#""head":[{"units":12,"activation":"relu"},{"units":12,"elementwise":true"#));
+        assert_eq!(serde_json::from_str::<Architecture>(&json).unwrap(), network);
+        assert_eq!(network.with_classes(4, Vec::new()).layers_with_weights().len(), 28);
+    }
+
+    #[test]
     fn the_table_of_the_paper_is_the_table_of_layers() {
         let layers = Architecture::default().layers();
         assert_eq!(layers.len(), 29);
@@ -496,6 +663,17 @@ mod tests {
         assert!(
             refused(Architecture { epsilon: -1.0, ..plain() })
                 .contains("epsilon: must be finite and non-negative, got -1")
+        );
+        let thin = Architecture { alpha: 0.01, rounding: Rounding::Keras, ..plain() };
+        assert!(refused(thin).contains("must leave every layer a channel"));
+        assert!(
+            refused(Architecture { pads: vec![0, 1, 2, 0, 0], ..plain() }).contains("5 numbers of 0 or 1")
+        );
+        assert!(refused(Architecture { pads: vec![0; 4], ..plain() }).contains("5 numbers of 0 or 1"));
+        let step = HeadLayer { units: 3, elementwise: true, ..HeadLayer::default() };
+        assert!(
+            refused(Architecture { head: vec![step], ..plain() })
+                .contains("must take 1024 values, got one of 3")
         );
         let labels = vec!["one".into()];
         assert!(

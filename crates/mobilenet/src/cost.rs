@@ -82,7 +82,9 @@ pub fn of_layers(architecture: &Architecture) -> Vec<LayerCost> {
     let with_cost = |layer: Layer| {
         let cost = of_layer(&layer);
         let channels = if layer.kind == LayerKind::Pool { 0 } else { layer.shape.output.channels as u64 };
-        let bytes_int8 = cost.folded + 7 * channels;
+        // A head is computed in floats.
+        let float = layer.is_head() && !architecture.head.is_empty();
+        let bytes_int8 = if float { cost.bytes_f32() } else { cost.folded + 7 * channels };
         LayerCost { layer, cost, bytes_int8 }
     };
     architecture.layers().into_iter().map(with_cost).collect()

@@ -187,6 +187,10 @@ impl<'a> Calibration<'a> {
         let mut seen = self.seen.iter();
         let mut layers = Vec::new();
         for (layer, given) in architecture.layers_with_weights().iter().zip(&self.weights.layers) {
+            if layer.is_head() && !architecture.head.is_empty() {
+                layers.push(LayerWeights { range: None, ..given.clone() });
+                continue;
+            }
             let seen = seen.next();
             let range = seen.map(|seen| match (ranges, layer.activation) {
                 (Ranges::Chosen, _) => seen.range(),
@@ -200,6 +204,7 @@ impl<'a> Calibration<'a> {
         }
         let mut weights = Weights::new(architecture.clone(), layers)?;
         weights.provenance = self.weights.provenance.clone();
+        weights.input_grid = self.weights.input_grid;
         Ok(weights)
     }
 }

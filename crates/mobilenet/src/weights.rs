@@ -4,9 +4,9 @@
 //! `infer` packs, `formats` writes and `train` starts from. Whoever holds one may rely on every shape and on
 //! every value being finite.
 
-use super::architecture::{Architecture, Layer};
+use super::architecture::{Architecture, Layer, LayerKind};
 use crate::{Error, Result};
-use mobilenet_kernels::layout::{first_not_finite, scale_columns, transpose};
+use mobilenet_kernels::layout::{first_not_finite, flush_tiny, scale_columns, transpose};
 use serde::{Deserialize, Serialize};
 
 /// The kernel of one layer, HWIO (depthwise `[3, 3, C, 1]`), outputs innermost. Two are equal where their weights are,
@@ -113,13 +113,42 @@ pub struct Weights {
     /// theirs, which is how the network was judged and often how it learnt. 0 for a layer that does not round (a last one that was
     /// taught anew); empty where activations are whatever they are.
     pub steps: Vec<f32>,
+    /// What the normalized input is rounded to first, where the file quantizes it so; floats do as it says.
+    pub input_grid: Option<InputGrid>,
+}
+
+/// Values of a quantized input.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputGrid {
+    /// Between two values.
+    pub step: f32,
+    /// The lowest.
+    pub low: f32,
+    /// The highest.
+    pub high: f32,
+}
+
+impl InputGrid {
+    /// Rounds to the nearest value, halves to the even one.
+    pub fn snap(&self, values: &mut [f32]) {
+        for value in values {
+            *value = ((*value / self.step).round_ties_even() * self.step).clamp(self.low, self.high);
+        }
+    }
+
+    /// Whether it is a grid.
+    pub fn is_valid(&self) -> bool {
+        let Self { step, low, high } = *self;
+        step.is_finite() && step > 0.0 && low.is_finite() && high.is_finite() && low < high
+    }
 }
 
 impl Weights {
-    /// Checks every count and every value against the architecture, then holds them.
+    /// Checks every count and every value against the architecture, then holds them. Weights below 1e-30 become 0.
     pub fn new(architecture: Architecture, layers: Vec<LayerWeights>) -> Result<Self> {
-        let weights = Self::from_finite(architecture, layers)?;
-        weights.layers.iter().try_for_each(check_values)?;
+        let mut weights = Self::from_finite(architecture, layers)?;
+        weights.layers.iter_mut().try_for_each(check_values)?;
         Ok(weights)
     }
 
@@ -140,19 +169,52 @@ impl Weights {
         if let Some(extra) = layers.get(wanted.len()) {
             return Err(Error::not_mobilenet(format!("layer `{}` comes after the classifier", extra.name)));
         }
-        Ok(Self { architecture, layers, provenance: Provenance::default(), steps: Vec::new() })
+        let (provenance, steps) = (Provenance::default(), Vec::new());
+        Ok(Self { architecture, layers, provenance, steps, input_grid: None })
     }
 
-    /// Whether every kernel is int8.
+    /// Whether every kernel is int8; those of a [head](Architecture::head) and the classifier behind it, which are always
+    /// computed in floats, do not count.
     pub fn is_int8(&self) -> bool {
-        self.layers.iter().all(|layer| matches!(layer.kernel, Kernel::Int8 { .. }))
+        let head = self.floats_at_the_end();
+        self.layers.iter().rev().skip(head).all(|layer| matches!(layer.kernel, Kernel::Int8 { .. }))
     }
 
     /// Whether the kernels are int8 and every layer before the classifier knows the range of its activations.
     pub fn is_quantized(&self) -> bool {
         let ready =
             |layer: &LayerWeights| matches!(layer.kernel, Kernel::Int8 { .. }) && layer.range.is_some();
-        self.is_int8() && self.layers.iter().rev().skip(1).all(ready)
+        self.is_int8() && self.layers.iter().rev().skip(self.floats_at_the_end().max(1)).all(ready)
+    }
+
+    /// Layers at the end that compute in floats in either precision.
+    pub(crate) fn floats_at_the_end(&self) -> usize {
+        let steps = self.architecture.head.len();
+        if steps == 0 { 0 } else { steps + 1 }
+    }
+
+    /// Replaces the head by a linear classifier on the pooled features: `kernel` is features × classes, classes innermost.
+    ///
+    /// # Errors
+    /// If the lengths do not belong together, or there are as many labels as neither none nor one per class.
+    pub fn replace_classifier(&mut self, kernel: Kernel, bias: Vec<f32>, labels: Vec<String>) -> Result<()> {
+        let architecture = self.architecture.with_classes(bias.len(), labels);
+        architecture.validate()?;
+        let mut classifier = LayerWeights { name: "conv_preds".into(), kernel, bias, range: None };
+        let wanted = architecture.layers_with_weights();
+        if let Some(layer) = wanted.last() {
+            check_layer(layer, &classifier)?;
+        }
+        check_values(&mut classifier)?;
+        if !self.steps.is_empty() {
+            // The pool's stays; a classifier that was taught anew does not round.
+            self.steps.truncate(wanted.len());
+            self.steps.push(0.0);
+        }
+        self.layers.truncate(wanted.len() - 1);
+        self.layers.push(classifier);
+        self.architecture = architecture;
+        Ok(())
     }
 }
 
@@ -161,14 +223,14 @@ fn check_layer(layer: &Layer, given: &LayerWeights) -> Result<()> {
     let shape = layer.kernel_shape().unwrap_or_default();
     let outputs = [layer.shape.output.channels];
     let check = |part: &str, shape: &[usize], found: usize| {
-        if found == shape.iter().product::<usize>() {
+        if shape.iter().try_fold(1, |product: usize, &axis| product.checked_mul(axis)) == Some(found) {
             return Ok(());
         }
         Err(Error::shape(&[&layer.name, "/", part].concat(), shape, &[found]))
     };
     check("kernel", &shape, given.kernel.len())?;
     if let Kernel::Rows { values, outputs } = &given.kernel
-        && [1, 1, values.len() / (*outputs).max(1), *outputs] != shape[..]
+        && (layer.kind == LayerKind::Scale || [1, 1, values.len() / (*outputs).max(1), *outputs] != shape[..])
     {
         return Err(Error::shape(&[&layer.name, "/kernel"].concat(), &shape, &[*outputs]));
     }
@@ -187,13 +249,18 @@ fn check_scales(name: &str, scales: &[f32]) -> Result<()> {
     Ok(())
 }
 
-fn check_values(layer: &LayerWeights) -> Result<()> {
-    let (part, values) = match &layer.kernel {
+fn check_values(layer: &mut LayerWeights) -> Result<()> {
+    let (part, values) = match &mut layer.kernel {
         Kernel::F32(values) | Kernel::Rows { values, .. } => ("/kernel", values),
         Kernel::Int8 { scales, .. } => ("/scale", scales),
     };
     check_finite(&[&layer.name, part].concat(), values)?;
-    check_finite(&[&layer.name, "/bias"].concat(), &layer.bias)
+    check_finite(&[&layer.name, "/bias"].concat(), &layer.bias)?;
+    if part == "/kernel" {
+        flush_tiny(values);
+    }
+    flush_tiny(&mut layer.bias);
+    Ok(())
 }
 
 /// Refuses the first NaN or infinity by name and position.

@@ -10,6 +10,8 @@ pub enum Rounding {
     /// `max(8, int(c · alpha))`: TensorFlow's own code.
     #[default]
     Truncate,
+    /// `int(c · alpha)`: Keras, which differs from [`Truncate`](Rounding::Truncate) below 8 channels only.
+    Keras,
     /// The nearest multiple of 8, never below 90 % of `c · alpha`: timm.
     MultipleOf8,
 }
@@ -20,6 +22,7 @@ impl Rounding {
         let exact = channels as f64 * alpha;
         match self {
             Rounding::Truncate => (exact as usize).max(8),
+            Rounding::Keras => exact as usize,
             Rounding::MultipleOf8 => {
                 let rounded = ((exact + 4.0) as usize / 8 * 8).max(8);
                 if (rounded as f64) < 0.9 * exact { rounded + 8 } else { rounded }
@@ -59,6 +62,8 @@ impl Rounding {
     fn interval(self, channels: usize) -> Option<(f64, f64)> {
         let exact = channels as f64;
         match self {
+            _ if channels == 0 => None,
+            Rounding::Keras => Some((exact, exact + 1.0)),
             _ if channels < 8 => None,
             Rounding::Truncate if channels == 8 => Some((0.0, 9.0)),
             Rounding::Truncate => Some((exact, exact + 1.0)),
@@ -71,10 +76,10 @@ impl Rounding {
     }
 }
 
-/// The roundest alpha, with the rounding, at which `asked` channels become `found`: [`Rounding::Truncate`] where both
-/// roundings would do, `None` where neither does.
+/// The roundest alpha, with the rounding, at which `asked` channels become `found`: the first of [`Rounding::Truncate`],
+/// [`Rounding::MultipleOf8`] and [`Rounding::Keras`] that does, `None` where none does.
 pub fn of(asked: &[usize], found: &[usize]) -> Option<(f64, Rounding)> {
-    let roundings = [Rounding::Truncate, Rounding::MultipleOf8];
+    let roundings = [Rounding::Truncate, Rounding::MultipleOf8, Rounding::Keras];
     roundings.into_iter().find_map(|rounding| Some((rounding.solve(asked, found)?, rounding)))
 }
 
@@ -93,12 +98,21 @@ mod tests {
     }
 
     #[test]
+    fn a_width_without_a_floor_is_keras() {
+        for alpha in [0.1, 0.05, 0.125, 0.2] {
+            let found = ASKED.map(|channels| Rounding::Keras.channels(channels, alpha));
+            assert_eq!(of(&ASKED, &found), Some((alpha, Rounding::Keras)));
+        }
+    }
+
+    #[test]
     fn channels_of_no_width_have_none() {
         assert_eq!(of(&ASKED, &ASKED), Some((1.0, Rounding::Truncate)));
         let mut odd = ASKED;
         odd[3] = 200;
         assert_eq!(of(&ASKED, &odd), None);
         assert_eq!(of(&ASKED, &[7; 7]), None);
+        assert_eq!(of(&ASKED, &[0; 7]), None);
         assert_eq!(of(&ASKED, &[usize::MAX; 7]), None);
     }
 }

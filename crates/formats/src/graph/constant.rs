@@ -23,6 +23,8 @@ pub enum Element {
     I8,
     /// Unsigned byte.
     U8,
+    /// Two signed bytes.
+    I16,
     /// Two unsigned bytes.
     U16,
     /// Four signed bytes.
@@ -36,7 +38,7 @@ impl Element {
     pub const fn size(self) -> usize {
         match self {
             Element::I8 | Element::U8 => 1,
-            Element::F16 | Element::Bf16 | Element::U16 => 2,
+            Element::F16 | Element::Bf16 | Element::I16 | Element::U16 => 2,
             Element::F32 | Element::I32 => 4,
             Element::F64 | Element::I64 => 8,
         }
@@ -151,6 +153,11 @@ impl<'a> Constant<'a> {
         Ok(Self { name, shape, element, bytes, quantization })
     }
 
+    /// Type of its elements.
+    pub fn element(&self) -> Element {
+        self.element
+    }
+
     /// Number of elements.
     pub fn len(&self) -> usize {
         self.bytes.len() / self.element.size()
@@ -161,6 +168,15 @@ impl<'a> Constant<'a> {
         self.quantization.is_some() && matches!(self.element, Element::I8 | Element::U8)
     }
 
+    /// Numbers that stand elsewhere than in a tensor, as one.
+    ///
+    /// # Errors
+    /// Where they are not as many as `shape` takes.
+    pub fn of_numbers(name: &str, shape: Vec<usize>, values: &[f64]) -> Result<Constant<'static>> {
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Constant::new(name.to_owned(), shape, Element::F64, bytes, None)
+    }
+
     /// The same constant under another quantization (a dequantising node).
     pub fn quantized(self, quantization: Quantization) -> Result<Self> {
         Self::new(self.name, self.shape, self.element, self.bytes, Some(quantization))
@@ -169,7 +185,7 @@ impl<'a> Constant<'a> {
     /// The same constant with its one scale per channel replaced, where it has none (an int32 bias).
     pub fn or_scales(mut self, scales: impl FnOnce() -> Option<Vec<f64>>) -> Self {
         if self.quantization.is_none()
-            && self.element == Element::I32
+            && matches!(self.element, Element::I32 | Element::I64)
             && let Some(scales) = scales()
         {
             self.quantization = Some(Quantization { scales, zeros: Vec::new(), axis: 0 });
@@ -332,6 +348,7 @@ impl<'a> Constant<'a> {
             Element::F64 => plain!(8, |value| f64::from_le_bytes(value) as f32),
             Element::I8 => whole!(1, i8),
             Element::U8 => whole!(1, u8),
+            Element::I16 => whole!(2, i16),
             Element::U16 => whole!(2, u16),
             Element::I32 => whole!(4, i32),
             Element::I64 => whole!(8, i64),

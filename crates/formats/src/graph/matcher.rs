@@ -5,15 +5,15 @@
 //! Batch norm, scales and shifts behind a convolution are folded into it on the way. `window` compares a convolution
 //! with the one that is wanted.
 
+mod front;
+mod head;
 mod window;
 
 use super::super::options::{Origin, Property, resolve};
 use super::super::{LoadedModel, ModelOptions};
 use super::constant::Geometry;
 use super::{Network, Node, Op};
-use mobilenet::architecture::{
-    BLOCKS, ChannelOrder, Convolution as Blocks, Normalization, SHALLOW_REMOVES, STEM_CHANNELS,
-};
+use mobilenet::architecture::{BLOCKS, Convolution as Blocks, Output, SHALLOW_REMOVES, STEM_CHANNELS};
 use mobilenet::weights::{BatchNorm, Kernel, LayerWeights, fold};
 use mobilenet::{Architecture, Error, Result, Weights};
 use mobilenet_kernels::shape::Activation;
@@ -33,8 +33,35 @@ fn step((least, most): (f32, f32)) -> Option<f32> {
 /// # Errors
 /// [`Error::not_mobilenet`] with the first node that differs; others where the file contradicts itself.
 pub fn read(network: Network, caller: &ModelOptions) -> Result<LoadedModel> {
-    let Network { format, nodes, broken, size, channels_first, mut said, default, provenance, bytes } =
-        network;
+    let other = network.nodes.iter().find_map(|node| another_network(&node.name));
+    let read = walk(network, caller);
+    match (read, other) {
+        (Err(error), Some(other)) => Err(Error::not_mobilenet(format!("this is {other}; {error}"))),
+        (read, _) => read,
+    }
+}
+
+/// The network that has nodes of this name, where it is another one.
+fn another_network(name: &str) -> Option<&'static str> {
+    let name = name.to_ascii_lowercase();
+    [
+        ("mobilenetv2", "MobileNet v2, another network"),
+        ("mobilenetv3", "MobileNet v3, another network"),
+        ("mobilenet_v2", "MobileNet v2, another network"),
+        ("mobilenet_v3", "MobileNet v3, another network"),
+        ("expanded_conv", "MobileNet v2 or v3, another network"),
+        ("block_1_expand", "MobileNet v2, another network"),
+        ("efficientnet", "an EfficientNet, another network"),
+        ("resnet", "a ResNet, another network"),
+    ]
+    .into_iter()
+    .find(|(part, _)| name.contains(part))
+    .map(|(_, network)| network)
+}
+
+fn walk(network: Network, caller: &ModelOptions) -> Result<LoadedModel> {
+    let Network { format, nodes, broken, size, takes_bytes, channels_first, said, default, .. } = network;
+    let (mut said, provenance, bytes) = (said, network.provenance, network.bytes);
     let resolution = match size {
         Some([height, width]) if height != width => {
             return Err(Error::not_mobilenet(format!("the input is {height}×{width}, and must be square")));
@@ -57,32 +84,69 @@ pub fn read(network: Network, caller: &ModelOptions) -> Result<LoadedModel> {
         steps: Vec::with_capacity(29),
         budget: bytes.saturating_mul(4).saturating_add(SLACK),
     };
-    let preprocessing = walk.preprocessing()?;
+    let front = walk.front(resolution)?;
+    let resolution = resolution.or(front.resolution);
     let (convolution, shallow, channels) = walk.body()?;
-    let classes = walk.head()?;
-    let softmax = walk.tail()?;
+    let head = walk.head()?;
 
     let (alpha, rounding) = Architecture::width_of(&channels)?;
+    let classes = head.classes;
     let mut architecture =
         Architecture { alpha, rounding, classes, convolution, shallow, ..Architecture::default() };
+    (architecture.head, architecture.output) = (head.steps, head.output);
     said.resolution = said.resolution.or(resolution);
-    said.padding = walk.padding.decided();
+    let pads = walk.padding.explicit();
+    said.padding = walk.padding.decided(caller.padding);
     said.activation = walk.activation;
     said.epsilon = walk.epsilon;
-    said.normalization = preprocessing.or(said.normalization);
+    let stem = walk.layers.first();
+    let (normalization, guessed) = front.normalization(takes_bytes, said.normalization, stem);
+    said.normalization = normalization.filter(|_| !guessed);
+    let mut default = default;
+    if guessed {
+        default.normalization = normalization;
+    }
     if said.labels.as_ref().and_then(|labels| labels.first()).is_some_and(|first| first == "background") {
         said.background = Some(true);
     }
     // Labels that do not belong to these classes are the file's mistake, not the caller's.
     said.labels = said.labels.filter(|labels| labels.len().abs_diff(classes) <= 1);
     let mut properties = resolve(&mut architecture, said, caller, default);
-    let inside = if softmax { "in the file, after the logits" } else { "not in the file" };
-    properties.push(Property { name: "softmax", value: inside.into(), origin: Origin::File });
+    // What the graph does not show of the others makes no difference to its answers.
+    architecture.assumed.retain(|name| name == "normalization");
+    if !pads.is_empty() {
+        if architecture.resolution != resolution.unwrap_or(architecture.resolution) {
+            let sides: Vec<String> = pads.iter().map(usize::to_string).collect();
+            return Err(Error::not_mobilenet(format!(
+                "its convolutions of stride 2 are padded before the first row by {}, which is no rule, so that only its \
+                 own resolution, {}, can be run",
+                sides.join(", "),
+                resolution.unwrap_or_default()
+            )));
+        }
+        architecture.pads = pads;
+        if let Some(padding) = properties.iter_mut().find(|property| property.name == "padding") {
+            padding.value = format!("{:?} before each stride of 2", architecture.pads);
+        }
+    }
+    let inside = match head.inside {
+        Some(Output::Softmax) => "softmax, in the file",
+        Some(Output::Sigmoid) => "sigmoid, in the file",
+        None if architecture.output == Output::Sigmoid => "sigmoid, of one logit",
+        None => "softmax, not in the file",
+    };
+    let origin = if head.inside.is_some() { Origin::File } else { Origin::Default };
+    properties.push(Property { name: "output", value: inside.into(), origin });
+    if !architecture.head.is_empty() {
+        let origin = Origin::File;
+        properties.push(Property { name: "head", value: head::describe(&architecture), origin });
+    }
     // All of them or none: half a grid would be nobody's network.
     let steps: Option<Vec<f32>> = walk.steps.into_iter().collect();
     let mut weights = Weights::new(architecture, walk.layers)?;
     weights.provenance = provenance;
     weights.steps = steps.unwrap_or_default();
+    weights.input_grid = front.grid().filter(|_| !weights.steps.is_empty());
     Ok(LoadedModel { weights, format, properties })
 }
 
@@ -133,40 +197,23 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Scales and shifts before the stem, as a normalization of bytes.
-    fn preprocessing(&mut self) -> Result<Option<Normalization>> {
-        let (mut scales, mut shifts, mut seen) = ([1.0f32; 3], [0.0f32; 3], false);
-        loop {
-            self.skip(false);
-            let Some(node) = self.nodes.next_if(|node| matches!(node.op, Op::Affine { .. })) else { break };
-            let (scale, shift) = self.affine(&node, 3)?;
-            for color in 0..3 {
-                scales[color] *= scale[color];
-                shifts[color] = shifts[color] * scale[color] + shift[color];
-            }
-            seen = true;
-        }
-        // A factor this large belongs to colors from 0 to 1, as PyTorch has them, not to bytes.
-        let unit = if scales.iter().all(|scale| scale.abs() > 0.5) { 255.0 } else { 1.0 };
-        let mean = std::array::from_fn(|color| -shifts[color] / scales[color] * unit);
-        let deviation = scales.map(|scale| unit / scale);
-        Ok(seen.then_some(Normalization { mean, deviation, order: ChannelOrder::Rgb }))
-    }
-
     /// The constants of an affine node, one per channel.
-    fn affine(&self, node: &Node<'a>, channels: usize) -> Result<(Vec<f32>, Vec<f32>)> {
+    fn affine(&self, node: &Node<'a>, channels: usize) -> Result<(Vec<f64>, Vec<f64>)> {
         let Op::Affine { scale, inverse, shift, negative } = &node.op else {
             return Ok((vec![1.0; channels], vec![0.0; channels]));
         };
         let from_end = if self.channels_first { 2 } else { 0 };
-        let read = |constant: &Option<super::Constant<'a>>, absent: f32| match constant {
+        let read = |constant: &Option<super::Constant<'a>>, absent: f64| match constant {
             None => Ok(vec![absent; channels]),
             Some(constant) => constant
                 .per_channel(channels, from_end)
-                // Behind a fully connected layer the channels are the last axis everywhere.
+                // Behind a fully connected layer the channels are the last axis everywhere, and before a transposition
+                // in front of the stem.
                 .or_else(|| {
-                    constant.per_channel(channels, 0).filter(|_| self.size == 1 || constant.shape.len() > 1)
+                    let last = self.size == 1 || self.layers.is_empty() || constant.shape.len() > 1;
+                    constant.per_channel(channels, 0).filter(|_| last)
                 })
+                .map(|values| values.into_iter().map(f64::from).collect())
                 .ok_or_else(|| {
                     differs(
                         node,
@@ -183,6 +230,9 @@ impl<'a> Walk<'a> {
         if *negative {
             shift.iter_mut().for_each(|shift| *shift = -*shift);
         }
+        if !scale.iter().chain(&shift).all(|value| value.is_finite()) {
+            return Err(differs(node, "divides by zero", "finite constants"));
+        }
         Ok((scale, shift))
     }
 
@@ -194,7 +244,9 @@ impl<'a> Walk<'a> {
         for (index, (stride, channels)) in BLOCKS.into_iter().enumerate() {
             let next = self.peek();
             match (index, next) {
-                (0, Some((geometry, _))) if !geometry.depthwise && geometry.window == [3, 3] => {
+                (0, Some((geometry, _)))
+                    if !geometry.depthwise && geometry.window == [3, 3] && geometry.outputs > 1 =>
+                {
                     blocks = Blocks::Standard;
                 }
                 (index, Some((_, 2))) if index == SHALLOW_REMOVES.start => shallow = true,
@@ -255,11 +307,16 @@ impl<'a> Walk<'a> {
             }
             range = next.range.or(range);
         }
+        if !activated && range.is_none() {
+            // ONNX Runtime drops a clip that the range of the quantized output says as well.
+            let ranged = |node: &Node| matches!(node.op, Op::Pass) && node.range.is_some();
+            range = self.nodes.peek().filter(|node| ranged(node)).and_then(|node| node.range);
+        }
         let activation = activation((low, high), range).ok_or_else(|| {
-            let what = if activated {
-                format!("is clipped to {low} … {high}")
-            } else {
-                "has no activation".into()
+            let what = match self.nodes.peek() {
+                _ if activated => format!("is clipped to {low} … {high}"),
+                Some(next) if matches!(next.op, Op::Activation(_)) => format!("is followed by {}", next.kind),
+                _ => "has no activation".into(),
             };
             differs(&node, &what, &format!("ReLU or ReLU6 after `{name}`"))
         })?;
@@ -285,7 +342,10 @@ impl<'a> Walk<'a> {
             let what = "reads a kernel that other nodes read too, and together they are larger than the file";
             differs(node, what, "a kernel of its own")
         })?;
-        let kernel = convolution.kernel.kernel(convolution.layout, geometry)?;
+        let mut kernel = convolution.kernel.kernel(convolution.layout, geometry)?;
+        if convolution.floats {
+            kernel = Kernel::F32(kernel.to_f32().into_owned());
+        }
         let bias = match &convolution.bias {
             None => vec![0.0; outputs],
             Some(bias) if bias.len() == outputs => bias.floats(),
@@ -330,64 +390,15 @@ impl<'a> Walk<'a> {
             let kernel = std::mem::replace(&mut layer.kernel, Kernel::F32(Vec::new()));
             let (mut kernel, zeros, ones) =
                 (kernel.to_f32().into_owned(), vec![0.0; outputs], vec![1.0; outputs]);
+            let scale: Vec<f32> = scale.iter().map(|scale| *scale as f32).collect();
             let norm = BatchNorm { gamma: Some(&scale), beta: None, mean: &zeros, variance: &ones };
             layer.bias = fold(&mut kernel, &layer.bias, &norm, 0.0);
             layer.kernel = Kernel::F32(kernel);
         }
         for (bias, shift) in layer.bias.iter_mut().zip(&shift) {
-            *bias += shift;
+            *bias += *shift as f32;
         }
         Ok(())
-    }
-
-    /// Pool and classifier; gives the number of classes.
-    fn head(&mut self) -> Result<usize> {
-        let expected = "`global_pool`, the mean over the whole map";
-        self.skip(false);
-        let node = self.next(expected)?;
-        match &node.op {
-            Op::Mean { window } if window.is_none_or(|window| window == [self.size, self.size]) => {}
-            Op::Mean { window } => {
-                let what = format!("averages windows of {window:?} on a map of {0}×{0}", self.size);
-                return Err(differs(&node, &what, expected));
-            }
-            _ => return Err(differs(&node, "comes here", expected)),
-        }
-        self.size = 1;
-        self.steps.push(node.range.and_then(step));
-        let expected = Wanted::Pointwise.describe("conv_preds");
-        self.skip(true);
-        let (node, geometry) = self.convolution(&expected, Wanted::Pointwise)?;
-        if node.clip.is_some() {
-            return Err(differs(&node, "has an activation", "none after the classifier"));
-        }
-        let outputs = geometry.outputs;
-        let mut layer = self.decode("conv_preds", &node, geometry)?;
-        let mut range = node.range;
-        loop {
-            self.skip(true);
-            let Some(next) = self.nodes.next_if(|next| matches!(next.op, Op::Affine { .. })) else { break };
-            self.fold(&mut layer, &next, outputs)?;
-            range = next.range.or(range);
-        }
-        layer.range = range.map(|(least, most)| least.abs().max(most.abs()));
-        self.steps.push(range.and_then(step));
-        self.layers.push(layer);
-        Ok(outputs)
-    }
-
-    /// What may follow the classifier: softmax and nodes without effect. Tells whether there is a softmax.
-    fn tail(&mut self) -> Result<bool> {
-        self.skip(true);
-        let softmax = self.nodes.next_if(|node| matches!(node.op, Op::Softmax)).is_some();
-        self.skip(true);
-        match (self.nodes.next(), self.broken.as_deref()) {
-            (Some(node), _) => {
-                Err(differs(&node, "comes after the classifier", "the end, or a softmax and the end"))
-            }
-            (None, Some(why)) => Err(Error::not_mobilenet(format!("{why} after the classifier"))),
-            (None, None) => Ok(softmax),
-        }
     }
 }
 

@@ -5,9 +5,11 @@
 
 pub mod constant;
 pub mod matcher;
+pub mod region;
 
 use super::{Format, ModelOptions};
 pub use constant::{Constant, Element, Layout, Quantization};
+use mobilenet::architecture::HeadActivation;
 use std::collections::BTreeMap;
 
 /// Nodes that a graph may have; a MobileNet has about a hundred.
@@ -55,8 +57,12 @@ pub enum Op<'a> {
     Reshape,
     /// The same numbers: identity, dropout, a change of layout, (de)quantization.
     Pass,
-    /// Logits become probabilities.
-    Softmax,
+    /// A function of every value, which a head may have; softmax, too, over the last axis.
+    Activation(HeadActivation),
+    /// Rows and columns after a resize, or after a cut from the middle.
+    Resize([usize; 2]),
+    /// The three colors in the opposite order.
+    Reverse,
     /// Anything else.
     Other,
 }
@@ -87,6 +93,8 @@ pub struct Convolution<'a> {
     pub dilation: [usize; 2],
     /// Its own padding.
     pub pads: Pads,
+    /// Whether bytes of its kernel are multiplied out.
+    pub floats: bool,
 }
 
 /// One node of the chain.
@@ -122,6 +130,8 @@ pub struct Network<'a> {
     pub broken: Option<String>,
     /// Rows and columns of the input where the file fixes them.
     pub size: Option<[usize; 2]>,
+    /// Whether the input takes bytes of color as they are.
+    pub takes_bytes: bool,
     /// Whether maps are channels × rows × columns.
     pub channels_first: bool,
     /// What else the file says: normalization, labels.
@@ -143,13 +153,26 @@ pub struct Wires {
     pub outputs: Vec<usize>,
     /// Whether only the shape of what it reads counts.
     pub shape_only: bool,
+    /// Whether it computes every value by itself, as a part of a formula.
+    pub scalar: bool,
+}
+
+/// The way of the data.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Path {
+    /// Nodes on the way, in order.
+    pub steps: Vec<usize>,
+    /// For a step where data meet that forked before: the nodes between, itself the last, see [`region`].
+    pub regions: BTreeMap<usize, Vec<usize>>,
+    /// Why it ends where that is no output.
+    pub broken: Option<String>,
 }
 
 /// Follows the data from tensor `start`: the nodes on the way, in order, and why it ended where that is no output.
 ///
 /// A tensor that two nodes read is where the chain breaks (a residual connection, two heads), unless one of them only
-/// asks for its shape.
-pub fn path(nodes: &[Wires], start: usize, name: impl Fn(usize) -> String) -> (Vec<usize>, Option<String>) {
+/// asks for its shape, or what they compute value by value meets again in a few nodes.
+pub fn path(nodes: &[Wires], start: usize, name: impl Fn(usize) -> String) -> Path {
     let mut readers: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (index, node) in nodes.iter().enumerate().filter(|(_, node)| !node.shape_only) {
         for &tensor in &node.inputs {
@@ -160,24 +183,33 @@ pub fn path(nodes: &[Wires], start: usize, name: impl Fn(usize) -> String) -> (V
         }
     }
     let mut on_path = vec![false; nodes.len()];
-    let (mut steps, mut tensor) = (Vec::new(), start);
+    let (mut path, mut tensor) = (Path::default(), start);
     loop {
-        match readers.get(&tensor).map(Vec::as_slice) {
-            None | Some([]) => return (steps, None),
-            Some(&[node]) if on_path[node] => {
-                return (steps, Some(format!("node `{}` is in a circle", name(node))));
-            }
-            Some(&[node]) => {
-                on_path[node] = true;
-                steps.push(node);
-                match nodes[node].outputs.first() {
-                    Some(&output) => tensor = output,
-                    None => return (steps, Some(format!("node `{}` gives nothing", name(node)))),
-                }
-            }
+        let next = match readers.get(&tensor).map(Vec::as_slice) {
+            None | Some([]) => return path,
+            Some(&[node]) => node,
             Some(&[one, other, ..]) => {
-                let fork = format!("the data forks to `{}` and `{}`", name(one), name(other));
-                return (steps, Some(fork));
+                let region = region::meet(nodes, &readers, tensor);
+                let Some((&joint, region)) =
+                    region.as_ref().and_then(|region| Some((region.last()?, region)))
+                else {
+                    path.broken = Some(format!("the data forks to `{}` and `{}`", name(one), name(other)));
+                    return path;
+                };
+                path.regions.insert(joint, region.clone());
+                joint
+            }
+        };
+        if std::mem::replace(&mut on_path[next], true) {
+            path.broken = Some(format!("node `{}` is in a circle", name(next)));
+            return path;
+        }
+        path.steps.push(next);
+        match nodes[next].outputs.first() {
+            Some(&output) => tensor = output,
+            None => {
+                path.broken = Some(format!("node `{}` gives nothing", name(next)));
+                return path;
             }
         }
     }
@@ -191,7 +223,7 @@ mod tests {
         let one = |(inputs, outputs): &(&[usize], &[usize])| Wires {
             inputs: inputs.to_vec(),
             outputs: outputs.to_vec(),
-            shape_only: false,
+            ..Wires::default()
         };
         nodes.iter().map(one).collect()
     }
@@ -200,15 +232,24 @@ mod tests {
     fn a_chain_is_followed_in_any_order_of_nodes() {
         let mut nodes = wires(&[(&[2, 9], &[3]), (&[0], &[1]), (&[1, 8], &[2]), (&[2], &[8])]);
         nodes[3].shape_only = true;
-        assert_eq!(path(&nodes, 0, |node| node.to_string()), (vec![1, 2, 0], None));
+        let found = path(&nodes, 0, |node| node.to_string());
+        assert_eq!((found.steps, found.broken), (vec![1, 2, 0], None));
     }
 
     #[test]
     fn a_fork_and_a_circle_end_the_chain() {
         let fork = wires(&[(&[0], &[1]), (&[1], &[2]), (&[1, 2], &[3])]);
-        let (steps, why) = path(&fork, 0, |node| format!("n{node}"));
-        assert_eq!((steps, why.unwrap().as_str()), (vec![0], "the data forks to `n1` and `n2`"));
+        let found = path(&fork, 0, |node| format!("n{node}"));
+        assert_eq!(
+            (found.steps, found.broken.unwrap().as_str()),
+            (vec![0], "the data forks to `n1` and `n2`")
+        );
         let circle = wires(&[(&[0], &[1]), (&[1], &[0])]);
-        assert!(path(&circle, 0, |node| node.to_string()).1.unwrap().contains("circle"));
+        let mut gate = fork.clone();
+        gate.iter_mut().for_each(|node| node.scalar = true);
+        let found = path(&gate, 0, |node| node.to_string());
+        assert_eq!((found.steps, found.broken), (vec![0, 2], None));
+        assert_eq!(found.regions, BTreeMap::from([(2, vec![1, 2])]));
+        assert!(path(&circle, 0, |node| node.to_string()).broken.unwrap().contains("circle"));
     }
 }

@@ -6,10 +6,12 @@
 
 mod proto;
 
+use super::graph::region::{Operand, Scalar, recognize};
 use super::graph::{
-    Constant, Convolution, Element, Layout, Network, Node, Op, Pads, Quantization, Wires, matcher, path,
+    Constant, Convolution, Element, Layout, Network, Node, Op, Pads, Path, Quantization, Wires, matcher, path,
 };
 use super::{Format, LoadedModel, ModelOptions, ModelSource};
+use mobilenet::architecture::HeadActivation;
 use mobilenet::{Error, Result};
 use proto::{Model, Tensor, damaged};
 use std::borrow::Cow;
@@ -26,6 +28,13 @@ const DEEPEST: usize = 4;
 /// beside it is missing.
 pub fn read(source: &ModelSource, caller: &ModelOptions) -> Result<LoadedModel> {
     let model = Model::parse(source.bytes)?;
+    if model.graph.nodes.is_empty() {
+        return Err(Error::format(
+            "ONNX",
+            "the file has no graph; a Core ML model (.mlmodel) begins alike, and is not read: convert the model it was made \
+             from",
+        ));
+    }
     let file = File::new(&model, source)?;
     matcher::read(file.network()?, caller)
 }
@@ -81,17 +90,43 @@ impl<'m, 'a> File<'m, 'a> {
 
     fn network(&self) -> Result<Network<'a>> {
         let graph = &self.model.graph;
+        for node in &graph.nodes {
+            let problem = match node.kind {
+                "ConvInteger" | "MatMulInteger" | "DynamicQuantizeLinear" => {
+                    "it was quantized by `quantize_dynamic`, whose ranges are found at run time; convert the float model, \
+                     or quantize it with `quantize_static(…, quant_format=QuantFormat.QDQ)`"
+                }
+                "QLinearConv" | "QLinearMatMul" | "QLinearGlobalAveragePool" | "QGemm" => {
+                    "it is quantized in the format QOperator; convert the float model, or quantize it with \
+                     `quantize_static(…, quant_format=QuantFormat.QDQ)`"
+                }
+                _ => continue,
+            };
+            let problem = format!("node `{}` ({}): {problem}", label(node), shorten(node.kind));
+            return Err(Error::format("ONNX", problem));
+        }
         // Old exports list the initialisers among the inputs.
         let input = graph.inputs.iter().find(|input| !self.constants.contains_key(input.name));
         let input = input.ok_or_else(|| damaged("the graph has no input"))?;
         let wires: Vec<Wires> = graph.nodes.iter().map(|node| self.wires(node)).collect();
         let start = self.numbers.get(input.name).copied().unwrap_or(usize::MAX);
-        let (steps, broken) = path(&wires, start, |node| label(&graph.nodes[node]));
+        let Path { steps, regions, broken } = path(&wires, start, |node| label(&graph.nodes[node]));
         let mut nodes = Vec::with_capacity(steps.len());
         let mut data = input.name;
+        // Whether maps stand channels last at this place.
+        let mut turned = matches!(input.shape.as_slice(), [_, _, _, Some(3)]);
         for step in steps {
             let node = &graph.nodes[step];
-            nodes.push(self.node(node, data)?);
+            if node.kind == "Transpose" {
+                turned = matches!(node.integers("perm"), [0, 2, 3, 1]);
+            }
+            let mut translated = self.node(node, data, turned)?;
+            if let Some(region) = regions.get(&step) {
+                let formula = |index: usize| self.formula(&graph.nodes[index]);
+                let start = self.numbers.get(data).copied().unwrap_or(usize::MAX);
+                translated.op = recognize(region, start, &wires, &formula).map_or(Op::Other, Op::Activation);
+            }
+            nodes.push(translated);
             data = node.outputs.first().copied().unwrap_or_default();
         }
         let side = |rows: usize| {
@@ -118,6 +153,7 @@ impl<'m, 'a> File<'m, 'a> {
             nodes,
             broken,
             size,
+            takes_bytes: input.kind == 2,
             channels_first: true,
             said: ModelOptions::default(),
             default: ModelOptions::default(),
@@ -131,7 +167,7 @@ impl<'m, 'a> File<'m, 'a> {
         // An empty name stands for an input that is left out.
         let inputs = node.inputs.iter().filter(|name| !name.is_empty()).map(number).collect();
         let outputs = node.outputs.iter().map(number).collect();
-        Wires { inputs, outputs, shape_only: node.kind == "Shape" }
+        Wires { inputs, outputs, shape_only: node.kind == "Shape", scalar: scalar(node.kind).is_some() }
     }
 
     /// A constant by its tensor's name, looked up through nodes that only hand it on.
@@ -150,7 +186,7 @@ impl<'m, 'a> File<'m, 'a> {
             None => Ok(None),
         };
         match node.kind {
-            "Identity" => behind(0),
+            "Identity" | "Cast" => behind(0),
             "DequantizeLinear" => {
                 let (Some(packed), Some(scales)) = (behind(0)?, behind(1)?) else { return Ok(None) };
                 self.spend(&packed.name, scales.len().saturating_mul(16))?;
@@ -182,6 +218,8 @@ impl<'m, 'a> File<'m, 'a> {
             1 => Element::F32,
             2 => Element::U8,
             3 => Element::I8,
+            4 => Element::U16,
+            5 => Element::I16,
             6 => Element::I32,
             7 => Element::I64,
             10 => Element::F16,
@@ -224,12 +262,14 @@ impl<'m, 'a> File<'m, 'a> {
     }
 
     /// Translates a node that reads `data`.
-    fn node(&self, node: &proto::Node<'a>, data: &str) -> Result<Node<'a>> {
+    fn node(&self, node: &proto::Node<'a>, data: &str, turned: bool) -> Result<Node<'a>> {
         let first = node.inputs.first().is_some_and(|input| *input == data);
         let constant = |place: usize| match node.inputs.get(place) {
             Some(name) if !name.is_empty() => self.constant(name),
             _ => Ok(None),
         };
+        let number = |name: &str, absent: f32| node.attribute(name).map_or(absent, |value| value.float);
+        use HeadActivation as A;
         let absent = |place: usize| node.inputs.get(place).is_none_or(|name| name.is_empty());
         let op = match node.kind {
             "Add" | "Sub" | "Mul" | "Div" => {
@@ -247,6 +287,13 @@ impl<'m, 'a> File<'m, 'a> {
                     ("Sub", Some(other)) if first => {
                         Op::Affine { scale: None, inverse: false, shift: Some(other), negative: true }
                     }
+                    // c − x
+                    ("Sub", Some(other)) => Op::Affine {
+                        scale: Some(Constant::of_numbers("-1", Vec::new(), &[-1.0])?),
+                        inverse: false,
+                        shift: Some(other),
+                        negative: false,
+                    },
                     _ => Op::Other,
                 }
             }
@@ -304,19 +351,75 @@ impl<'m, 'a> File<'m, 'a> {
                 };
                 match axes.as_slice() {
                     [2, 3] | [3, 2] | [-2, -1] | [-1, -2] => Op::Mean { window: None },
+                    // Of a map that a `Transpose` has turned to channels last (tf2onnx).
+                    [1, 2] | [2, 1] | [-3, -2] | [-2, -3] if turned => Op::Mean { window: None },
                     _ => Op::Other,
                 }
             }
             "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => Op::Reshape,
-            "Identity" | "Dropout" | "QuantizeLinear" | "DequantizeLinear" => Op::Pass,
+            "Identity" | "Dropout" | "QuantizeLinear" | "DequantizeLinear" | "Cast" => Op::Pass,
             "Transpose" => match node.integers("perm") {
                 [0, 3, 1, 2] | [0, 2, 3, 1] | [0, 1, 2, 3] => Op::Pass,
                 _ => Op::Other,
             },
-            "Softmax" => Op::Softmax,
+            "Softmax" => Op::Activation(A::Softmax),
+            "Sigmoid" => Op::Activation(A::Sigmoid),
+            "Tanh" => Op::Activation(A::Tanh),
+            "LeakyRelu" => Op::Activation(A::LeakyRelu(number("alpha", 0.01))),
+            "Elu" => Op::Activation(A::Elu(number("alpha", 1.0))),
+            "Selu" => Op::Activation(A::Selu),
+            "Softplus" => Op::Activation(A::Softplus),
+            "HardSwish" => Op::Activation(A::HardSwish),
+            "Swish" if number("alpha", 1.0) == 1.0 => Op::Activation(A::Swish),
+            "HardSigmoid" if (number("alpha", 0.2) - 1.0 / 6.0).abs() < 1e-6 => {
+                Op::Activation(A::HardSigmoid)
+            }
+            "PRelu" => match constant(1)?.and_then(|slope| slope.scalar()) {
+                Some(slope) => Op::Activation(A::LeakyRelu(slope)),
+                None => Op::Other,
+            },
+            "Gelu" => match node.attribute("approximate").map_or(&b"none"[..], |value| value.text) {
+                b"none" => Op::Activation(A::Gelu),
+                b"tanh" => Op::Activation(A::GeluTanh),
+                _ => Op::Other,
+            },
             _ => Op::Other,
         };
-        Ok(Node::new(label(node), shorten(node.kind), op))
+        let mut translated = Node::new(label(node), shorten(node.kind), op);
+        if node.kind == "QuantizeLinear" {
+            translated.range = self.range(node)?;
+        }
+        Ok(translated)
+    }
+
+    /// What a node computes of every value, and of what.
+    fn formula(&self, node: &proto::Node<'a>) -> Option<(Scalar, Vec<Operand>)> {
+        let attribute =
+            |name: &str, absent: f32| f64::from(node.attribute(name).map_or(absent, |value| value.float));
+        let mut operands = Vec::new();
+        for name in node.inputs.iter().filter(|name| !name.is_empty()) {
+            operands.push(match self.constant(name).ok()? {
+                Some(constant) => Operand::Number(constant.scalar()?.into()),
+                None => Operand::Tensor(*self.numbers.get(name)?),
+            });
+        }
+        let scalar = match (node.kind, operands.as_slice()) {
+            ("Clip", [_, Operand::Number(low), Operand::Number(high)]) => Scalar::Clip(*low, *high),
+            ("Clip", [_]) => Scalar::Clip(attribute("min", f32::MIN), attribute("max", f32::MAX)),
+            ("Clip", _) => return None,
+            (kind, _) => scalar(kind)?,
+        };
+        Some((scalar, operands))
+    }
+
+    /// Ends of what a quantizing node gives.
+    fn range(&self, node: &proto::Node<'a>) -> Result<Option<(f32, f32)>> {
+        let (scale, zero) = (self.input(node, 1)?, self.input(node, 2)?);
+        let Some(scale) = scale.and_then(|scale| scale.scalar()) else { return Ok(None) };
+        let signed = zero.as_ref().is_some_and(|zero| zero.element() == Element::I8);
+        let zero = zero.and_then(|zero| zero.scalar()).unwrap_or(0.0);
+        let (least, most) = if signed { (-128.0, 127.0) } else { (0.0, 255.0) };
+        Ok(Some(((least - zero) * scale, (most - zero) * scale)))
     }
 
     fn convolution(&self, node: &proto::Node<'a>) -> Result<Op<'a>> {
@@ -347,6 +450,7 @@ impl<'m, 'a> File<'m, 'a> {
             stride: two("strides")?,
             dilation: two("dilations")?,
             pads,
+            floats: false,
         }))
     }
 
@@ -360,7 +464,16 @@ impl<'m, 'a> File<'m, 'a> {
         let layout = if node.integer("transB", 0) == 0 { Layout::Io } else { Layout::Oi };
         let bias = if node.kind == "Gemm" { self.input(node, 2)? } else { None };
         let (stride, dilation, pads) = ([1, 1], [1, 1], Pads::Explicit([0; 4]));
-        Ok(Op::Convolution(Convolution { kernel, layout, groups: 1, bias, stride, dilation, pads }))
+        Ok(Op::Convolution(Convolution {
+            kernel,
+            layout,
+            groups: 1,
+            bias,
+            stride,
+            dilation,
+            pads,
+            floats: false,
+        }))
     }
 
     /// Zeros around a map, from an attribute before operator set 11 and an input since.
@@ -389,6 +502,30 @@ impl<'m, 'a> File<'m, 'a> {
             _ => Ok(None),
         }
     }
+}
+
+/// What a node of this kind computes of every value.
+fn scalar(kind: &str) -> Option<Scalar> {
+    Some(match kind {
+        "Add" => Scalar::Add,
+        "Sub" => Scalar::Sub,
+        "Mul" => Scalar::Mul,
+        "Div" => Scalar::Div,
+        "Pow" => Scalar::Pow,
+        "Min" => Scalar::Min,
+        "Max" => Scalar::Max,
+        "Neg" => Scalar::Negative,
+        "Identity" | "Cast" => Scalar::Same,
+        "Relu" => Scalar::Clip(0.0, f64::INFINITY),
+        // Its bounds are looked up when it is computed.
+        "Clip" => Scalar::Clip(0.0, 0.0),
+        "Exp" => Scalar::Exp,
+        "Erf" => Scalar::Erf,
+        "Tanh" => Scalar::Tanh,
+        "Sigmoid" => Scalar::Sigmoid,
+        "Softplus" => Scalar::Softplus,
+        _ => return None,
+    })
 }
 
 /// A padding.

@@ -162,11 +162,13 @@ pub struct Tensor<'a> {
     pub length: Option<usize>,
 }
 
-/// `ValueInfoProto` of an input: its name and lengths, `None` where a length is open.
+/// `ValueInfoProto` of an input: its name, type and lengths, `None` where a length is open.
 #[derive(Debug, Default)]
 pub struct Input<'a> {
     pub name: &'a str,
     pub shape: Vec<Option<usize>>,
+    /// Type of its elements.
+    pub kind: i64,
 }
 
 impl<'a> Model<'a> {
@@ -318,23 +320,34 @@ impl<'a> Input<'a> {
         fields(bytes, |number, value| {
             match number {
                 1 => input.name = value.text()?,
-                // TypeProto.tensor_type.shape.dim.dim_value
-                2 => descend(value.bytes()?, &[1, 2], &mut |shape| {
-                    fields(shape, |number, value| {
-                        if number == 1 {
-                            let mut length = None;
-                            fields(value.bytes()?, |number, value| {
-                                if number == 1 {
-                                    length =
-                                        usize::try_from(value.number()?).ok().filter(|length| *length > 0);
-                                }
-                                Ok(())
-                            })?;
-                            push(&mut input.shape, length, 8)?;
-                        }
-                        Ok(())
-                    })
-                })?,
+                // TypeProto.tensor_type: elem_type, and shape.dim.dim_value
+                2 => {
+                    descend(value.bytes()?, &[1], &mut |tensor| {
+                        fields(tensor, |number, value| {
+                            if number == 1 {
+                                input.kind = value.number()?;
+                            }
+                            Ok(())
+                        })
+                    })?;
+                    descend(value.bytes()?, &[1, 2], &mut |shape| {
+                        fields(shape, |number, value| {
+                            if number == 1 {
+                                let mut length = None;
+                                fields(value.bytes()?, |number, value| {
+                                    if number == 1 {
+                                        length = usize::try_from(value.number()?)
+                                            .ok()
+                                            .filter(|length| *length > 0);
+                                    }
+                                    Ok(())
+                                })?;
+                                push(&mut input.shape, length, 8)?;
+                            }
+                            Ok(())
+                        })
+                    })?;
+                }
                 _ => {}
             }
             Ok(())

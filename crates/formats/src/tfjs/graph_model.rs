@@ -5,10 +5,12 @@
 
 use super::json::{List, chosen};
 use super::{Weights, chain, damaged};
-use crate::graph::{Constant, Convolution, Layout, MOST_NODES, Network, Node, Op, Pads, Wires, path};
+use crate::graph::region::{Operand, Scalar, recognize};
+use crate::graph::{Constant, Convolution, Layout, MOST_NODES, Network, Node, Op, Pads, Path, Wires, path};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use mobilenet::Result;
+use mobilenet::architecture::HeadActivation;
 use serde::{Deserialize, Deserializer};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -32,7 +34,7 @@ struct GraphNode<'a> {
 }
 
 /// The attributes that change what a node does.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 13] = [
     "strides",
     "dilations",
     "padding",
@@ -43,6 +45,9 @@ const KEYS: [&str; 10] = [
     "transpose_b",
     "ksize",
     "shape",
+    "alpha",
+    "leakyrelu_alpha",
+    "dtype",
 ];
 
 fn attributes<'de, D>(deserializer: D) -> Result<BTreeMap<&'static str, Attribute<'de>>, D::Error>
@@ -154,11 +159,12 @@ pub fn network<'a>(topology: &str, weights: &Weights<'_, 'a>, bytes: usize) -> R
             inputs: node.input.0.iter().filter_map(|input| numbers.get(producer(input)).copied()).collect(),
             outputs: vec![index],
             shape_only: node.op == "Shape",
+            scalar: scalar(&node.op).is_some(),
         })
         .collect();
     let input = all.iter().position(|node| node.op == "Placeholder");
     let input = input.ok_or_else(|| damaged("the graph has no `Placeholder`"))?;
-    let (order, broken) = path(&wires, input, |index| all[index].name.to_string());
+    let Path { steps, regions, broken } = path(&wires, input, |index| all[index].name.to_string());
     let shape = all[input].attr.get("shape").and_then(|shape| shape.shape.as_ref());
     let lengths: Vec<Option<usize>> = shape.map_or(Vec::new(), |shape| {
         let length = |dim: &Dim| usize::try_from(dim.size.as_ref()?.value()?).ok();
@@ -171,10 +177,19 @@ pub fn network<'a>(topology: &str, weights: &Weights<'_, 'a>, bytes: usize) -> R
     let nodes = all.iter().map(|node| (&*node.name, node)).collect();
     let graph = Graph { nodes, weights };
     let mut data = &*all[input].name;
-    let mut nodes = Vec::with_capacity(order.len());
-    for index in order {
-        graph.translate(&all[index], data, &mut nodes)?;
-        data = &all[index].name;
+    let mut nodes = Vec::with_capacity(steps.len());
+    for index in steps {
+        let node = &all[index];
+        match regions.get(&index) {
+            None => graph.translate(node, data, &mut nodes)?,
+            Some(region) => {
+                let formula = |index: usize| graph.formula(&all[index], &numbers);
+                let start = numbers.get(data).copied().unwrap_or(usize::MAX);
+                let op = recognize(region, start, &wires, &formula).map_or(Op::Other, Op::Activation);
+                nodes.push(Node::new(shorten(&node.name), shorten(&node.op), op));
+            }
+        }
+        data = &node.name;
     }
     Ok(chain(nodes, broken, size, bytes))
 }
@@ -196,6 +211,18 @@ impl<'a> Graph<'_, '_, 'a> {
         Ok(None)
     }
 
+    /// What a node computes of every value, and of what.
+    fn formula(&self, node: &GraphNode, numbers: &BTreeMap<&str, usize>) -> Option<(Scalar, Vec<Operand>)> {
+        let mut operands = Vec::new();
+        for (place, input) in node.input.0.iter().enumerate() {
+            operands.push(match self.constant(node, place).ok()? {
+                Some(constant) => Operand::Number(constant.scalar()?.into()),
+                None => Operand::Tensor(*numbers.get(producer(input))?),
+            });
+        }
+        Some((scalar(&node.op)?, operands))
+    }
+
     /// Translates a node that reads `data`; what is fused into it becomes nodes of their own.
     fn translate(&self, node: &GraphNode, data: &str, nodes: &mut Vec<Node<'a>>) -> Result<()> {
         let first = node.input.0.first().is_some_and(|input| producer(input) == data);
@@ -211,6 +238,12 @@ impl<'a> Graph<'_, '_, 'a> {
                     (_, None) => Op::Other,
                     ("Add" | "AddV2" | "BiasAdd", other) => shift(other, false),
                     ("Sub", other) if first => shift(other, true),
+                    ("Sub", other) => Op::Affine {
+                        scale: Some(Constant::of_numbers("-1", Vec::new(), &[-1.0])?),
+                        inverse: false,
+                        shift: other,
+                        negative: false,
+                    },
                     ("Mul", other) => scale(other, false),
                     ("RealDiv" | "Div", other) if first => scale(other, true),
                     _ => Op::Other,
@@ -236,7 +269,7 @@ impl<'a> Graph<'_, '_, 'a> {
                     _ => Op::Other,
                 }
             }
-            "Relu" | "Relu6" => activation(&node.op),
+            "Relu" | "Relu6" => activation(node, &node.op),
             "Minimum" | "Maximum" => match constant(1)?.and_then(|bound| bound.scalar()) {
                 Some(bound) if node.op == "Minimum" => Op::Clip(f32::NEG_INFINITY, bound),
                 Some(bound) => Op::Clip(bound, f32::INFINITY),
@@ -265,11 +298,12 @@ impl<'a> Graph<'_, '_, 'a> {
                 _ => Op::Other,
             },
             "Reshape" | "Squeeze" | "ExpandDims" => Op::Reshape,
-            "Identity" | "Dropout" | "StopGradient" | "PlaceholderWithDefault" => Op::Pass,
-            "Softmax" => Op::Softmax,
+            "Identity" | "Dropout" | "StopGradient" | "PlaceholderWithDefault" | "Cast" | "NoOp" => Op::Pass,
+            "Softmax" | "LeakyRelu" | "Elu" | "Selu" | "Sigmoid" | "Tanh" | "Softplus" => {
+                activation(node, &node.op)
+            }
             _ => Op::Other,
         };
-        let shorten = |name: &str| name.chars().take(120).collect::<String>();
         nodes.push(Node::new(shorten(&node.name), shorten(&node.op), op));
         for (kind, op) in fused {
             nodes.push(Node::new(shorten(&node.name), kind, op));
@@ -296,7 +330,7 @@ impl<'a> Graph<'_, '_, 'a> {
                     }
                     Op::Affine { scale: None, inverse: false, shift, negative: false }
                 }
-                name => activation(name),
+                name => activation(node, name),
             };
             fused.push((name, op));
         }
@@ -332,16 +366,55 @@ impl<'a> Graph<'_, '_, 'a> {
                 stride,
                 dilation,
                 pads,
+                floats: false,
             })),
             _ => Ok(Op::Other),
         }
     }
 }
 
-fn activation<'a>(name: &str) -> Op<'a> {
+fn shorten(name: &str) -> String {
+    name.chars().take(120).collect()
+}
+
+/// What an operation of this name computes of every value.
+fn scalar(op: &str) -> Option<Scalar> {
+    Some(match op {
+        "Add" | "AddV2" => Scalar::Add,
+        "Sub" => Scalar::Sub,
+        "Mul" => Scalar::Mul,
+        "RealDiv" | "Div" => Scalar::Div,
+        "Pow" => Scalar::Pow,
+        "Minimum" => Scalar::Min,
+        "Maximum" => Scalar::Max,
+        "Neg" => Scalar::Negative,
+        "Square" => Scalar::Square,
+        "Identity" => Scalar::Same,
+        "Relu" => Scalar::Clip(0.0, f64::INFINITY),
+        "Relu6" => Scalar::Clip(0.0, 6.0),
+        "Exp" => Scalar::Exp,
+        "Erf" => Scalar::Erf,
+        "Tanh" => Scalar::Tanh,
+        "Sigmoid" => Scalar::Sigmoid,
+        "Softplus" => Scalar::Softplus,
+        _ => return None,
+    })
+}
+
+/// What an activation of this name does; `node` has its settings.
+fn activation<'a>(node: &GraphNode, name: &str) -> Op<'a> {
+    use HeadActivation as A;
+    let slope = || node.attr.get("alpha").or(node.attr.get("leakyrelu_alpha")).and_then(|value| value.f);
     match name {
         "Relu" => Op::Clip(0.0, f32::INFINITY),
         "Relu6" => Op::Clip(0.0, 6.0),
+        "LeakyRelu" => Op::Activation(A::LeakyRelu(slope().unwrap_or(0.2) as f32)),
+        "Elu" => Op::Activation(A::Elu(1.0)),
+        "Selu" => Op::Activation(A::Selu),
+        "Sigmoid" => Op::Activation(A::Sigmoid),
+        "Tanh" => Op::Activation(A::Tanh),
+        "Softplus" => Op::Activation(A::Softplus),
+        "Softmax" => Op::Activation(A::Softmax),
         _ => Op::Other,
     }
 }

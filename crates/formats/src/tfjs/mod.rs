@@ -1,14 +1,14 @@
 //! TensorFlow.js: `model.json` of a layers or a graph model, weights in shards beside it, whole or quantized.
 //!
 //! Goes in: the JSON, and the shards that [`beside`] names. Comes out: weights by name, borrowed from the shards (a
-//! weight that crosses from one shard to the next is put together), and the topology. Next: `layers` or `graph_model`
-//! make a chain of nodes of it, and `graph::matcher` walks that.
+//! weight that crosses from one shard to the next is put together), and the topology. Next: `crate::layers` or
+//! `graph_model` make a chain of nodes of it, and `graph::matcher` walks that.
 
 mod graph_model;
 mod json;
-mod layers;
 
 use super::graph::{Constant, Element, Network, Node, Quantization, matcher};
+use super::layers::{LayerSource, Place as LayerPlace, Reader};
 use super::{Format, LoadedModel, ModelOptions, ModelSource};
 use json::List;
 use mobilenet::{Error, Result};
@@ -35,6 +35,7 @@ fn chain(
         nodes,
         broken,
         size,
+        takes_bytes: false,
         channels_first: false,
         said: ModelOptions::default(),
         default: ModelOptions::default(),
@@ -51,6 +52,21 @@ struct Model<'a> {
     model_topology: Option<&'a serde_json::value::RawValue>,
     #[serde(default, borrow)]
     weights_manifest: List<Group<'a>, MOST>,
+}
+
+/// `modelTopology` of a layers model, which is either the configuration or holds it.
+#[derive(Deserialize)]
+struct LayersTopology<'a> {
+    #[serde(default, borrow)]
+    model_config: Option<LayersModel<'a>>,
+    #[serde(default, borrow)]
+    config: Option<&'a serde_json::value::RawValue>,
+}
+
+#[derive(Deserialize)]
+struct LayersModel<'a> {
+    #[serde(borrow)]
+    config: &'a serde_json::value::RawValue,
 }
 
 /// Weights that lie one after the other in the group's shards.
@@ -98,7 +114,13 @@ pub fn read(source: &ModelSource, caller: &ModelOptions) -> Result<LoadedModel> 
     let bytes = source.bytes.len().saturating_add(beside);
     let network: Network = match Kind::of(topology)? {
         Kind::Graph => graph_model::network(topology, &weights, bytes)?,
-        Kind::Layers => layers::network(topology, &weights, bytes)?,
+        Kind::Layers => {
+            let topology: LayersTopology =
+                serde_json::from_str(topology).map_err(|error| damaged(&error.to_string()))?;
+            let config = topology.model_config.map(|model| model.config).or(topology.config);
+            let config = config.ok_or_else(|| damaged("the model has no `config`"))?.get();
+            Reader::network(Format::Tfjs, config, &weights, bytes)?
+        }
     };
     matcher::read(network, caller)
 }
@@ -253,6 +275,20 @@ impl<'m, 'a> Weights<'m, 'a> {
             }
         });
         Constant::new(weight.name.to_string(), weight.shape.0.clone(), element, bytes, quantization)
+    }
+}
+
+impl<'m, 'a> LayerSource<'a> for Weights<'m, 'a> {
+    /// By the layer's name alone, else with the models around it before it.
+    fn weight(&self, place: &LayerPlace, part: &str, _: usize) -> Result<Option<Constant<'a>>> {
+        let names: Vec<&str> = place.names.iter().map(|(name, _)| name.as_str()).collect();
+        for first in (0..names.len()).rev() {
+            let name = [&names[first..].join("/"), "/", part].concat();
+            if let Some(place) = self.places.get(name.as_str()) {
+                return self.constant(place).map(Some);
+            }
+        }
+        self.get(&[place.name(), "/", part].concat())
     }
 }
 

@@ -7,12 +7,13 @@
 mod metadata;
 mod schema;
 
+use super::graph::region::{Operand, Scalar, recognize};
 use super::graph::{
-    Constant, Convolution, Element, Layout, MOST_NODES, Network, Node, Op, Pads, Quantization, Wires,
+    Constant, Convolution, Element, Layout, MOST_NODES, Network, Node, Op, Pads, Path, Quantization, Wires,
 };
 use super::graph::{matcher, path};
 use super::{Format, LoadedModel, ModelOptions, ModelSource};
-use mobilenet::architecture::Normalization;
+use mobilenet::architecture::{HeadActivation, Normalization};
 use mobilenet::{Error, Result};
 use schema::{OPERATORS, Table, Tables, damaged, graph, model, options};
 use std::borrow::Cow;
@@ -128,12 +129,24 @@ impl<'a> Model<'a> {
             let output = self.operators[index].outputs.first();
             output.and_then(|&tensor| self.name(tensor).ok()).unwrap_or_default()
         };
-        let (steps, broken) = path(&wires, self.input, name);
+        let Path { steps, regions, broken } = path(&wires, self.input, name);
+        let wide = self.is_wide()?;
         let mut tensor = self.input;
         let mut nodes = Vec::with_capacity(steps.len());
         for step in steps {
             let operator = &self.operators[step];
-            nodes.push(self.node(operator, tensor)?);
+            let mut node = self.node(operator, tensor)?;
+            if let Some(region) = regions.get(&step) {
+                let formula = |index: usize| self.formula(&self.operators[index]);
+                node.op = recognize(region, tensor, &wires, &formula).map_or(Op::Other, Op::Activation);
+            }
+            if wide && let Op::Convolution(convolution) = &mut node.op {
+                convolution.floats = true;
+            }
+            if wide && !matches!(node.op, Op::Pass) {
+                node.range = None;
+            }
+            nodes.push(node);
             tensor = operator.outputs.first().copied().unwrap_or(tensor);
         }
         let mut metadata_buffer = None;
@@ -149,13 +162,14 @@ impl<'a> Model<'a> {
             provenance.description =
                 self.root.get::<&str>(model::DESCRIPTION)?.unwrap_or_default().to_owned();
         }
-        let (size, normalization) = self.input()?;
+        let (size, normalization, takes_bytes) = self.input()?;
         said.normalization = normalization.or(said.normalization);
         Ok(Network {
             format: Format::Tflite,
             nodes,
             broken,
             size,
+            takes_bytes,
             channels_first: false,
             said,
             default: ModelOptions::default(),
@@ -247,8 +261,9 @@ impl<'a> Model<'a> {
         Constant::new(name, shape, element, bytes, self.quantization(tensor)?).map(Some)
     }
 
-    /// Rows and columns of the input, and how a byte of color becomes a number where it is quantized.
-    fn input(&self) -> Result<(Option<[usize; 2]>, Option<Normalization>)> {
+    /// Rows and columns of the input, how a byte of color becomes a number where it is quantized, and whether it takes the
+    /// bytes themselves.
+    fn input(&self) -> Result<(Option<[usize; 2]>, Option<Normalization>, bool)> {
         let tensor = self.tensor(self.input)?;
         let shape: Vec<i32> = tensor.numbers(graph::SHAPE, MOST_AXES)?;
         let signature: Vec<i32> = tensor.numbers(graph::SIGNATURE, MOST_AXES)?;
@@ -268,12 +283,24 @@ impl<'a> Model<'a> {
         let first_byte = match tensor.number(graph::TYPE, 0i8)? {
             3 => 0.0,   // uint8: the byte of color itself
             9 => 128.0, // int8: the byte less 128
-            _ => return Ok((size.map(Into::into), None)),
+            _ => return Ok((size.map(Into::into), None, false)),
         };
         let normalization = self
             .scale(tensor)?
             .map(|(scale, zero)| Normalization::uniform((zero + first_byte) as f32, scale.recip() as f32));
-        Ok((size.map(Into::into), normalization))
+        let takes_bytes = normalization.is_none() && first_byte == 0.0;
+        Ok((size.map(Into::into), normalization, takes_bytes))
+    }
+
+    /// Whether activations are kept in 16 bits: floats are nearer to such a network than our seven.
+    fn is_wide(&self) -> Result<bool> {
+        let outputs = self.operators.iter().filter_map(|operator| operator.outputs.first());
+        for &output in outputs {
+            if self.tensor(output)?.number(graph::TYPE, 0i8)? == 7 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// What a quantized tensor can hold.
@@ -282,6 +309,7 @@ impl<'a> Model<'a> {
         let (least, most) = match tensor.number(graph::TYPE, 0i8)? {
             3 => (0.0, 255.0),
             9 => (-128.0, 127.0),
+            7 => (-32768.0, 32767.0),
             _ => return Ok(None),
         };
         let at = |value: f64, (scale, zero): (f64, f64)| ((value - zero) * scale) as f32;
@@ -311,6 +339,13 @@ impl<'a> Model<'a> {
                     Some(other) if operator.code == 0 || (negative && first) => {
                         Op::Affine { scale: None, inverse: false, shift: Some(other), negative }
                     }
+                    // c − x
+                    Some(other) if negative => Op::Affine {
+                        scale: Some(Constant::of_numbers("-1", Vec::new(), &[-1.0])?),
+                        inverse: false,
+                        shift: Some(other),
+                        negative: false,
+                    },
                     _ => Op::Other,
                 }
             }
@@ -354,8 +389,29 @@ impl<'a> Model<'a> {
             19 => Op::Clip(0.0, f32::INFINITY),
             21 => Op::Clip(0.0, 6.0),
             22 | 43 => Op::Reshape,
-            6 | 114 => Op::Pass,
-            25 if operator.option((0, "SoftmaxOptions.beta"), 0.0f32)? == 1.0 => Op::Softmax,
+            70 => Op::Reshape, // EXPAND_DIMS
+            6 | 53 | 114 => Op::Pass,
+            25 if operator.option((0, "SoftmaxOptions.beta"), 0.0f32)? == 1.0 => {
+                Op::Activation(HeadActivation::Softmax)
+            }
+            14 => Op::Activation(HeadActivation::Sigmoid),
+            28 => Op::Activation(HeadActivation::Tanh),
+            98 => Op::Activation(HeadActivation::LeakyRelu(operator.option(options::ALPHA, 0.0f32)?)),
+            111 => Op::Activation(HeadActivation::Elu(1.0)),
+            117 => Op::Activation(HeadActivation::HardSwish),
+            150 if operator.option(options::APPROXIMATE, 0u8)? == 0 => Op::Activation(HeadActivation::Gelu),
+            150 => Op::Activation(HeadActivation::GeluTanh),
+            105 => match constant(1)?.and_then(|axes| axes.integers()).as_deref() {
+                Some([3] | [-1]) => Op::Reverse,
+                _ => Op::Other,
+            },
+            23 => match constant(1)?.and_then(|size| size.integers()).as_deref() {
+                Some(&[height, width]) => Op::Resize([
+                    usize::try_from(height).unwrap_or(usize::MAX),
+                    usize::try_from(width).unwrap_or(usize::MAX),
+                ]),
+                _ => Op::Other,
+            },
             _ => Op::Other,
         };
         match clip {
@@ -366,6 +422,23 @@ impl<'a> Model<'a> {
             Some(_) => node.op = Op::Other,
         }
         Ok(node)
+    }
+
+    /// What an operator computes of every value, and of what.
+    fn formula(&self, operator: &Operator<'a>) -> Option<(Scalar, Vec<Operand>)> {
+        let arithmetic = matches!(operator.code, 0 | 18 | 41 | 42);
+        if arithmetic && operator.option(options::ACTIVATION, 0i8).ok()? != 0 {
+            return None;
+        }
+        let mut operands = Vec::new();
+        for input in &operator.inputs {
+            let tensor = (*input)?;
+            operands.push(match self.constant(tensor).ok()? {
+                Some(constant) => Operand::Number(constant.scalar()?.into()),
+                None => Operand::Tensor(tensor),
+            });
+        }
+        Some((scalar(operator.code)?, operands))
     }
 
     /// A convolution, depthwise or not, or a fully connected layer.
@@ -397,7 +470,16 @@ impl<'a> Model<'a> {
                 (two(options::STRIDE_H, options::STRIDE_W, 0)?, dilation, pads)
             }
         };
-        Ok(Op::Convolution(Convolution { kernel, layout, groups: 1, bias, stride, dilation, pads }))
+        Ok(Op::Convolution(Convolution {
+            kernel,
+            layout,
+            groups: 1,
+            bias,
+            stride,
+            dilation,
+            pads,
+            floats: false,
+        }))
     }
 }
 
@@ -425,6 +507,27 @@ fn operator<'a>(table: Table<'a>, codes: Tables<'a>) -> Result<Operator<'a>> {
     })
 }
 
+/// What an operator of this number computes of every value.
+fn scalar(code: i32) -> Option<Scalar> {
+    Some(match code {
+        0 => Scalar::Add,
+        14 => Scalar::Sigmoid,
+        18 => Scalar::Mul,
+        19 => Scalar::Clip(0.0, f64::INFINITY),
+        21 => Scalar::Clip(0.0, 6.0),
+        28 => Scalar::Tanh,
+        41 => Scalar::Sub,
+        42 => Scalar::Div,
+        47 => Scalar::Exp,
+        55 => Scalar::Max,
+        57 => Scalar::Min,
+        59 => Scalar::Negative,
+        78 => Scalar::Pow,
+        92 => Scalar::Square,
+        _ => return None,
+    })
+}
+
 /// The beginning of a name: it is only for sentences, and a hostile one may be as long as the file.
 fn name(table: Table<'_>, field: schema::Field) -> Result<Cow<'_, str>> {
     let bytes = table.get::<&[u8]>(field)?.unwrap_or_default();
@@ -436,6 +539,7 @@ fn wires(operator: &Operator) -> Wires {
         inputs: operator.inputs.iter().flatten().copied().collect(),
         outputs: operator.outputs.clone(),
         shape_only: operator.code == 77,
+        scalar: scalar(operator.code).is_some(),
     }
 }
 
@@ -462,6 +566,7 @@ fn element(number: i8) -> Option<Element> {
         2 => Element::I32,
         3 => Element::U8,
         4 => Element::I64,
+        7 => Element::I16,
         9 => Element::I8,
         10 => Element::F64,
         _ => return None,

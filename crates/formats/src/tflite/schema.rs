@@ -165,6 +165,8 @@ pub mod options {
     pub const POOL_ACTIVATION: Field = (5, "Pool2DOptions.fused_activation_function");
     /// The first field of the options of ADD, SUB, MUL, DIV and FULLY_CONNECTED.
     pub const ACTIVATION: Field = (0, "fused_activation_function");
+    pub const ALPHA: Field = (0, "LeakyReluOptions.alpha");
+    pub const APPROXIMATE: Field = (0, "GeluOptions.approximate");
 }
 
 /// TFLite's metadata, a FlatBuffer of its own inside the file.
@@ -186,7 +188,7 @@ pub mod metadata {
 }
 
 /// Numbers of `BuiltinOperator`, with their names.
-pub const OPERATORS: [(i32, &str); 24] = [
+pub const OPERATORS: [(i32, &str); 34] = [
     (0, "ADD"),
     (1, "AVERAGE_POOL_2D"),
     (2, "CONCATENATION"),
@@ -211,4 +213,14 @@ pub const OPERATORS: [(i32, &str); 24] = [
     (114, "QUANTIZE"),
     (117, "HARD_SWISH"),
     (60, "PADV2"),
+    (23, "RESIZE_BILINEAR"),
+    (28, "TANH"),
+    (45, "STRIDED_SLICE"),
+    (53, "CAST"),
+    (70, "EXPAND_DIMS"),
+    (97, "RESIZE_NEAREST_NEIGHBOR"),
+    (98, "LEAKY_RELU"),
+    (105, "REVERSE_V2"),
+    (111, "ELU"),
+    (150, "GELU"),
 ];

@@ -54,10 +54,13 @@ impl PackedDepthwise {
 ///
 /// # Panics
 ///
-/// If there are fewer than four channels, or `kernel` is shorter than `9 · channels`.
+/// If `kernel` is shorter than `9 · channels`.
 #[inline]
 pub fn pack(kernel: &[f32], bias: &[f32]) -> PackedDepthwise {
     let channels = bias.len();
+    if channels < LANES {
+        return PackedDepthwise { channels, groups: [bias, kernel].concat() };
+    }
     let mut groups = Vec::with_capacity(channels.div_ceil(LANES) * GROUP);
     for group in 0..channels.div_ceil(LANES) {
         let first = first(group, channels);
@@ -73,6 +76,9 @@ pub fn pack(kernel: &[f32], bias: &[f32]) -> PackedDepthwise {
 #[inline]
 pub fn unpack(packed: &PackedDepthwise) -> Vec<f32> {
     let channels = packed.channels;
+    if channels < LANES {
+        return packed.groups[channels..].to_vec();
+    }
     let mut kernel = vec![0.0; 9 * channels];
     for (index, group) in packed.groups.chunks_exact(GROUP).enumerate() {
         for (tap, weights) in group[LANES..].chunks_exact(LANES).enumerate() {
@@ -123,6 +129,9 @@ pub fn forward(
     input: &[f32],
     output: &mut [f32],
 ) {
+    if packed.channels < LANES {
+        return few_channels(shape, packed, activation, rows, input, output);
+    }
     let sweep = Sweep { shape, channels: packed.channels, bounds: Bounds::of(activation) };
     let (groups, _) = packed.groups.as_chunks();
     // A patch of `n` rows of outputs has `n · stride + 3 − stride` rows.
@@ -136,6 +145,41 @@ pub fn forward(
     let part = width.div_ceil(width.div_ceil(fit.max(MIN_PART)));
     let map = Source { values: input, top: 0, channels: packed.channels, first: 0 };
     sweep.rows(groups, 0, &map, part, rows, output);
+}
+
+/// [`forward`] for fewer channels than a vector has: only the first block of networks of alpha 0.1 and below.
+#[cold]
+#[inline(never)]
+fn few_channels(
+    shape: &ConvShape,
+    packed: &PackedDepthwise,
+    activation: Activation,
+    rows: Range<usize>,
+    input: &[f32],
+    output: &mut [f32],
+) {
+    let channels = packed.channels;
+    let (bias, kernel) = packed.groups.split_at(channels);
+    let (low, high) = activation.bounds();
+    let width = shape.output.width;
+    for (index, value) in output.iter_mut().enumerate().take(rows.len() * width * channels) {
+        let (y, x) = (rows.start + index / channels / width, index / channels % width);
+        let channel = index % channels;
+        let mut sum = bias[channel];
+        // Column by column, as the vectors of the fast loop.
+        for tap in (0..9).map(transposed_tap) {
+            let row = (y * shape.stride + tap / 3).checked_sub(shape.pad_top);
+            let column = (x * shape.stride + tap % 3).checked_sub(shape.pad_left);
+            if let (Some(row), Some(column)) = (row, column)
+                && row < shape.input.height
+                && column < shape.input.width
+            {
+                let pixel = row * shape.input.width + column;
+                sum += input[pixel * channels + channel] * kernel[tap * channels + channel];
+            }
+        }
+        *value = sum.clamp(low, high);
+    }
 }
 
 /// Where the inputs are read from: the map or a patch of it.

@@ -7,13 +7,16 @@
 //! last are read first, while they are still in the cache (1.0-224: a 70th of the whole time).
 //! Next: [`Network`](super::Network) hands the answers out.
 
+use super::head::{Head, probabilities};
 use super::plan::{Arena, EVEN, ODD, Slices};
 use super::run::Observer;
 use super::source::WeightSource;
 use super::threads;
 use crate::Result;
+use crate::architecture::Output;
+use crate::weights::InputGrid;
 use crate::{Kernel, Layer, LayerKind, Weights};
-use mobilenet_kernels::f32::{depthwise, pointwise, pool, softmax, window};
+use mobilenet_kernels::f32::{depthwise, pointwise, pool, window};
 use mobilenet_kernels::shape::{ConvShape, FeatureMap};
 use std::ops::Range;
 
@@ -100,6 +103,10 @@ impl Crew {
 /// A network in floats. The layers it runs are handed to each call, so that they are kept in one place.
 pub struct FloatNetwork {
     packed: Vec<Packed>,
+    /// What follows the pool in place of a classifier alone.
+    head: Option<Box<Head>>,
+    output: Output,
+    input_grid: Option<InputGrid>,
     arena: Arena,
     /// Which of the arena's maps the last feature map lies in.
     last: usize,
@@ -110,7 +117,13 @@ impl FloatNetwork {
     /// Packs the weights of `layers`.
     pub fn new(mut source: WeightSource, layers: &[Layer]) -> Result<Self> {
         let (mut packed, mut next) = (Vec::with_capacity(layers.len()), 0);
+        let head = Head::new(&mut source, layers).map(Box::new);
+        let output = source.weights().architecture.output;
+        let input_grid = source.weights().input_grid;
         for (index, layer) in layers.iter().enumerate() {
+            if head.is_some() && layer.is_head() {
+                break;
+            }
             let grid = Grid(source.weights().steps.get(index).copied().unwrap_or_default());
             // `Weights` holds one entry per layer with parameters, in order.
             let kernel = if layer.kind == LayerKind::Pool { None } else { source.floats(next) };
@@ -126,12 +139,13 @@ impl FloatNetwork {
         let crew = Crew { threads: threads::count(), room: scratch.unwrap_or(0) };
         let scratch = crew.room.saturating_mul(crew.threads);
         let arena = Arena::new(source.weights().architecture.input(), layers, scratch)?;
-        Ok(Self { packed, arena, last: 0, crew })
+        Ok(Self { packed, head, output, input_grid, arena, last: 0, crew })
     }
 
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        self.arena.bytes() + self.packed.iter().map(Packed::bytes).sum::<usize>()
+        let head = self.head.as_ref().map_or(0, |head| head.bytes());
+        self.arena.bytes() + self.packed.iter().map(Packed::bytes).sum::<usize>() + head
     }
 
     /// See [`Network::restore`](super::Network::restore).
@@ -144,10 +158,16 @@ impl FloatNetwork {
         for (layer, kernel) in weights.layers.iter_mut().zip(self.packed.iter().filter_map(kernel)) {
             layer.kernel = Kernel::F32(kernel);
         }
+        if let Some(head) = &self.head {
+            head.restore(weights);
+        }
     }
 
     /// See [`Network::classifier`](super::Network::classifier).
     pub fn classifier(&self, class: usize) -> Vec<f32> {
+        if let Some(head) = &self.head {
+            return head.gradient(class);
+        }
         match self.packed.last() {
             Some(Packed::Pointwise(packed, _)) => pointwise::column(packed, class),
             _ => Vec::new(),
@@ -169,6 +189,9 @@ impl FloatNetwork {
         let crew = self.crew;
         threads::wake(crew.threads);
         let mut slices = self.arena.slices();
+        if let Some(grid) = &self.input_grid {
+            grid.snap(slices.input);
+        }
         let mut turn = EVEN;
         let mut steps = layers.iter().zip(&self.packed);
         while let Some((layer, packed)) = steps.next() {
@@ -185,19 +208,36 @@ impl FloatNetwork {
             }
             turn += 1;
         }
-        softmax::forward(slices.logits, slices.probabilities);
+        if let Some(head) = &mut self.head {
+            head.forward(slices.embedding, slices.logits);
+            turn += 1; // in place of the classifier
+        }
+        probabilities(self.output, slices.logits, slices.probabilities);
         self.last = turn - 3;
     }
 
     /// Runs all layers one by one and shows each one's output.
     pub fn run_observed(&mut self, layers: &[Layer], observer: &mut Observer) {
         let mut slices = self.arena.slices();
+        if let Some(grid) = &self.input_grid {
+            grid.snap(slices.input);
+        }
         for (index, (layer, packed)) in layers.iter().zip(&self.packed).enumerate() {
             let output = step(self.crew, layer, packed, &mut slices, ODD + index);
             observer(layer, layer.shape.output, &|| output.into());
         }
-        softmax::forward(slices.logits, slices.probabilities);
-        self.last = ODD + layers.len() - 3;
+        let mut steps = 0;
+        if let Some(head) = &mut self.head {
+            head.forward(slices.embedding, slices.logits);
+            let mut layers = layers.iter().skip(self.packed.len());
+            for (values, layer) in head.values().chain([&*slices.logits]).zip(&mut layers) {
+                observer(layer, layer.shape.output, &|| values.into());
+                steps += 1;
+            }
+            steps -= 1; // the classifier is one of the three below
+        }
+        probabilities(self.output, slices.logits, slices.probabilities);
+        self.last = ODD + layers.len() - steps - 3;
     }
 
     /// See [`Network::probabilities`](super::Network::probabilities).

@@ -5,6 +5,7 @@
 //! before the first frame.
 
 mod float;
+mod head;
 pub(crate) mod int8;
 mod plan;
 mod run;
@@ -103,7 +104,8 @@ impl Network {
         }
     }
 
-    /// What the logit of `class` takes of each feature of the embedding. An error where there is no such class.
+    /// What the logit of `class` takes of each feature of the embedding: the classifier's weights, or where the network has
+    /// a head the gradient at the last run. An error where there is no such class.
     pub fn classifier(&self, class: usize) -> Result<Vec<f32>> {
         let classes = self.architecture.classes;
         if class >= classes {
@@ -165,7 +167,8 @@ impl Network {
         self.probabilities()
     }
 
-    /// One per class, 0 to 1, summing to 1, of the last run.
+    /// One per class, 0 to 1, of the last run; summing to 1 unless the output is
+    /// [`Sigmoid`](crate::architecture::Output::Sigmoid).
     pub fn probabilities(&self) -> &[f32] {
         match &self.body {
             Body::F32(body) => body.probabilities(),
@@ -191,7 +194,8 @@ impl Network {
 
     /// The last feature map of the last run, before pooling: its shape and its values, dense HWC.
     pub fn features(&self) -> (FeatureMap, Cow<'_, [f32]>) {
-        let pool = &self.layers[self.layers.len() - 2];
+        let steps = self.architecture.head.len();
+        let pool = &self.layers[self.layers.len() - 2 - steps];
         let values = match &self.body {
             Body::F32(body) => body.features(pool.shape.input).into(),
             Body::Int8(body) => body.features().into(),

@@ -77,8 +77,10 @@ impl Arena {
                 step += 1;
             }
         }
-        if let [.., pool, classifier] = layers {
+        if let Some(pool) = layers.iter().find(|layer| layer.kind == LayerKind::Pool) {
             lengths.embedding = pool.shape.output.channels;
+        }
+        if let Some(classifier) = layers.last() {
             lengths.classes = classifier.shape.output.channels;
         }
         let total: usize = lengths.in_order().iter().map(|length| length.next_multiple_of(LINE)).sum();

@@ -30,7 +30,8 @@ pub fn warm_up(precision: Precision) -> Result<()> {
         };
         layers.push(LayerWeights { name: layer.name, kernel, bias: vec![0.0; outputs], range: Some(6.0) });
     }
-    let mut weights = Weights { architecture, layers, provenance: Provenance::default(), steps: Vec::new() };
+    let (provenance, steps) = (Provenance::default(), Vec::new());
+    let mut weights = Weights { architecture, layers, provenance, steps, input_grid: None };
     let mut network = Network::from_weights_mut(&mut weights, precision)?;
     network.run();
     for _ in 0..STEMS {

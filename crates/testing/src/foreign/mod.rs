@@ -11,6 +11,7 @@ pub mod tflite;
 use crate::Random;
 use mobilenet::LayerKind;
 use mobilenet::Weights;
+use mobilenet::architecture::{HeadActivation, Output};
 use mobilenet_formats::safetensors::{Storage, write};
 use mobilenet_kernels::shape::Activation;
 
@@ -51,8 +52,12 @@ pub enum Kind {
     Reshape(usize),
     /// Probabilities.
     Softmax,
-    /// Something that no MobileNet v1 has.
+    /// Every class by itself, at the end; elsewhere something that no MobileNet v1 has.
     Sigmoid,
+    /// A function of every value.
+    Activation(HeadActivation),
+    /// What does nothing at inference: augmentation, dropout, identity, a cast.
+    Nothing,
     /// Adds the output of an earlier step.
     Skip(usize),
 }
@@ -84,12 +89,32 @@ pub fn plan(weights: &Weights, border: Border, norm: Option<&mut Random>) -> Pla
     let mut steps = Vec::new();
     let mut push = |name: &str, kind| steps.push(Step { name: name.into(), kind });
     let mut parameters = weights.layers.iter();
+    let mut head = architecture.head.iter();
     for layer in architecture.layers() {
         if layer.kind == LayerKind::Pool {
             push("global_average_pooling2d", Kind::Mean);
+            if !architecture.head.is_empty() {
+                push("flatten", Kind::Reshape(architecture.features()));
+            }
             continue;
         }
         let given = parameters.next().unwrap();
+        if layer.kind == LayerKind::Dense
+            || (layer.kind == LayerKind::Classifier && !architecture.head.is_empty())
+        {
+            let [_, _, inputs, outputs] = layer.kernel_shape().unwrap();
+            let kernel = given.kernel.to_f32().into_owned();
+            push(&layer.name, Kind::Dense { kernel, shape: [inputs, outputs], bias: given.bias.clone() });
+            if let Some(step) = head.next() {
+                match step.activation {
+                    HeadActivation::Linear => {}
+                    HeadActivation::Relu => push(&format!("{}_relu", layer.name), Kind::Clip(f32::INFINITY)),
+                    HeadActivation::Relu6 => push(&format!("{}_relu", layer.name), Kind::Clip(6.0)),
+                    other => push(&format!("{}_activation", layer.name), Kind::Activation(other)),
+                }
+            }
+            continue;
+        }
         let window = layer.shape.kernel == 3;
         let stride = layer.shape.stride;
         let mut same = window;
@@ -130,8 +155,11 @@ pub fn plan(weights: &Weights, border: Border, norm: Option<&mut Random>) -> Pla
             Activation::Relu6 => push(&format!("{}_relu", layer.name), Kind::Clip(6.0)),
         }
     }
-    push("reshape_2", Kind::Reshape(architecture.classes));
-    push("predictions", Kind::Softmax);
+    if architecture.head.is_empty() {
+        push("reshape_2", Kind::Reshape(architecture.classes));
+    }
+    let output = if architecture.output == Output::Sigmoid { Kind::Sigmoid } else { Kind::Softmax };
+    push("predictions", output);
     Plan { resolution: architecture.resolution, steps }
 }
 

@@ -1,6 +1,7 @@
 //! An ONNX file, its protobuf written field by field.
 
 use super::{Kind, Plan, floats, turned};
+use mobilenet::architecture::HeadActivation;
 
 /// How the file is said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,8 +86,8 @@ pub fn bytes(plan: &Plan, style: Style) -> (Vec<u8>, Vec<u8>) {
                 writer.node("Clip", name, &[&data, &low, &high], &[])
             }
             Kind::Affine(scale, shift) => {
-                let (scale, shift) =
-                    (writer.floats("scale", &[], &[*scale]), writer.floats("shift", &[], &[*shift]));
+                let scale = writer.floats(&format!("{name}/scale"), &[], &[*scale]);
+                let shift = writer.floats(&format!("{name}/shift"), &[], &[*shift]);
                 let scaled = writer.node("Mul", &format!("{name}/mul"), &[&data, &scale], &[]);
                 writer.node("Add", name, &[&scaled, &shift], &[])
             }
@@ -97,6 +98,31 @@ pub fn bytes(plan: &Plan, style: Style) -> (Vec<u8>, Vec<u8>) {
             }
             Kind::Softmax => writer.node("Softmax", name, &[&data], &[]),
             Kind::Sigmoid => writer.node("Sigmoid", name, &[&data], &[]),
+            Kind::Nothing => writer.node("Identity", name, &[&data], &[]),
+            Kind::Activation(activation) => {
+                use HeadActivation as A;
+                let (kind, attributes) = match activation {
+                    A::LeakyRelu(slope) => ("LeakyRelu", vec![float("alpha", *slope)]),
+                    A::Elu(alpha) => ("Elu", vec![float("alpha", *alpha)]),
+                    A::Selu => ("Selu", vec![]),
+                    A::Gelu => ("Gelu", vec![]),
+                    A::GeluTanh => ("Gelu", vec![text("approximate", "tanh")]),
+                    A::HardSwish => ("HardSwish", vec![]),
+                    A::HardSigmoid => ("HardSigmoid", vec![float("alpha", 1.0 / 6.0)]),
+                    A::Tanh => ("Tanh", vec![]),
+                    A::Sigmoid => ("Sigmoid", vec![]),
+                    A::Softplus => ("Softplus", vec![]),
+                    A::Softmax => ("Softmax", vec![]),
+                    A::Swish => ("", vec![]),
+                    A::Linear | A::Relu | A::Relu6 => ("Identity", vec![]),
+                };
+                if kind.is_empty() {
+                    let gate = writer.node("Sigmoid", &format!("{name}/gate"), &[&data], &[]);
+                    writer.node("Mul", name, &[&data, &gate], &[])
+                } else {
+                    writer.node(kind, name, &[&data], &attributes)
+                }
+            }
             Kind::Skip(from) => {
                 let from: &String = &outputs[*from];
                 let from = from.clone();

@@ -1,6 +1,7 @@
 //! `model.json` and shards of TF.js, as a layers or a graph model.
 
 use super::{Kind, Plan, floats};
+use mobilenet::architecture::HeadActivation;
 use serde_json::{Value, json};
 
 /// A weight that is yet to be written.
@@ -118,6 +119,28 @@ pub fn layers(plan: &Plan, packing: Packing, shard: usize) -> (Vec<u8>, Vec<(Str
             Kind::Reshape(length) => ("Reshape", json!({ "target_shape": [length] })),
             Kind::Softmax => ("Activation", json!({ "activation": "softmax" })),
             Kind::Sigmoid => ("Activation", json!({ "activation": "sigmoid" })),
+            Kind::Nothing => ("RandomFlip", json!({ "mode": "horizontal" })),
+            Kind::Activation(activation) => {
+                use HeadActivation as A;
+                let name = match activation {
+                    A::LeakyRelu(_) => "leaky",
+                    A::Elu(_) => "elu",
+                    A::Selu => "selu",
+                    A::Gelu => "gelu",
+                    A::Swish => "swish",
+                    A::HardSwish => "hard_silu",
+                    A::Sigmoid => "sigmoid",
+                    A::Tanh => "tanh",
+                    A::Softplus => "softplus",
+                    A::Softmax => "softmax",
+                    _ => "unknown",
+                };
+                match activation {
+                    A::LeakyRelu(slope) => ("LeakyReLU", json!({ "alpha": slope })),
+                    A::Elu(alpha) => ("ELU", json!({ "alpha": alpha })),
+                    _ => ("Activation", json!({ "activation": name })),
+                }
+            }
             Kind::Skip(_) => ("Add", json!({})),
         };
         config["name"] = json!(name);
@@ -220,6 +243,25 @@ pub fn graph(plan: &Plan, packing: Packing, shard: usize) -> (Vec<u8>, Vec<(Stri
             }
             Kind::Softmax => ("Softmax", vec![], json!({})),
             Kind::Sigmoid => ("Sigmoid", vec![], json!({})),
+            Kind::Nothing => ("Identity", vec![], json!({})),
+            Kind::Activation(activation) => {
+                use HeadActivation as A;
+                match activation {
+                    A::LeakyRelu(slope) => ("LeakyRelu", vec![], json!({ "alpha": { "f": slope } })),
+                    A::Elu(_) => ("Elu", vec![], json!({})),
+                    A::Selu => ("Selu", vec![], json!({})),
+                    A::Sigmoid => ("Sigmoid", vec![], json!({})),
+                    A::Tanh => ("Tanh", vec![], json!({})),
+                    A::Softplus => ("Softplus", vec![], json!({})),
+                    A::Softmax => ("Softmax", vec![], json!({})),
+                    A::Swish => {
+                        let gate = format!("{name}/gate");
+                        nodes.push(json!({ "name": gate, "op": "Sigmoid", "input": [before] }));
+                        ("Mul", vec![gate], json!({}))
+                    }
+                    _ => ("NoSuchOperation", vec![], json!({})),
+                }
+            }
             Kind::Skip(from) => ("AddV2", vec![plan.steps[*from].name.clone()], json!({})),
         };
         let inputs: Vec<String> = std::iter::once(before).chain(inputs).collect();

@@ -2,6 +2,7 @@
 
 use super::{Kind, Plan, floats, integers, turned};
 use flatbuffers::{FlatBufferBuilder, Push, WIPOffset};
+use mobilenet::architecture::HeadActivation;
 
 /// In which numbers the file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +65,7 @@ pub fn file(plan: &Plan, numbers: Numbers) -> File {
     let mut file = File::default();
     let side = plan.resolution as i32;
     let quantized = matches!(numbers, Numbers::Int8 | Numbers::Uint8);
-    let activation = |name: &str, shape: Vec<i32>, scale: f32, zero: i64| Tensor {
+    let activation_of = |name: &str, shape: Vec<i32>, scale: f32, zero: i64| Tensor {
         name: name.into(),
         shape,
         kind: match numbers {
@@ -77,7 +78,7 @@ pub fn file(plan: &Plan, numbers: Numbers) -> File {
         ..Tensor::default()
     };
     let lowest = if numbers == Numbers::Int8 { -128 } else { 0 };
-    file.tensors.push(activation("input", vec![1, side, side, 3], 1.0 / 128.0, lowest + 128));
+    file.tensors.push(activation_of("input", vec![1, side, side, 3], 1.0 / 128.0, lowest + 128));
     let mut outputs = Vec::new();
     let mut data = 0i32;
     for (step, (side, channels)) in plan.steps.iter().zip(plan.maps()) {
@@ -119,7 +120,7 @@ pub fn file(plan: &Plan, numbers: Numbers) -> File {
                 let length = vec![channels as i32];
                 let scale = file.constant(&format!("{name}/scale"), length.clone(), 0, floats(&scale));
                 let shift = file.constant(&format!("{name}/shift"), length, 0, floats(&shift));
-                let scaled = file.push(activation(&format!("{name}/mul"), map.clone(), 1.0, 0));
+                let scaled = file.push(activation_of(&format!("{name}/mul"), map.clone(), 1.0, 0));
                 file.operators.push(Operator {
                     code: 18,
                     inputs: vec![data, scale],
@@ -132,7 +133,7 @@ pub fn file(plan: &Plan, numbers: Numbers) -> File {
             Kind::Affine(scale, shift) => {
                 let scale = file.constant(&format!("{name}/scale"), vec![], 0, floats(&[*scale]));
                 let shift = file.constant(&format!("{name}/shift"), vec![], 0, floats(&[*shift]));
-                let scaled = file.push(activation(&format!("{name}/mul"), map.clone(), 1.0, 0));
+                let scaled = file.push(activation_of(&format!("{name}/mul"), map.clone(), 1.0, 0));
                 file.operators.push(Operator {
                     code: 18,
                     inputs: vec![data, scale],
@@ -151,13 +152,36 @@ pub fn file(plan: &Plan, numbers: Numbers) -> File {
             }
             Kind::Softmax => (25, vec![data], vec![(0, Field::Float(1.0))], vec![1, channels as i32]),
             Kind::Sigmoid => (14, vec![data], vec![], map),
+            Kind::Nothing => (53, vec![data], vec![], map),
+            Kind::Activation(activation) => {
+                use HeadActivation as A;
+                match activation {
+                    A::LeakyRelu(slope) => (98, vec![data], vec![(0, Field::Float(*slope))], map),
+                    A::Elu(_) => (111, vec![data], vec![], map),
+                    A::Gelu => (150, vec![data], vec![(0, Field::Byte(0))], map),
+                    A::GeluTanh => (150, vec![data], vec![(0, Field::Byte(1))], map),
+                    A::HardSwish => (117, vec![data], vec![], map),
+                    A::Sigmoid => (14, vec![data], vec![], map),
+                    A::Tanh => (28, vec![data], vec![], map),
+                    A::Softmax => (25, vec![data], vec![(0, Field::Float(1.0))], map),
+                    A::Swish => {
+                        let gate =
+                            file.push(activation_of(&format!("{name}/gate"), map.clone(), 1.0 / 256.0, 0));
+                        let operator =
+                            Operator { code: 14, inputs: vec![data], outputs: vec![gate], options: vec![] };
+                        file.operators.push(operator);
+                        (18, vec![data, gate], vec![], map)
+                    }
+                    _ => (32, vec![data], vec![], map), // a custom operator
+                }
+            }
             Kind::Skip(from) => (0, vec![data, outputs[*from]], vec![], map),
         };
         let last = matches!(step.kind, Kind::Conv { .. } | Kind::Dense { .. }) && name == "conv_preds";
         let tensor = if last || matches!(step.kind, Kind::Reshape(_)) {
-            activation(name, shape, 0.25, lowest + 100)
+            activation_of(name, shape, 0.25, lowest + 100)
         } else {
-            activation(name, shape, RANGE / 255.0, lowest)
+            activation_of(name, shape, RANGE / 255.0, lowest)
         };
         data = file.push(tensor);
         outputs.push(data);

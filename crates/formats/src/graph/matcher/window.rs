@@ -10,26 +10,45 @@ use mobilenet::Result;
 use mobilenet_kernels::shape::Padding;
 
 /// Which paddings every window so far agrees with.
-#[derive(Clone, Copy)]
+#[derive(Clone, Default)]
 pub struct Allowed {
+    /// Rules that are out.
+    not: [bool; 3],
+    /// Whether a convolution of stride 2 says SAME: then it is no Keras'.
     same: bool,
-    symmetric: bool,
+    /// Whether a node of its own puts zeros below and to the right alone.
+    keras: bool,
+    /// Rows before the first, for every stride of 2.
+    before: Vec<usize>,
 }
 
-impl Default for Allowed {
-    fn default() -> Self {
-        Self { same: true, symmetric: true }
-    }
-}
+/// In the order of [`Allowed::not`].
+const RULES: [Padding; 3] = [Padding::Same, Padding::Symmetric, Padding::Keras];
 
 impl Allowed {
-    /// `None` where the network does not tell: no even size at stride 2.
-    pub fn decided(self) -> Option<Padding> {
-        match (self.same, self.symmetric) {
-            (true, false) => Some(Padding::Same),
-            (false, true) => Some(Padding::Symmetric),
+    fn rules(&self) -> impl Iterator<Item = Padding> {
+        RULES.into_iter().zip(self.not).filter(|(_, not)| !not).map(|(rule, _)| rule)
+    }
+
+    /// The rule; `None` where the network does not tell, or where none is right. `asked` decides between Keras' and SAME
+    /// where the graph's own size does not.
+    pub fn decided(&self, asked: Option<Padding>) -> Option<Padding> {
+        let rules: Vec<Padding> = self.rules().collect();
+        match rules.as_slice() {
+            [one] => Some(*one),
+            // Even sizes: what the graph is written in tells which.
+            [Padding::Same, Padding::Keras] if self.keras => Some(Padding::Keras),
+            [Padding::Same, Padding::Keras] if self.same => Some(Padding::Same),
+            [Padding::Same, Padding::Keras] => {
+                Some(asked.filter(|asked| rules.contains(asked)).unwrap_or(Padding::Same))
+            }
             _ => None,
         }
+    }
+
+    /// Rows before the first for every stride of 2, where no rule gives them.
+    pub fn explicit(&self) -> Vec<usize> {
+        if self.rules().next().is_none() { self.before.clone() } else { Vec::new() }
     }
 }
 
@@ -85,10 +104,14 @@ impl<'a> Walk<'a> {
         let Op::Convolution(convolution) = &node.op else {
             return Err(differs(&node, "comes here", expected));
         };
-        let Some(geometry) = convolution.kernel.geometry(convolution.layout, convolution.groups) else {
+        let Some(mut geometry) = convolution.kernel.geometry(convolution.layout, convolution.groups) else {
             let what = format!("has a kernel of shape {:?}", convolution.kernel.shape);
             return Err(differs(&node, &what, expected));
         };
+        // Of one channel both are the same.
+        if let (Wanted::Window { depthwise: true, .. }, 1, 1) = (wanted, geometry.inputs, geometry.outputs) {
+            geometry.depthwise = true;
+        }
         let fits = match wanted {
             Wanted::Pointwise => {
                 geometry.window == [1, 1] && !geometry.depthwise && convolution.stride == [1, 1]
@@ -112,6 +135,7 @@ impl<'a> Walk<'a> {
 
     /// Compares the zeros around a window with both paddings of the table.
     fn border(&mut self, node: &Node, convolution: &Convolution, geometry: Geometry) -> Result<()> {
+        let padded = self.pads;
         let own = match convolution.pads {
             Pads::Explicit(pads) => pads,
             Pads::Same => {
@@ -138,35 +162,41 @@ impl<'a> Walk<'a> {
                 }
             };
         }
-        let out = self.size.div_ceil(stride);
         let gives = |before: usize, after: usize| {
             let size = self.size.saturating_add(before).saturating_add(after);
             size.checked_sub(3).map(|rest| rest / stride + 1)
         };
-        let fits = |padding: Padding| {
-            let before = padding.before(self.size, stride);
-            top == before
-                && left == before
-                && gives(top, bottom) == Some(out)
-                && gives(left, right) == Some(out)
-        };
-        let now = Allowed {
-            same: self.padding.same && fits(Padding::Same),
-            symmetric: self.padding.symmetric && fits(Padding::Symmetric),
-        };
-        if !now.same && !now.symmetric {
+        let wants = |before: usize| if stride == 1 { self.size } else { (self.size + before) / stride };
+        // Zeros before the first row; behind the last as many as the last window takes.
+        let usual = top == left
+            && top <= 1
+            && (stride > 1 || top == 1)
+            && gives(top, bottom) == Some(wants(top))
+            && gives(left, right) == Some(wants(top))
+            && wants(top) > 0;
+        if !usual {
             let what = format!(
                 "meets {0}×{0} with {top} rows of zeros above, {bottom} below, {left} columns left and {right} right",
                 self.size
             );
-            let expected = match self.padding.decided() {
-                Some(Padding::Same) => "SAME padding as before",
-                Some(Padding::Symmetric) => "one on every side as before",
-                None => "SAME padding or one on every side",
-            };
+            let expected =
+                "SAME padding, one on every side, or Keras' one below and to the right at stride 2";
             return Err(differs(node, &what, expected));
         }
-        (self.padding, self.size) = (now, out);
+        let out = wants(top);
+        if stride > 1 {
+            let stem = self.padding.before.is_empty();
+            for (not, rule) in self.padding.not.iter_mut().zip(RULES) {
+                let rule = if stem { rule.of_stem() } else { rule };
+                *not |= rule.before(self.size, stride) != top;
+            }
+            if !stem {
+                self.padding.same |= convolution.pads == Pads::Same;
+                self.padding.keras |= padded == [0, 1, 0, 1];
+            }
+            self.padding.before.push(top);
+        }
+        self.size = out;
         Ok(())
     }
 }

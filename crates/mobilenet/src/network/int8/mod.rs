@@ -9,12 +9,13 @@
 
 mod pack;
 
+use super::head::{Head, probabilities};
 use super::run::Observer;
 use super::source::WeightSource;
 use super::threads;
+use crate::architecture::Output;
 use crate::{Error, Result};
 use crate::{Kernel, Layer, LayerKind, Weights};
-use mobilenet_kernels::f32::softmax;
 use mobilenet_kernels::int8::{classifier, depthwise, native, padded_channels, panel, pointwise, pool, stem};
 use mobilenet_kernels::shape::{ConvShape, FeatureMap};
 use pack::{int8_kernel, pack_depthwise, pack_stem, pointwise_terms};
@@ -73,6 +74,9 @@ pub struct Int8Network {
     stem: (ConvShape, stem::PackedStem),
     blocks: Vec<Block>,
     classifier: classifier::PackedClassifier,
+    /// What follows the pool in place of the classifier, in floats.
+    head: Option<Box<Head>>,
+    output: Output,
     /// Real value of one step of each layer's output, pool and classifier left out.
     steps: Vec<f32>,
     memory: Memory,
@@ -86,11 +90,17 @@ impl Int8Network {
         // Where something is refused, one network is let go of, not the parts that are there by then.
         let mut network = Box::new(Self { threads: threads::count(), ..Self::default() });
         let (mut step, mut before) = (0.0, None);
+        network.head = Head::new(&mut source, layers).map(Box::new);
+        network.output = source.weights().architecture.output;
         let layers = layers.iter().filter(|layer| layer.kind != LayerKind::Pool);
         for (index, layer) in layers.enumerate() {
             let Some(given) = source.weights().layers.get(index) else {
                 return Err(Error::argument("a network in int8 needs a stem and a classifier"));
             };
+            if network.head.is_some() && layer.is_head() {
+                network.memory.logits = room(source.weights().architecture.classes)?;
+                break;
+            }
             match layer.kind {
                 LayerKind::Stem => {
                     let packed = pack_stem(&source.weights().architecture, given, &mut step)?;
@@ -132,6 +142,9 @@ impl Int8Network {
                 *values = native::unpack_pointwise(packed, shape.input.channels, shape.output.channels);
             }
         }
+        if let Some(head) = &self.head {
+            return head.restore(weights);
+        }
         if let Some(Kernel::Int8 { values, scales }) = layers.last() {
             *values = classifier::unpack(&self.classifier, self.last_map().0.channels, scales.len());
         }
@@ -139,13 +152,17 @@ impl Int8Network {
 
     /// See [`Network::classifier`](super::Network::classifier).
     pub fn classifier(&self, class: usize) -> Vec<f32> {
+        if let Some(head) = &self.head {
+            return head.gradient(class);
+        }
         classifier::column(&self.classifier, self.last_map().0.channels, class)
     }
 
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         let blocks = self.blocks.iter().map(|block| block.depthwise.1.bytes() + block.pointwise.1.bytes());
-        self.stem.1.bytes() + blocks.sum::<usize>() + self.classifier.bytes() + self.memory.bytes()
+        let head = self.head.as_ref().map_or(0, |head| head.bytes());
+        self.stem.1.bytes() + blocks.sum::<usize>() + self.classifier.bytes() + self.memory.bytes() + head
     }
 
     /// See [`Network::threads`](super::Network::threads).
@@ -222,11 +239,14 @@ impl Int8Network {
             show(&|pixel, channel| after[pixel * padded_channels(channels) + channel]);
             std::mem::swap(&mut before, &mut after);
         }
-        let [.., pool, classifier] = layers else { return };
+        let Some(pool) = layers.iter().position(|layer| layer.kind == LayerKind::Pool) else { return };
         self.pool();
-        observer(pool, pool.shape.output, &|| self.memory.embedding[..].into());
+        observer(&layers[pool], layers[pool].shape.output, &|| self.memory.embedding[..].into());
         self.classify();
-        observer(classifier, classifier.shape.output, &|| self.memory.logits[..].into());
+        let steps = self.head.iter().flat_map(|head| head.values());
+        for (values, layer) in steps.chain([&self.memory.logits[..]]).zip(&layers[pool + 1..]) {
+            observer(layer, layer.shape.output, &|| values.into());
+        }
     }
 
     /// From the last map to the embedding.
@@ -238,9 +258,12 @@ impl Int8Network {
 
     /// From the embedding to the probabilities.
     fn classify(&mut self) {
-        let Memory { embedding, fine_embedding, logits, probabilities, .. } = &mut self.memory;
-        classifier::forward(&self.classifier, embedding, fine_embedding, logits);
-        softmax::forward(logits, probabilities);
+        let Memory { embedding, fine_embedding, logits, probabilities: answer, .. } = &mut self.memory;
+        match &mut self.head {
+            Some(head) => head.forward(embedding, logits),
+            None => classifier::forward(&self.classifier, embedding, fine_embedding, logits),
+        }
+        probabilities(self.output, logits, answer);
     }
 
     /// Shape of the last map, and its step.
