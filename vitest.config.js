@@ -13,7 +13,8 @@ const fakeModules = {
     return (
       name &&
       `import { build } from ${JSON.stringify(fake)}; export * from ${JSON.stringify(fake)};
-      const { init, MobileNet } = build("${name}"); export { init as default${name === "readers" ? "" : ", MobileNet"} };`
+      const { init, MobileNet, __wbg_reset_state } = build("${name}");
+      export { init as default, __wbg_reset_state${name === "readers" ? "" : ", MobileNet"} };`
     );
   },
 };

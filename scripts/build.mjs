@@ -30,13 +30,15 @@ async function buildModule(name, { target_directory, packages }) {
 
   const compiled = join(targetDir, target, "release", `${crate.replaceAll("-", "_")}.wasm`);
   const out = join(root, "pkg", name);
-  const sources = [compiled, join(root, "Cargo.toml")].map(modified);
+  const sources = [compiled, join(root, "Cargo.toml"), import.meta.filename].map(modified);
   if (modified(join(out, "mobilenet_bg.wasm")) > Math.max(...sources)) return;
 
   // Under its own name only when it is complete.
   const part = `${out}.part`;
   rmSync(part, { recursive: true, force: true });
   const flags = ["--target", "web", "--typescript", "--out-name", "mobilenet", "--out-dir", part];
+  // With it the loader replaces a module that trapped (pkg/src/crash.ts). The wasm stays the same.
+  flags.push("--experimental-reset-state-function");
   await run("wasm-bindgen", [...flags, compiled]);
   const [wasm, optimized] = ["mobilenet_bg.wasm", "optimized.wasm"].map((file) => join(part, file));
   const { metadata } = packages.find(({ name }) => name === "mobilenet-wasm");

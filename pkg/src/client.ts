@@ -81,8 +81,8 @@ interface Call {
   place?: number | undefined;
   captured?: Captured | Promise<Captured>;
   isPosted?: boolean;
-  /** Why a call that the worker has was aborted. */
-  reason?: { value: unknown };
+  /** Why a call that the worker has was aborted; what a callback threw ends it even if the worker has finished. */
+  reason?: { value: unknown; isThrown?: boolean };
   resolve(value: unknown): void;
   reject(reason: unknown): void;
 }
@@ -108,7 +108,12 @@ export async function loadInWorker({
   }
   // What cannot be posted is read here.
   if (/^(Request|Response)$/.test(tagOf(options.weights))) {
-    sent.weights = await fetchModel(options.weights, { signal, onProgress }, { finish: ({ bytes }) => bytes });
+    const { maxBytes, timeout } = options;
+    sent.weights = await fetchModel(
+      options.weights,
+      { signal, onProgress, maxBytes, timeout },
+      { finish: ({ bytes }) => bytes },
+    );
   }
   const client = new Client(new Worker(new URL("./worker.js", import.meta.url), { type: "module" }));
   try {
@@ -235,19 +240,21 @@ class Client {
       } catch (thrown) {
         // As without a worker: what a callback throws ends the call.
         this.#abort(call, thrown);
+        call.reason = { value: thrown, isThrown: true };
       }
       return;
     }
     this.#current = undefined;
-    if ("error" in answer) {
-      const { error, code } = answer;
-      if (call.reason) call.reject(call.reason.value);
-      else call.reject(code ? new MobileNetError(code, String(error)) : error);
-    } else {
+    const { reason } = call;
+    if ("value" in answer) {
       this.timings = answer.timings;
       Object.assign(this, answer.facts);
-      call.resolve(answer.value);
     }
+    if (reason && ("error" in answer || reason.isThrown)) call.reject(reason.value);
+    else if ("error" in answer) {
+      const { error, code } = answer;
+      call.reject(code ? new MobileNetError(code, String(error)) : error);
+    } else call.resolve(answer.value);
     this.#next();
   }
 

@@ -2,7 +2,7 @@
  * Fetches a model file: from an address, `Request`, `Response`, `Blob` or buffer, with progress, abort, integrity and
  * cache. What is made of the file is the caller's: see `Reader`.
  */
-import { describe, fail, reason, tagOf } from "./error.js";
+import { describe, fail, MobileNetError, reason, tagOf } from "./error.js";
 import type { Progress } from "./simd128/mobilenet.js";
 
 /** How a model file is fetched. */
@@ -21,6 +21,14 @@ export interface FetchOptions {
 export interface ModelFile {
   bytes: Uint8Array;
   address: string;
+}
+
+/** Bounds on what comes over the network. */
+export interface DownloadLimits {
+  /** Bytes that a model may have, unpacked, with all of its files. Default 512 MiB. */
+  maxBytes?: number;
+  /** Milliseconds to wait for the next byte. Default 60,000; `Infinity` waits without end. */
+  timeout?: number;
 }
 
 /** What is done with the file. */
@@ -52,7 +60,8 @@ export async function readFile(source: unknown): Promise<Uint8Array | undefined>
 }
 
 /** Checks what the caller gave. `undefined` and `null` are absent. */
-export function checkFetchOptions({ signal, onProgress, integrity, cache }: FetchOptions): void {
+export function checkFetchOptions(options: FetchOptions & DownloadLimits): void {
+  const { signal, onProgress, integrity, cache, maxBytes, timeout } = options;
   const check = (valid: boolean, name: string, rule: string, value: unknown) => {
     if (value != null && !valid) fail("invalid-option", `${name}: must be ${rule}, got ${describe(value)}`);
   };
@@ -60,18 +69,37 @@ export function checkFetchOptions({ signal, onProgress, integrity, cache }: Fetc
   check(typeof onProgress === "function", "onProgress", "a function", onProgress);
   check(typeof cache === "boolean" || typeof cache === "string", "cache", "true, false or a name", cache);
   const isHash = typeof integrity === "string" && strongest(integrity) > 0;
+  for (const [name, value] of Object.entries({ maxBytes, timeout }))
+    check(typeof value === "number" && value > 0, name, "a number above 0", value);
   check(isHash, "integrity", "sha256-, sha384- or sha512- and a hash in base64", integrity);
 }
 
 /** Fetches what `source` leads to and gives what `reader` makes of it. */
-export async function fetchModel<T>(source: unknown, options: FetchOptions, reader: Reader<T>): Promise<T> {
+export async function fetchModel<T>(
+  source: unknown,
+  options: FetchOptions & DownloadLimits,
+  reader: Reader<T>,
+): Promise<T> {
   const { signal, integrity, cache } = options;
   const address = addressOf(source);
   const usesCache = cache && address && tagOf(source) !== "Response";
   const storage = usesCache ? await openCache(cache) : undefined;
-  /** A full or forbidden cache does not fail the load. */
-  const store = (place: RequestInfo | URL, bytes: Uint8Array) =>
-    storage?.put(place, new Response(bytes as BufferSource)).catch(() => {});
+  const store = async (place: RequestInfo | URL, bytes: Uint8Array) => {
+    try {
+      const headers = { [mark]: await markOf(place, bytes) };
+      await storage?.put(place, new Response(bytes as BufferSource, { headers }));
+    } catch {
+      // A full or forbidden cache does not fail the load.
+    }
+  };
+  /** The kept file, unless its bytes are not those that were stored for this address. */
+  const kept = async (place: RequestInfo | URL, download: Download): Promise<ModelFile | undefined> => {
+    const response = await storage?.match(place).catch(() => undefined);
+    const stored = response?.headers.get(mark);
+    if (!response || !stored) return undefined;
+    const file = await download.read(response, absolute(addressOf(place)));
+    return (await markOf(place, file.bytes)) === stored ? file : undefined;
+  };
 
   /** Checks the file and has it read; then stores the companions that were fetched for it. */
   async function finish(download: Download, file: ModelFile, isCached: boolean): Promise<T> {
@@ -87,8 +115,8 @@ export async function fetchModel<T>(source: unknown, options: FetchOptions, read
       }
       const parts: Uint8Array[] = [];
       for (const url of names.map((name) => companionUrl(name, file.address))) {
-        const cached = isCached ? await storage?.match(url).catch(() => undefined) : undefined;
-        const { bytes } = await (cached ? download.read(cached, url.href) : download.fetch(url));
+        const cached = isCached ? await kept(url, download) : undefined;
+        const { bytes } = cached ?? (await download.fetch(url));
         if (!cached) fetched.push([url, bytes]);
         parts.push(bytes);
       }
@@ -98,15 +126,13 @@ export async function fetchModel<T>(source: unknown, options: FetchOptions, read
     return network;
   }
 
-  const cached = await storage?.match(source as RequestInfo).catch(() => undefined);
-  if (cached) {
-    try {
-      const download = new Download(options, reader);
-      return await finish(download, await download.read(cached, absolute(address)), true);
-    } catch {
-      // The cached file may be damaged or of another version: then it is fetched as if it were not there.
-      signal?.throwIfAborted();
-    }
+  try {
+    const download = new Download(options, reader);
+    const file = storage && (await kept(source as RequestInfo, download));
+    if (file) return await finish(download, file, true);
+  } catch {
+    // The kept file may be damaged or of another version: then it is fetched as if it were not there.
+    signal?.throwIfAborted();
   }
   const download = new Download(options, reader);
   const file = await download.take(source);
@@ -115,16 +141,24 @@ export async function fetchModel<T>(source: unknown, options: FetchOptions, read
   return network;
 }
 
-/** One download of a model, with all of its files: counts the bytes for `onProgress`. */
-class Download {
+/** One download, with all of its files: counts and bounds the bytes. */
+export class Download {
   #loaded = 0;
   #begun = false;
   readonly #options: FetchOptions;
   readonly #begin: (part: Uint8Array) => void;
+  readonly #what: string;
+  readonly #maxBytes: number;
+  /** In milliseconds, no longer than timers can be. */
+  readonly #timeout: number;
 
-  constructor(options: FetchOptions, reader: Reader<unknown>) {
+  /** `what` is the option that names the source, for messages. */
+  constructor(options: FetchOptions & DownloadLimits, reader: Pick<Reader<unknown>, "begin">, what = "weights") {
     this.#options = options;
     this.#begin = (part) => reader.begin?.(part);
+    this.#what = what;
+    this.#maxBytes = options.maxBytes ?? 2 ** 29;
+    this.#timeout = Math.min(options.timeout ?? 60_000, 2 ** 31 - 1);
   }
 
   /** The bytes of any kind of source. */
@@ -132,6 +166,7 @@ class Download {
     const tag = tagOf(source);
     if (tag === "Response") return this.read(source as Response, (source as Response).url);
     if (typeof source === "string" || addressOf(source)) return this.fetch(source as RequestInfo | URL);
+    this.#bound((source as Blob | undefined)?.size, "the file");
     return this.#whole(await bytesOf(source, tag), "");
   }
 
@@ -140,17 +175,59 @@ class Download {
     const address = addressOf(input);
     const refuse = (verb: string, cure: string) => (thrown: unknown) => {
       signal?.throwIfAborted();
+      if (thrown instanceof MobileNetError) throw thrown;
       return fail(
         "network",
-        `weights: ${address} could not be ${verb} (${reason(thrown)}); check the address${cure}`,
+        `${this.#what}: ${address} could not be ${verb} (${reason(thrown)}); check the address${cure}`,
         thrown,
       );
     };
     const bytes = await readFile(input).catch(refuse("read", ""));
     if (bytes) return this.#whole(bytes, address);
     const cors = ", the connection, and that the server allows this page to read it (CORS)";
-    const response = await fetch(input, { signal }).catch(refuse("fetched", cors));
-    return this.read(response, address);
+    const controller = new AbortController();
+    const stop = () => controller.abort();
+    // A request may have a signal of its own.
+    const signals = [signal, (input as Request).signal];
+    for (const one of signals) one?.addEventListener("abort", stop);
+    if (signals.some((one) => one?.aborted)) stop();
+    try {
+      const asked = fetch(input, { signal: controller.signal });
+      const response = await this.#intime(asked, address, 0).catch(refuse("fetched", cors));
+      return await this.read(response, address);
+    } catch (thrown) {
+      stop();
+      throw thrown;
+    } finally {
+      for (const one of signals) one?.removeEventListener("abort", stop);
+    }
+  }
+
+  /** What arrives before the time for it is over. */
+  async #intime<T>(arriving: Promise<T>, address: string, length: number): Promise<T> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        const problem = `sent nothing for ${this.#timeout / 1000} s after ${length} bytes`;
+        const cure = "try again, or set the option timeout";
+        reject(new MobileNetError("network", `${this.#what}: ${address || "the response"} ${problem}; ${cure}`));
+      }, this.#timeout);
+    });
+    try {
+      return await Promise.race([arriving, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Refuses more bytes than are allowed. */
+  #bound(bytes: number | undefined, address: string): void {
+    if (!bytes || bytes <= this.#maxBytes) return;
+    const rule = `must have at most ${this.#maxBytes} bytes, got ${bytes} or more`;
+    fail(
+      "network",
+      `${this.#what}: ${address || "the response"} ${rule}; check the address, or set the option maxBytes`,
+    );
   }
 
   /** The body of a response, part by part. */
@@ -158,13 +235,14 @@ class Download {
     const { signal, onProgress } = this.#options;
     const address = response.url || place;
     const refuse = (problem: string, thrown?: unknown) =>
-      fail("network", `weights: ${address || "the response"} ${problem}`, thrown);
+      fail("network", `${this.#what}: ${address || "the response"} ${problem}`, thrown);
     if (!response.ok) refuse(`answered ${response.status} ${response.statusText}`.trimEnd());
     if (response.bodyUsed) refuse("was read before; give a fresh Response");
     if (!response.body) return refuse("answered without a body");
     const { headers } = response;
     // With an encoding the length is that of what travels, not of what arrives.
     const total = headers.has("content-encoding") ? 0 : Number(headers.get("content-length")) || 0;
+    this.#bound(this.#loaded + total, address);
     const body = response.body.getReader();
     // A body that broke off cannot be cancelled any more.
     const cancel = () => void body.cancel().catch(() => {});
@@ -175,12 +253,14 @@ class Download {
     let length = 0;
     try {
       for (;;) {
-        const { done, value } = await body.read().catch((thrown) => {
+        const { done, value } = await this.#intime(body.read(), address, length).catch((thrown) => {
           signal?.throwIfAborted();
+          if (thrown instanceof MobileNetError) throw thrown;
           return refuse(`broke off after ${length} bytes (${reason(thrown)}); try again`, thrown);
         });
         signal?.throwIfAborted();
         if (done) break;
+        this.#bound(this.#loaded + value.length, address);
         this.#start(value);
         const end = length + value.length;
         // Grows by half, so that a body without an announced length is not copied at every part.
@@ -202,6 +282,7 @@ class Download {
 
   /** A file whose bytes are all there. */
   #whole(bytes: Uint8Array, address: string): ModelFile {
+    this.#bound(this.#loaded + bytes.length, address || "the file");
     this.#start(bytes);
     this.#loaded += bytes.length;
     this.#options.onProgress?.({ loaded: this.#loaded, total: this.#loaded });
@@ -267,9 +348,17 @@ function grow(bytes: Uint8Array, length: number): Uint8Array<ArrayBuffer> {
   return larger;
 }
 
+/** Header of a kept file: the hash of its bytes, and its address. */
+const mark = "x-mobilenet-file";
+
+const markOf = async (place: RequestInfo | URL, bytes: Uint8Array): Promise<string> =>
+  `${await hash(bytes, 256)} ${absolute(addressOf(place))}`;
+
 /** Storage may be forbidden (private windows): that means no cache, not an error. */
 async function openCache(cache: true | string): Promise<Cache | undefined> {
   try {
+    // What is kept cannot be checked without it.
+    if (!globalThis.crypto?.subtle) return undefined;
     return await globalThis.caches?.open(cache === true ? "mobilenet" : cache);
   } catch {
     return undefined;
@@ -282,16 +371,21 @@ const strongest = (integrity: string): number =>
 
 const items = (integrity: string): string[] => integrity.split(/\s+/);
 
-/** Checks that a hash of the strongest kind is that of the bytes, as `<script integrity>` does. */
-async function verify(bytes: Uint8Array, integrity: string): Promise<void> {
-  const subtle = globalThis.crypto?.subtle;
-  if (!subtle) fail("integrity", "integrity: cannot be checked on this page; serve it over https or from localhost");
-  const bits = strongest(integrity);
+/** As in `integrity`, without padding. */
+async function hash(bytes: Uint8Array, bits: number): Promise<string> {
   // Memory shared between threads is refused there.
   const own = tagOf(bytes.buffer) === "SharedArrayBuffer" ? bytes.slice() : bytes;
-  const digest = new Uint8Array(await subtle.digest(`SHA-${bits}`, own as BufferSource));
-  const plain = (hash: string) => hash.replace(/[?=].*/, "");
-  const right = `sha${bits}-${plain(btoa(String.fromCharCode(...digest)))}`;
+  const digest = new Uint8Array(await crypto.subtle.digest(`SHA-${bits}`, own as BufferSource));
+  return `sha${bits}-${plain(btoa(String.fromCharCode(...digest)))}`;
+}
+
+const plain = (hash: string): string => hash.replace(/[?=].*/, "");
+
+/** Checks that a hash of the strongest kind is that of the bytes, as `<script integrity>` does. */
+async function verify(bytes: Uint8Array, integrity: string): Promise<void> {
+  if (!globalThis.crypto?.subtle)
+    fail("integrity", "integrity: cannot be checked on this page; serve it over https or from localhost");
+  const right = await hash(bytes, strongest(integrity));
   if (items(integrity).some((item) => plain(item) === right)) return;
   fail(
     "integrity",

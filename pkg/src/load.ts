@@ -1,8 +1,19 @@
 /** Loads a network in this thread: picks the fastest build that runs here, starts it, and gives it the weights. */
-import { relaxedSimd, simd, threads } from "wasm-feature-detect";
+import { simd, threads } from "wasm-feature-detect";
+import { Guard } from "./crash.js";
 import { describe, fail, MobileNetError, reason, tagOf } from "./error.js";
-import { absolute, base, checkFetchOptions, type FetchOptions, fetchModel, type ModelFile, readFile } from "./fetch.js";
+import {
+  absolute,
+  base,
+  checkFetchOptions,
+  type DownloadLimits,
+  type FetchOptions,
+  fetchModel,
+  type ModelFile,
+  readFile,
+} from "./fetch.js";
 import { readLabels } from "./labels.js";
+import { relaxedSimd } from "./relaxed.js";
 import type { MobileNet, NetworkOptions, Source } from "./simd128/mobilenet.js";
 import { cosineSimilarity } from "./similarity.js";
 
@@ -11,7 +22,7 @@ export { absolute, cosineSimilarity, fail, fetchModel, MobileNetError, tagOf };
 /** The builds: with SIMD, with relaxed SIMD, and with relaxed SIMD and threads. */
 export type Variant = "simd128" | "relaxed" | "threads";
 
-export interface LoadOptions extends Omit<NetworkOptions, "labels">, FetchOptions {
+export interface LoadOptions extends Omit<NetworkOptions, "labels">, FetchOptions, DownloadLimits {
   /**
    * The model file: its address, a response, or its bytes. Default: the network in the package, 200 classes of everyday
    * things and animals at 128×128 pixels, in int8.
@@ -88,14 +99,21 @@ async function choose(variant: unknown, numThreads: number): Promise<Variant> {
   return fail("unsupported-engine", `variant: ${describe(variant)} does not run here; ${cure}`);
 }
 
+/** A module that runs. Every call into it goes through the guard. */
+interface Started<Module> {
+  module: Module;
+  guard: Guard;
+}
+
 const started = new Map<string, Promise<unknown>>();
+const guards = new Map<string, Guard>();
 
 /** The module of a build, started once for each address of its wasm. */
 function start<Name extends keyof Modules>(
   name: Name,
   wasmUrl: LoadOptions["wasmUrl"],
   numThreads = 1,
-): Promise<Modules[Name]> {
+): Promise<Started<Modules[Name]>> {
   const isOne = typeof wasmUrl === "string" || tagOf(wasmUrl) === "URL";
   // One address for all is that of a build; the readers keep theirs.
   const own = isOne
@@ -103,7 +121,7 @@ function start<Name extends keyof Modules>(
     : (wasmUrl as Partial<Record<string, string | URL>> | undefined)?.[name];
   const url = own ? wasmAddress(own as string | URL) : modules[name][1]();
   const key = `${name} ${url.href}`;
-  let module = started.get(key) as Promise<Modules[Name]> | undefined;
+  let module = started.get(key) as Promise<Started<Modules[Name]>> | undefined;
   if (!module) {
     module = instantiate(name, url, numThreads);
     started.set(key, module);
@@ -125,7 +143,7 @@ async function instantiate<Name extends keyof Modules>(
   name: Name,
   url: URL,
   numThreads: number,
-): Promise<Modules[Name]> {
+): Promise<Started<Modules[Name]>> {
   const module = await modules[name][0]();
   const compiled = await compile(url).catch((thrown) => {
     const cure = "check the option wasmUrl, and that the page's policy allows 'wasm-unsafe-eval'";
@@ -136,14 +154,27 @@ async function instantiate<Name extends keyof Modules>(
     );
   });
   await module.default({ module_or_path: compiled });
-  if ("MobileNet" in module) {
-    const prototype = module.MobileNet.prototype as MobileNet & Record<symbol, unknown>;
-    // The generated method frees the object, and later calls would fail without a message.
-    prototype[Symbol.dispose ?? Symbol.for("Symbol.dispose")] = prototype.dispose;
-    Object.assign(module.MobileNet, { cosineSimilarity });
+  // Addresses may differ, but the generated code keeps one instance.
+  let guard = guards.get(name);
+  if (!guard) {
+    guard = new Guard(() => {
+      module.__wbg_reset_state();
+      if (name !== "threads") return;
+      // The pool is started again with the next load.
+      for (const worker of workers.splice(0)) worker.terminate();
+      started.clear();
+    });
+    guards.set(name, guard);
+    if ("MobileNet" in module) {
+      const prototype = module.MobileNet.prototype as MobileNet & Record<symbol, unknown>;
+      guard.protect(prototype);
+      // The generated method frees the object, and later calls would fail without a message.
+      prototype[Symbol.dispose ?? Symbol.for("Symbol.dispose")] = prototype.dispose;
+      Object.assign(module.MobileNet, { cosineSimilarity });
+    }
   }
   if (name === "threads") await startThreads(module as Modules["threads"], compiled, numThreads);
-  return module;
+  return { module, guard };
 }
 
 async function compile(url: URL): Promise<WebAssembly.Module> {
@@ -187,27 +218,28 @@ async function startThreads(module: Modules["threads"], compiled: WebAssembly.Mo
 export async function loadHere(options: LoadOptions): Promise<MobileNet> {
   // What is left goes to the class.
   const { weights, labels, numThreads = 1, variant, wasmUrl, worker: _, ...others } = options;
-  const { signal, onProgress, integrity, cache, normalisation, ...rest } = others;
+  const { signal, onProgress, integrity, cache, maxBytes, timeout, normalisation, ...rest } = others;
   const network: NetworkOptions = rest;
-  const how = { signal, onProgress, integrity, cache };
+  const how = { signal, onProgress, integrity, cache, maxBytes, timeout };
   signal?.throwIfAborted();
   if (normalisation != null) network.normalization ??= normalisation;
   const name = await choose(variant, numThreads);
   // All that has to come over the network comes at once. The signal belongs to this load, not to the module.
-  const needed = Promise.all([start(name, wasmUrl, numThreads), readLabels(labels, signal)]);
-  const [module, given] = await abortable(needed, signal);
+  const needed = Promise.all([start(name, wasmUrl, numThreads), readLabels(labels, { signal, maxBytes, timeout })]);
+  const [{ module, guard }, given] = await abortable(needed, signal);
   if (given) network.labels = given as string[];
   if (name === "threads") network.numThreads = numThreads;
   // Before anything is fetched.
-  module.checkOptions(network);
+  guard.run(() => module.checkOptions(network));
 
   return fetchModel(weights === undefined ? new URL("./default.safetensors", import.meta.url) : weights, how, {
     // The engine optimizes the kernels while the rest of the file arrives.
-    begin: (part) => module.warmUp(network.precision ?? (head(part).includes('"I8"') ? "int8" : "f32")),
+    begin: (part) =>
+      guard.run(() => module.warmUp(network.precision ?? (head(part).includes('"I8"') ? "int8" : "f32"))),
     async finish(file, companions) {
       const bytes = isForeign(file.bytes) ? await toNative(file, companions) : file.bytes;
       signal?.throwIfAborted();
-      return about(file, () => new module.MobileNet(bytes, network));
+      return about(file, () => guard.run(() => new module.MobileNet(bytes, network)));
     },
   });
 
@@ -216,11 +248,11 @@ export async function loadHere(options: LoadOptions): Promise<MobileNet> {
     file: ModelFile,
     companions: (names: string[]) => Promise<Uint8Array[]>,
   ): Promise<Uint8Array> {
-    const readers = await abortable(start("readers", wasmUrl), signal);
-    const files = about(file, () => readers.companionFiles(file.bytes));
+    const { module, guard } = await abortable(start("readers", wasmUrl), signal);
+    const files = about(file, () => guard.run(() => module.companionFiles(file.bytes)));
     const parts = await companions(files);
     signal?.throwIfAborted();
-    return about(file, () => readers.toNative(file.bytes, files, parts, network));
+    return about(file, () => guard.run(() => module.toNative(file.bytes, files, parts, network)));
   }
 }
 
@@ -242,6 +274,8 @@ const names = Object.keys({
   signal: 0,
   integrity: 0,
   cache: 0,
+  maxBytes: 0,
+  timeout: 0,
   normalisation: 0,
 } satisfies Record<keyof LoadOptions, 0>);
 

@@ -1,7 +1,18 @@
 // Fetching a model: the cache, and models in several files.
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { fetchModel, type Reader } from "../../pkg/src/fetch.ts";
-import { fetched, file, integrityOf, memoryCaches, refusal, type Server, serve, several, text } from "./helpers.ts";
+import {
+  fetched,
+  file,
+  integrityOf,
+  keptResponse,
+  memoryCaches,
+  refusal,
+  type Server,
+  serve,
+  several,
+  text,
+} from "./helpers.ts";
 
 let server: Server;
 beforeAll(async () => {
@@ -54,7 +65,8 @@ describe("cache", () => {
 
   test("a kept file that is damaged is fetched again, and replaced", async () => {
     const address = `${server.url}/net`;
-    await caches.open("mobilenet").then((store) => (store as Cache).put(address, new Response("?")));
+    const damaged = await keptResponse(text("?"), address);
+    await caches.open("mobilenet").then((store) => (store as Cache).put(address, damaged));
     const progress: number[] = [];
     const reader: Reader<number> = {
       finish({ bytes }) {
@@ -77,9 +89,42 @@ describe("cache", () => {
 
   test("a kept file of another integrity is fetched again", async () => {
     const address = `${server.url}/net`;
-    await caches.open("mobilenet").then((store) => (store as Cache).put(address, new Response("older")));
+    const older = await keptResponse(text("older"), address);
+    await caches.open("mobilenet").then((store) => (store as Cache).put(address, older));
     const { bytes } = await fetched(address, { cache: true, integrity: await integrityOf(file) });
     expect(bytes).toEqual(file);
+  });
+
+  test("kept bytes that are not those that were stored are fetched again", async () => {
+    const address = `${server.url}/net`;
+    const other = `${server.url}/other`;
+    server.files.set("/other", text("another network"));
+    const flipped = file.slice();
+    flipped[50] = 7;
+    await fetched(other, { cache: true });
+    const poison: (() => Promise<Response>)[] = [
+      // Flipped, of another address, without a hash.
+      async () => new Response(flipped, { headers: (await keptResponse(file, address)).headers }),
+      async () => keptResponse(text("another network"), other),
+      async () => new Response("another network"),
+    ];
+    for (const response of poison) {
+      caches.stores.get("mobilenet")?.set(address, await response());
+      server.asked.length = 0;
+      expect((await fetched(address, { cache: true })).bytes).toEqual(file);
+      expect((await fetched(address, { cache: true })).bytes).toEqual(file);
+      expect(server.asked).toEqual(["/net"]);
+    }
+    server.files.set("/model.json", text("a")).set("/a", text("A"));
+    await fetchModel(`${server.url}/model.json`, { cache: true }, several);
+    caches.stores.get("mobilenet")?.set(`${server.url}/a`, new Response("B"));
+    expect(await fetchModel(`${server.url}/model.json`, { cache: true }, several)).toBe("A");
+  });
+
+  test("nothing is kept where it could not be checked", async () => {
+    vi.stubGlobal("crypto", {});
+    expect((await fetched(`${server.url}/net`, { cache: true })).bytes).toEqual(file);
+    expect(kept()).toEqual([]);
   });
 
   test("files beside the first one are kept too", async () => {
@@ -90,7 +135,8 @@ describe("cache", () => {
     // One that is lost is fetched alone, and one that is damaged has all of them fetched.
     caches.stores.get("mobilenet")?.delete(`${server.url}/some/a`);
     expect(await fetchModel(`${server.url}/some/model.json`, { cache: true }, several)).toBe("A,B");
-    caches.stores.get("mobilenet")?.set(`${server.url}/some/b`, new Response("damaged"));
+    const damaged = await keptResponse(text("damaged"), `${server.url}/some/b`);
+    caches.stores.get("mobilenet")?.set(`${server.url}/some/b`, damaged);
     expect(await fetchModel(`${server.url}/some/model.json`, { cache: true }, several)).toBe("A,B");
     expect(server.asked.slice(3)).toEqual(["/some/a", "/some/model.json", "/some/a", "/some/b"]);
     server.asked.length = 0;

@@ -193,6 +193,15 @@ describe("abort", () => {
   });
 });
 
+test("a trap in the worker comes to the page as it does without one", async () => {
+  expect(await refusal(open({ weights: text("!") }))).toMatchObject({
+    name: "MobileNetError",
+    code: "crashed",
+    message: "weights: MobileNet crashed (unreachable); load the network again",
+  });
+  expect(workers[0]?.terminated).toBe(true);
+});
+
 describe("callbacks", () => {
   test("progress is told to the page", async () => {
     const onProgress = vi.fn();
@@ -207,6 +216,17 @@ describe("callbacks", () => {
     expect((await refusal(open({ onProgress: thrower }))).message).toBe("mine");
     const net = await open();
     expect((await refusal(net.train({ epochs: 1e6, onEpoch: thrower } as never))).message).toBe("mine");
+    expect(await net.layers()).toEqual([]);
+  });
+
+  test("what they throw at the last moment ends the call too, as without a worker", async () => {
+    const net = await open();
+    const thrower = () => {
+      throw new Error("mine");
+    };
+    const here = await load({ weights: file, variant: "simd128", wasmUrl: `${server.url}/simd128.wasm` });
+    for (const one of [here, net])
+      expect((await refusal(one.train({ epochs: 1, onEpoch: thrower } as never))).message).toBe("mine");
     expect(await net.layers()).toEqual([]);
   });
 

@@ -2,8 +2,11 @@
 import { MobileNetError } from "../../pkg/src/error.ts";
 
 /** What was asked of the modules since the last `reset`. */
-export const log = { initialized: [] as string[], warm: [] as string[], built: 0 };
-export const reset = (): void => void Object.assign(log, { initialized: [], warm: [], built: 0 });
+export const log = { initialized: [] as string[], warm: [] as string[], built: 0, restarted: 0 };
+export const reset = (): void => void Object.assign(log, { initialized: [], warm: [], built: 0, restarted: 0 });
+
+/** What happens when a fresh instance is started. */
+export const engine = { restart: (): void => {} };
 
 /** The stand-in of one build; vitest.config.js makes a module of it. */
 export const build = (name: string) => ({
@@ -11,10 +14,28 @@ export const build = (name: string) => ({
     if (!(module instanceof WebAssembly.Module)) throw new Error("no compiled module");
     log.initialized.push(name);
   },
-  MobileNet: class extends MobileNet {
-    variant = name;
-  },
+  ...classOf(name),
 });
+
+/** Each build has a class with methods of its own, and counts its instances as the generated code does. */
+function classOf(name: string) {
+  let instance = 0;
+  class Build extends MobileNet {
+    variant = name;
+    constructor(bytes: Uint8Array, options?: Record<string, unknown>) {
+      super(bytes, options);
+      Object.defineProperty(this, "__wbg_inst", { value: instance });
+    }
+  }
+  const { constructor: _, ...methods } = Object.getOwnPropertyDescriptors(MobileNet.prototype);
+  Object.defineProperties(Build.prototype, methods);
+  const __wbg_reset_state = () => {
+    instance++;
+    log.restarted++;
+    engine.restart();
+  };
+  return { MobileNet: Build, __wbg_reset_state };
+}
 
 export const warmUp = (precision: string): void => void log.warm.push(precision);
 
@@ -32,7 +53,7 @@ class MobileNet {
   labels = ["a", "b"];
   timings = { grab: 0, resize: 0, network: 1 };
   examples = { cat: 2 };
-  disposed = false;
+  #isDisposed = false;
   calls: unknown[][] = [];
 
   constructor(
@@ -40,6 +61,7 @@ class MobileNet {
     readonly options: Record<string, unknown> = {},
   ) {
     checkOptions(options);
+    if (bytes[0] === 33) throw new WebAssembly.RuntimeError("unreachable");
     if (bytes.length === 0) throw refusal("corrupt-file", "the file is empty");
     if (bytes[0] === 60) throw refusal("unsupported-format", "this is a web page");
     if (bytes[0] === 63) throw refusal("corrupt-file", "the header is damaged");
@@ -100,7 +122,11 @@ class MobileNet {
   }
 
   dispose(): void {
-    this.disposed = true;
+    this.#isDisposed = true;
+  }
+
+  get disposed(): boolean {
+    return this.#isDisposed;
   }
 }
 

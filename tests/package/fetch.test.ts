@@ -109,6 +109,9 @@ describe("options", () => {
     [{ integrity: "md5-abc" }, 'integrity: must be sha256-, sha384- or sha512- and a hash in base64, got "md5-abc"'],
     [{ integrity: "" }, 'integrity: must be sha256-, sha384- or sha512- and a hash in base64, got ""'],
     [{ cache: 3 }, "cache: must be true, false or a name, got 3"],
+    [{ maxBytes: -1 }, "maxBytes: must be a number above 0, got -1"],
+    [{ maxBytes: NaN }, "maxBytes: must be a number above 0, got NaN"],
+    [{ timeout: "9" }, 'timeout: must be a number above 0, got "9"'],
     [{ signal: "now" }, 'signal: must be an AbortSignal, got "now"'],
     [{ signal: {} }, "signal: must be an AbortSignal, got an object"],
   ])("%o is refused", (options, message) => {
@@ -234,8 +237,99 @@ describe("what the network may do wrong", () => {
   });
 
   test.each([["200"], ["99999999999999"]])("a body that is shorter than announced: %s", async (length) => {
-    const { message } = await refusal(fetched(slowResponse(file, { headers: { "content-length": length } })));
+    const lying = slowResponse(file, { headers: { "content-length": length } });
+    const { message } = await refusal(fetched(lying, { maxBytes: Infinity }));
     expect(message).toBe(`weights: the response broke off after 100 of ${length} bytes; try again`);
+  });
+
+  test("more bytes than maxBytes, announced or not, packed or not", async () => {
+    const given = [
+      slowResponse(file, { headers: { "content-length": "100" } }),
+      slowResponse(file),
+      new Blob([file as BlobPart]),
+      file,
+    ];
+    const bytes = [];
+    for (const source of given) {
+      const { code, message } = await refusal(fetched(source, { maxBytes: 60 }));
+      expect(code).toBe("network");
+      expect(message).toMatch(
+        /^weights: the (response|file) must have at most 60 bytes, got \d+ or more; check the address, or set the option maxBytes$/,
+      );
+      bytes.push(message.match(/got (\d+)/)?.[1]);
+    }
+    expect(bytes).toEqual(["100", "75", "100", "100"]);
+    for (const source of [slowResponse(file), new Blob([file as BlobPart]), file])
+      await fetched(source, { maxBytes: 100 });
+    const packed = gzipSync(new Uint8Array(1e6));
+    server.files.set("/bomb", (response) => response.writeHead(200, { "content-encoding": "gzip" }).end(packed));
+    expect((await refusal(fetched(`${server.url}/bomb`, { maxBytes: 1e5 }))).message).toContain(
+      `${server.url}/bomb must have at most 100000 bytes`,
+    );
+  });
+
+  test("an endless body is given up at maxBytes, and one of 600 MB at the default", async () => {
+    const closed = new Promise((resolve) => {
+      server.files.set("/endless", (response) => {
+        const more = setInterval(() => response.write(file), 1);
+        response.on("close", () => resolve(clearInterval(more)));
+      });
+    });
+    expect((await refusal(fetched(`${server.url}/endless`, { maxBytes: 500 }))).code).toBe("network");
+    await closed;
+    const large = slowResponse(file, { headers: { "content-length": "600000000" } });
+    expect((await refusal(fetched(large))).message).toContain("at most 536870912 bytes, got 600000000");
+  });
+
+  test("files beside the first one count for maxBytes", async () => {
+    server.files.set("/model.json", text("a")).set("/a", file);
+    const { message } = await refusal(fetchModel(`${server.url}/model.json`, { maxBytes: 100 }, several));
+    expect(message).toContain(`${server.url}/a must have at most 100 bytes, got 101 or more`);
+  });
+
+  test("silence ends after timeout: before the answer, and in the midst of it", async () => {
+    const closed = new Promise((resolve) => {
+      server.files.set("/silent", (response) => void response.on("close", resolve));
+    });
+    const silent = await refusal(fetched(`${server.url}/silent`, { timeout: 40 }));
+    expect([silent.code, silent.message]).toEqual([
+      "network",
+      `weights: ${server.url}/silent sent nothing for 0.04 s after 0 bytes; try again, or set the option timeout`,
+    ]);
+    await closed;
+    const stalled = await refusal(fetched(slowResponse(file, { stopAfter: 2 }), { timeout: 40 }));
+    expect([stalled.code, stalled.message]).toEqual([
+      "network",
+      "weights: the response sent nothing for 0.04 s after 50 bytes; try again, or set the option timeout",
+    ]);
+  });
+
+  test("a body that goes on slowly is no silence, and Infinity waits", async () => {
+    server.files.set("/slow", (response) => {
+      let sent = 0;
+      const more = setInterval(() => {
+        response.write(file.subarray(sent, ++sent));
+        if (sent === 20) response.end(() => clearInterval(more));
+      }, 20);
+    });
+    expect((await fetched(`${server.url}/slow`, { timeout: 300 })).bytes.length).toBe(20);
+    expect((await fetched(`${server.url}/net`, { timeout: Infinity })).bytes).toEqual(file);
+  });
+
+  test("no timer is left behind", async () => {
+    const [set, clear] = [vi.spyOn(globalThis, "setTimeout"), vi.spyOn(globalThis, "clearTimeout")];
+    await fetched(slowResponse(file), {});
+    expect(set.mock.calls.every(([, delay]) => delay === 60_000)).toBe(true);
+    expect([set.mock.calls.length, clear.mock.calls.length]).toEqual([5, 5]);
+    vi.restoreAllMocks();
+  });
+
+  test("a request's own signal counts too", async () => {
+    server.files.set("/silent", () => {});
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(), 20);
+    const { code } = await refusal(fetched(new Request(`${server.url}/silent`, { signal: controller.signal })));
+    expect(code).toBe("network");
   });
 
   test("a file that cannot be read any more", async () => {
@@ -303,7 +397,7 @@ describe("abort", () => {
     caches.stores.get("mobilenet")?.set(`${server.url}/net`, {
       ok: true,
       body: slowResponse(file, { stopAfter: 1 }).body,
-      headers: new Headers(),
+      headers: new Headers({ "x-mobilenet-file": "sha256-any" }),
       clone() {
         return this;
       },

@@ -91,6 +91,12 @@ export function memoryCaches(base = "http://base.test/"): {
   };
 }
 
+/** A response as it is kept in the cache for an address. */
+export async function keptResponse(bytes: Uint8Array, address: string): Promise<Response> {
+  const hash = (await integrityOf(bytes)).replace(/=+$/, "");
+  return new Response(bytes as BodyInit, { headers: { "x-mobilenet-file": `${hash} ${address}` } });
+}
+
 /** The error of a promise that must be rejected: name, code and message. */
 export async function refusal(
   promise: Promise<unknown>,

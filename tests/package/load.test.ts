@@ -1,7 +1,7 @@
 // The loader: which build, starting it, what it hands to the class, and what it refuses. The modules are stand-ins.
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { cosineSimilarity, load, MobileNetError, supportedVariants } from "../../pkg/src/index.ts";
-import { log, reset } from "./fake-module.ts";
+import { engine, log, reset } from "./fake-module.ts";
 import { file, memoryCaches, refusal, type Server, serve, slowResponse, text, wasm } from "./helpers.ts";
 
 let server: Server;
@@ -33,20 +33,27 @@ const loaded = async (options: object = {}) =>
     dispose(): void;
   };
 
-/** As in a browser that has everything. */
+const { instantiate } = WebAssembly;
+
+/** As in a browser that has everything, and computes relaxed SIMD rightly. */
 function isolated(): void {
   vi.stubGlobal("crossOriginIsolated", true);
   vi.stubGlobal("WebAssembly", {
     ...WebAssembly,
     Module: WebAssembly.Module,
     compile: WebAssembly.compile,
+    RuntimeError: WebAssembly.RuntimeError,
     validate: () => true,
+    // Node's own `fetch` is WebAssembly too, with imports.
+    instantiate: async (source: never, ...imports: never[]) =>
+      imports.length > 0 ? instantiate(source, ...imports) : { instance: { exports: { isRight: () => 1 } } },
   });
   vi.stubGlobal(
     "Worker",
     class {
       onmessage?: (event: object) => void;
       postMessage = () => setTimeout(() => this.onmessage?.({}));
+      terminate(): void {}
     },
   );
 }
@@ -70,7 +77,7 @@ describe("the build", () => {
     isolated();
     vi.stubGlobal("Worker", undefined);
     expect(await supportedVariants()).toEqual(["relaxed", "simd128"]);
-    vi.stubGlobal("WebAssembly", { validate: (bytes: Uint8Array) => !bytes.join().includes("253,128,2") });
+    vi.stubGlobal("WebAssembly", { validate: (bytes: Uint8Array) => !bytes.join().includes("253,147,2") });
     expect(await supportedVariants()).toEqual(["simd128"]);
     const { code, message } = await refusal(load({ weights: file, variant: "relaxed" }));
     expect([code, message]).toEqual([
@@ -137,6 +144,7 @@ describe("the build", () => {
       class {
         onerror?: (event: object) => void;
         postMessage = () => setTimeout(() => this.onerror?.({ message: undefined }));
+        terminate(): void {}
       },
     );
     const { code, message } = await refusal(loaded({ variant: "threads", numThreads: 2 }));
@@ -148,6 +156,137 @@ describe("the build", () => {
     const dispose = (Symbol.dispose ?? Symbol.for("Symbol.dispose")) as never;
     expect(net[dispose]).toBe(net.dispose);
     expect((net.constructor as unknown as { cosineSimilarity: unknown }).cosineSimilarity).toBe(cosineSimilarity);
+  });
+});
+
+describe("a trap", () => {
+  const crash = text("!");
+  const names = (nets: { disposed: boolean }[]) => nets.map(({ disposed }) => disposed);
+
+  test("ends the networks of its instance, and the next load works", async () => {
+    const nets = [await loaded(), await loaded()] as never as { classify(frame: object): object; disposed: boolean }[];
+    const [first, second] = nets as [(typeof nets)[0], (typeof nets)[0]];
+    expect(first.classify({ data: [1] })).toBeDefined();
+    const trapped = await refusal(loaded({ weights: crash }));
+    expect([trapped.code, trapped.message]).toEqual([
+      "crashed",
+      "weights: MobileNet crashed (unreachable); load the network again",
+    ]);
+    expect(trapped.cause).toBeInstanceOf(MobileNetError);
+    for (let time = 0; time < 2; time++)
+      for (const net of [first, second])
+        expect(() => net.classify({ data: [1] })).toThrow(
+          expect.objectContaining({ code: "crashed", message: "MobileNet crashed; load the network again" }),
+        );
+    expect(log.restarted).toBe(1);
+    // What it had is gone, and a page that cleans up is not troubled.
+    for (const net of nets) (net as never as { dispose(): void }).dispose();
+    expect(names(nets)).toEqual([true, true]);
+    const fresh = (await loaded()) as never as typeof first;
+    expect(fresh.classify({ data: [7] })).toEqual([{ className: "cat", probability: 7, index: 1 }]);
+    expect(log.restarted).toBe(1);
+  });
+
+  test("in a method, and in one that the caller's code calls back", async () => {
+    type Net = { classify(frame: object): object; embed(frame: object): object };
+    const trap = {
+      get data(): never {
+        throw new WebAssembly.RuntimeError("memory access out of bounds");
+      },
+    };
+    let net = (await loaded()) as never as Net;
+    expect(() => net.embed(trap)).toThrow(
+      expect.objectContaining({
+        code: "crashed",
+        message: "MobileNet crashed (memory access out of bounds); load the network again",
+      }),
+    );
+    net = (await loaded()) as never as Net;
+    const nested = {
+      get data(): Uint8Array {
+        expect(() => net.embed(trap)).toThrow(expect.objectContaining({ code: "crashed" }));
+        return Uint8Array.of(1);
+      },
+    };
+    expect(() => net.embed(nested)).toThrow(expect.objectContaining({ code: "crashed" }));
+    expect(log.restarted).toBe(2);
+  });
+
+  test("other errors of the caller's code are passed on and end nothing", async () => {
+    const net = (await loaded()) as never as { embed(frame: object): object };
+    const thrown = {
+      get data(): never {
+        throw new RangeError("mine");
+      },
+    };
+    expect(() => net.embed(thrown)).toThrow(new RangeError("mine"));
+    expect(net.embed({ data: [3] })).toEqual(Float32Array.of(3));
+    expect(log.restarted).toBe(0);
+  });
+
+  test("settles the training that was under way", async () => {
+    const net = (await loaded()) as never as { train(options: object): Promise<unknown> };
+    const training = refusal(net.train({ epochs: 1e9 }));
+    await refusal(loaded({ weights: crash }));
+    expect(await training).toMatchObject({ code: "crashed" });
+  });
+
+  test("without memory for a fresh instance, which the next load tries again", async () => {
+    const { restart } = engine;
+    await loaded();
+    engine.restart = () => {
+      throw new RangeError("could not allocate memory");
+    };
+    expect((await refusal(loaded({ weights: crash }))).code).toBe("crashed");
+    const { code, message } = await refusal(loaded());
+    expect([code, message]).toEqual([
+      "out-of-memory",
+      "load: WebAssembly could not be started again (could not allocate memory); close other pages",
+    ]);
+    engine.restart = restart;
+    await loaded();
+  });
+
+  test("of the threads ends them, and the next load starts others", async () => {
+    isolated();
+    const all: { terminated: boolean }[] = [];
+    vi.stubGlobal(
+      "Worker",
+      class {
+        onmessage?: (event: object) => void;
+        terminated = false;
+        constructor() {
+          all.push(this);
+        }
+        postMessage = () => setTimeout(() => this.onmessage?.({}));
+        terminate(): void {
+          this.terminated = true;
+        }
+      },
+    );
+    const options = { variant: undefined, numThreads: 3 };
+    await loaded(options);
+    expect((await refusal(loaded({ ...options, weights: crash }))).code).toBe("crashed");
+    await loaded(options);
+    expect(all.map(({ terminated }) => terminated)).toEqual([true, true, false, false]);
+  });
+
+  test("near the stack's end nothing is begun", async () => {
+    const net = (await loaded()) as never as { classify(frame: object): object; layers(): unknown[] };
+    const errors: unknown[] = [];
+    const down = (): unknown => {
+      try {
+        return down();
+      } catch (thrown) {
+        errors.push(thrown);
+        return net.classify({ data: [1] });
+      }
+    };
+    down();
+    expect(errors.length).toBeGreaterThan(50);
+    expect(errors.every((error) => error instanceof RangeError)).toBe(true);
+    // As many calls as were let in: the one that returned.
+    expect(net.layers().length).toBe(1);
   });
 });
 
@@ -166,10 +305,12 @@ describe("options", () => {
     [{ variant: "readers" }, 'variant: must be one of simd128, relaxed, threads, got "readers"'],
     [
       { weight: 3 },
-      "load: weight: unknown option; the options are weights, labels, precision, padding, activation, epsilon, normalization, resolution, numThreads, variant, wasmUrl, worker, onProgress, signal, integrity, cache",
+      "load: weight: unknown option; the options are weights, labels, precision, padding, activation, epsilon, normalization, resolution, numThreads, variant, wasmUrl, worker, onProgress, signal, integrity, cache, maxBytes, timeout",
     ],
     [{ onProgress: 3 }, "onProgress: must be a function, got 3"],
     [{ integrity: "md5-abc" }, 'integrity: must be sha256-, sha384- or sha512- and a hash in base64, got "md5-abc"'],
+    [{ maxBytes: 0 }, "maxBytes: must be a number above 0, got 0"],
+    [{ timeout: "1 s" }, 'timeout: must be a number above 0, got "1 s"'],
     [{ cache: 3 }, "cache: must be true, false or a name, got 3"],
     [{ signal: "now" }, 'signal: must be an AbortSignal, got "now"'],
     [
@@ -348,15 +489,12 @@ describe("labels", () => {
       expect.stringMatching(/bad\.json is not a JSON array \(.*\); give a text file/),
     ]);
     const none = await refusal(labelsOf(`${server.url}/none.txt`));
-    expect([none.code, none.message]).toEqual([
-      "network",
-      `labels: ${server.url}/none.txt answered 404; check the address`,
-    ]);
+    expect([none.code, none.message]).toEqual(["network", `labels: ${server.url}/none.txt answered 404 Not Found`]);
     expect((await refusal(labelsOf("http://127.0.0.1:1/x"))).message).toMatch(
-      /could not be fetched \(.*\); check the address$/,
+      /^labels: .* could not be fetched \(.*\); check the address, the connection, .*CORS/,
     );
     expect((await refusal(labelsOf(new URL("file:///no/labels.txt")))).message).toMatch(
-      /labels: file:\/\/\/no\/labels\.txt could not be fetched \(ENOENT/,
+      /labels: file:\/\/\/no\/labels\.txt could not be read \(ENOENT/,
     );
   });
 

@@ -41,6 +41,8 @@ pub enum ErrorCode {
     Training,
     /// The Web Worker failed.
     Worker,
+    /// WebAssembly stopped in the middle of a call. The networks of that module are gone; the next load works.
+    Crashed,
 }
 
 /// Why a method of the class fails.
