@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 /// What stays the same over a run.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
-    /// The rule of the step.
+    /// The rule of the step. Checkpoints of 0.1.0 call it `optimiser`.
+    #[serde(alias = "optimiser")]
     pub optimizer: Optimizer,
     /// Added times the weight to the gradient of every kernel that is not depthwise; the authors' 4e-5.
     pub weight_decay: f32,

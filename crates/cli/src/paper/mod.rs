@@ -21,7 +21,7 @@ use family::{Family, Member, Part, Printed};
 use figures::Axis;
 use kept::Kept;
 use mobilenet::Architecture;
-use mobilenet_train::schedule::{Fall, Schedule};
+use mobilenet_train::schedule::{LrSchedule, Schedule};
 use mobilenet_train::{Augmentation, Settings};
 use report::{Report, Row, Table, scored};
 use std::path::PathBuf;
@@ -216,7 +216,7 @@ fn plan(arguments: &Arguments, family: &Family, member: &Member, labels: &[Strin
     Ok(Plan {
         architecture,
         settings,
-        schedule: Schedule { peak: rate, warm_up: 1.0, epochs: epochs as f64, fall: Fall::Cosine },
+        schedule: Schedule { peak: rate, warm_up: 1.0, epochs: epochs as f64, decay: LrSchedule::Cosine },
         augmentation: AUGMENTATION,
         resolutions: vec![(0, member.resolution)],
         epochs,

@@ -20,7 +20,7 @@ use clap::ValueEnum;
 use data::Set;
 use mobilenet::architecture::Convolution;
 use mobilenet::{Architecture, Weights};
-use mobilenet_train::schedule::{Fall, Schedule};
+use mobilenet_train::schedule::{LrSchedule, Schedule};
 use mobilenet_train::{Augmentation, Optimizer, Settings};
 use source::Source;
 use std::path::{Path, PathBuf};
@@ -285,10 +285,10 @@ fn plan(arguments: &Arguments, labels: Vec<String>) -> anyhow::Result<(Plan, Opt
         seed: arguments.seed,
     };
     settings.validate()?;
-    let fall = match arguments.fall {
-        FallName::Cosine => Fall::Cosine,
-        FallName::Step => Fall::Step { factor: 0.94, epochs: 2.5 },
-        FallName::Constant => Fall::Constant,
+    let decay = match arguments.fall {
+        FallName::Cosine => LrSchedule::Cosine,
+        FallName::Step => LrSchedule::Step { factor: 0.94, epochs: 2.5 },
+        FallName::Constant => LrSchedule::Constant,
     };
     let epochs = arguments.epochs;
     ensure!(epochs > 0, "--epochs is 0, and a run needs one");
@@ -321,7 +321,7 @@ fn plan(arguments: &Arguments, labels: Vec<String>) -> anyhow::Result<(Plan, Opt
     let plan = Plan {
         architecture,
         settings,
-        schedule: Schedule { peak: rate, warm_up, epochs: epochs as f64, fall },
+        schedule: Schedule { peak: rate, warm_up, epochs: epochs as f64, decay },
         augmentation,
         resolutions,
         epochs,
