@@ -72,7 +72,7 @@ struct Images {
 impl Images {
     fn calibrate(&self, weights: &Weights) -> Result<Weights> {
         let mut calibration = Calibration::new(weights)?;
-        self.sample.batches(&mut |batch| {
+        self.sample.batches(|batch| {
             for (index, image) in batch {
                 if let Some(pixels) = decoded(*index, image, self.limits, &self.unreadable) {
                     calibration.add(&rgb(&image.name, &pixels, weights)?)?;
@@ -91,7 +91,7 @@ impl Images {
         let mut workers: Vec<[Classifier; 2]> = (0..threads()).map(|_| pair()).collect::<Result<_>>()?;
         let top = Selection::top(1);
         let (mut count, mut same, mut sum) = (0, 0, 0.0);
-        self.sample.batches(&mut |batch| {
+        self.sample.batches(|batch| {
             let differences = distribute(&mut workers, batch, |[float, int8], (index, image)| {
                 let Some(pixels) = decoded(*index, image, self.limits, &self.unreadable) else {
                     return Ok(None);

@@ -63,7 +63,7 @@ fn walk<R: Read>(
         let kind = entry.header().entry_type();
         let mut size = entry.size();
         if kind.is_gnu_sparse() {
-            // Its size is that of the unpacked file; what the archive holds of it stands in the header alone.
+            // `size` is that of the unpacked file; the header has that of its content in the archive.
             let extensions = entry.pax_extensions().with_context(damaged)?.into_iter().flatten();
             let resized = extensions.flatten().any(|extension| extension.key_bytes() == b"size");
             ensure!(!resized, "{}: sparse files with extended sizes are not supported", path.display());

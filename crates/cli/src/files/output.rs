@@ -109,7 +109,7 @@ fn prefix(name: &OsStr) -> OsString {
     format!(".{}.", &text[..end]).into()
 }
 
-/// Removes temporary files of runs that were killed: nobody holds their locks.
+/// Removes the temporary files of killed runs, which are those without a lock.
 fn remove_abandoned(folder: &Path, name: &OsStr) {
     let prefix = prefix(name).to_string_lossy().into_owned();
     let Ok(entries) = std::fs::read_dir(folder) else { return };

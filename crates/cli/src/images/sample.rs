@@ -28,7 +28,7 @@ impl Sample {
     }
 
     /// Calls `each` with batches of the images and their indices in the sample.
-    pub fn batches(&self, each: &mut dyn FnMut(&[(usize, EncodedImage)]) -> Result<()>) -> Result<()> {
+    pub fn batches(&self, mut each: impl FnMut(&[(usize, EncodedImage)]) -> Result<()>) -> Result<()> {
         // An image is wanted if its interval of the whole contains a multiple of `total / wanted`.
         let part = |index: usize| (index * self.wanted) / self.total;
         let (mut batch, mut next) = (Batch::new(), 0);

@@ -213,9 +213,9 @@ mod tests {
         assert_eq!(family.members(&[Part::Table5]).len(), 2);
     }
 
-    /// Rows of other sides stand beside the paper's in their order, those of other widths beside none.
+    /// Rows of other resolutions have the paper's figures in order, those of other widths have none.
     #[test]
-    fn rows_of_another_family_stand_beside_the_papers() {
+    fn rows_of_another_family_have_the_papers_figures() {
         let family = Family { alphas: vec![0.3], resolutions: vec![56, 36], base: Member::new(0.5, 56) };
         let names: Vec<_> = family.table7().iter().map(|row| row.1.map(|printed| printed.name)).collect();
         assert_eq!(names, [Some("1.0 MobileNet-224"), Some("1.0 MobileNet-192")]);
