@@ -1,19 +1,20 @@
-//! `mobilenet convert IN OUT`: a network of any format becomes the native model file, and each property that the
-//! tensors do not show is printed with who said so.
+//! `mobilenet convert IN OUT`: converts a network of any format to the native model file, and prints where each property
+//! comes from that the tensors do not show.
 
-use crate::network::{self, Known};
+use crate::console::outln;
+use crate::files;
+use crate::model::{self, ModelArgs};
 use anyhow::Result;
 use clap::ValueEnum;
-use mobilenet::Kernel;
-use mobilenet::Weights;
 use mobilenet::quantize::quantize;
+use mobilenet::{Kernel, Weights};
 use mobilenet_formats::safetensors::{Storage, write};
 use mobilenet_formats::{LoadedModel, Origin};
 use std::path::{Path, PathBuf};
 
-/// In which numbers a native file keeps its kernels.
+/// Number format of the kernels in a native file.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Precision {
+pub enum StoredPrecision {
     F32,
     F16,
     Int8,
@@ -22,53 +23,51 @@ pub enum Precision {
 /// Arguments of `convert`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The network: safetensors, Keras, TFLite, TF.js or ONNX; its format is told by the content.
+    /// Network to convert: safetensors, Keras, TFLite, TF.js or ONNX, detected by content.
     input: PathBuf,
-    /// Where the native file goes.
+    /// Native file to write.
     output: PathBuf,
-    /// In which numbers the kernels are kept. Without it int8 stays int8, and floats are float32. `int8` needs no
-    /// pictures; `mobilenet quantize --calibrate` does better with some.
+    /// Number format of the kernels; default int8 for int8 networks, else f32. Quantizing by `int8` needs no images, but
+    /// `mobilenet quantize --calibrate` is more accurate.
     #[arg(long)]
-    precision: Option<Precision>,
+    precision: Option<StoredPrecision>,
     #[command(flatten)]
-    known: Known,
+    model: ModelArgs,
 }
 
-/// Converts, and prints what was found where.
+/// Converts, and prints what was found.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let reading = network::read(&arguments.input, &arguments.known)?;
-    finish(reading, arguments.precision, &arguments.output)
+    files::check_target(&arguments.output)?;
+    let model = model::read(&arguments.input, &arguments.model)?;
+    finish(model, arguments.precision, &arguments.output)
 }
 
 /// Prints what was read, and writes it.
-pub fn finish(mut reading: LoadedModel, precision: Option<Precision>, output: &Path) -> Result<()> {
-    network::print(&reading);
-    let weights = &mut reading.weights;
+pub fn finish(mut model: LoadedModel, precision: Option<StoredPrecision>, output: &Path) -> Result<()> {
+    model::print(&model);
+    let weights = &mut model.weights;
     let (precision, origin) = match precision {
         Some(precision) => (precision, Origin::Caller),
-        None if weights.is_int8() => (Precision::Int8, Origin::File),
-        None => (Precision::F32, Origin::Default),
+        None if weights.is_int8() => (StoredPrecision::Int8, Origin::File),
+        None => (StoredPrecision::F32, Origin::Default),
     };
-    let (name, storage) = match precision {
-        Precision::F32 => ("f32", Storage::F32),
-        Precision::F16 => ("f16", Storage::F16),
-        Precision::Int8 => ("int8", Storage::F32),
-    };
-    println!("  {:<14} {name} ({})", "precision", network::describe(origin));
-    if precision == Precision::Int8 {
-        let measured = weights.is_quantized();
-        *weights = quantize(weights)?;
+    let word = precision.to_possible_value();
+    let word = word.as_ref().map_or("", |word| word.get_name());
+    outln!("  {:<14} {word} ({})", "precision", model::describe(origin));
+    if precision == StoredPrecision::Int8 {
         let ranges =
-            if measured { "the file says so" } else { "from made-up pictures, for the file has none" };
-        println!("  {:<14} {ranges}", "ranges");
+            if weights.is_quantized() { "from the file" } else { "estimated, because the file has none" };
+        *weights = quantize(weights)?;
+        outln!("  {:<14} {ranges}", "ranges");
     } else {
-        multiply_out(weights);
+        dequantize(weights);
     }
-    network::write(output, &write(weights, storage)?)
+    let storage = if precision == StoredPrecision::F16 { Storage::F16 } else { Storage::F32 };
+    model::write(output, &write(weights, storage)?)
 }
 
-/// Int8 kernels become floats. What the ranges say stays true.
-fn multiply_out(weights: &mut Weights) {
+/// Turns int8 kernels into floats. The ranges of the activations stay.
+fn dequantize(weights: &mut Weights) {
     for layer in &mut weights.layers {
         if matches!(layer.kernel, Kernel::Int8 { .. }) {
             layer.kernel = Kernel::F32(layer.kernel.to_f32().into_owned());

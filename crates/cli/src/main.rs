@@ -1,18 +1,24 @@
-//! `mobilenet`: the native program. One file a command; the only place of the project with disk and image decoding.
+//! `mobilenet`: the command-line program. One module per command; the only crate with file access and image decoding.
+//!
+//! `model`, `images` and `files` read and write, `runner` runs networks on images, `console` prints, `words` takes the
+//! values of options from the library's enums.
 
+mod console;
 mod convert;
-mod disk;
 mod download;
 mod eval;
+mod files;
+mod images;
 mod inspect;
-mod network;
+mod model;
 mod paper;
-mod pictures;
 mod quantize;
 mod runner;
 mod train;
+mod words;
 
 use clap::{Parser, Subcommand};
+use std::process::ExitCode;
 
 /// Convert, evaluate and train MobileNet v1 networks.
 #[derive(Parser)]
@@ -24,29 +30,41 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Turn a network of any format into the native model file.
+    /// Convert a network of any format to the native model file.
     Convert(convert::Arguments),
-    /// Fetch a published network by its name and convert it.
+    /// Download a published network by name and convert it.
     Download(download::Arguments),
-    /// Count how often a network names labelled pictures rightly.
+    /// Measure a network's accuracy on labeled images.
     Eval(eval::Arguments),
-    /// Show what a network is: its layers, their cost, their ranges.
+    /// Print a network's layers, their cost and their ranges.
     Inspect(inspect::Arguments),
-    /// Turn a float network into an int8 one with ranges measured on pictures.
+    /// Quantize a float network to int8, with ranges measured on images.
     Quantize(quantize::Arguments),
-    /// Train a network on labelled pictures.
+    /// Train a network on labeled images.
     Train(Box<train::Arguments>),
-    /// Train the networks of the paper's tables small and write a report, its own figures beside them.
+    /// Train the networks of the paper's tables at a small scale and write a report beside the paper's own figures.
     Paper(Box<paper::Arguments>),
 }
 
-fn main() -> anyhow::Result<()> {
+impl Command {
+    /// Whether the command writes nothing but its standard output.
+    fn only_prints(&self) -> bool {
+        match self {
+            Command::Eval(_) | Command::Inspect(_) => true,
+            Command::Download(arguments) => arguments.only_lists(),
+            Command::Paper(arguments) => arguments.only_counts(),
+            Command::Convert(_) | Command::Quantize(_) | Command::Train(_) => false,
+        }
+    }
+}
+
+fn main() -> ExitCode {
     let command = Arguments::parse().command;
-    if matches!(command, Command::Eval(_) | Command::Inspect(_)) {
-        // What only prints ends quietly where nobody reads on: `mobilenet inspect FILE | head`.
+    if command.only_prints() {
+        // As in `mobilenet inspect FILE | head`: ends quietly with its reader.
         sigpipe::reset();
     }
-    match command {
+    console::finish(match command {
         Command::Convert(arguments) => convert::run(&arguments),
         Command::Download(arguments) => download::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
@@ -54,5 +72,5 @@ fn main() -> anyhow::Result<()> {
         Command::Quantize(arguments) => quantize::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Paper(arguments) => paper::run(&arguments),
-    }
+    })
 }

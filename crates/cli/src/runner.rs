@@ -1,21 +1,21 @@
-//! Runs networks on pictures: one copy of a network a thread, each picture decoded, resized and answered on its own.
+//! Runs networks on images: each thread has its own copy of the network.
 
-use crate::pictures::Picture;
+use crate::images::{EncodedImage, ImageLimits, Unreadable, decode};
 use anyhow::{Context, Result};
 use image::RgbaImage;
-use mobilenet::Weights;
 use mobilenet::image::{Frame, ImageOptions, Resizer};
-use mobilenet::{Classifier, Input};
+use mobilenet::{Classifier, Input, Weights};
 use rayon::prelude::*;
 
-/// Pictures that are held at once: enough for every thread to be busy.
-pub const BATCH: usize = 64;
-
-/// One probability per class for the image called `name`.
-pub fn answer<'a>(classifier: &'a mut Classifier, name: &str, pixels: &RgbaImage) -> Result<&'a [f32]> {
+/// The probability of each class for the image `name`.
+pub fn probabilities<'a>(
+    classifier: &'a mut Classifier,
+    name: &str,
+    pixels: &RgbaImage,
+) -> Result<&'a [f32]> {
     frame(pixels)
         .and_then(|frame| classifier.set_frame(&frame, &ImageOptions::default()))
-        .with_context(|| format!("picture `{name}`"))?;
+        .with_context(|| format!("image `{name}`"))?;
     Ok(classifier.run())
 }
 
@@ -23,27 +23,38 @@ fn frame(pixels: &RgbaImage) -> mobilenet::Result<Frame<'_>> {
     Frame::new(pixels, pixels.width() as usize, pixels.height() as usize)
 }
 
-/// A picture as a square of `side` pixels, three bytes each, red first: what calibration takes.
-pub fn square(picture: &Picture, side: usize, weights: &Weights) -> Result<Vec<u8>> {
-    let pixels = picture.decode()?;
-    let mut square = vec![0; side * side * 3];
+/// An image as `resolution × resolution` RGB bytes, which calibration takes.
+pub fn rgb(name: &str, pixels: &RgbaImage, weights: &Weights) -> Result<Vec<u8>> {
+    let side = weights.architecture.resolution;
+    let mut rgb = vec![0; side * side * 3];
     let normalization = &weights.architecture.normalization;
-    frame(&pixels)
+    frame(pixels)
         .and_then(|frame| {
-            let target = Input::U8(&mut square);
+            let target = Input::U8(&mut rgb);
             Resizer::new().resize(&frame, &ImageOptions::default(), side, normalization, target)
         })
-        .with_context(|| format!("picture `{}`", picture.name))?;
-    Ok(square)
+        .with_context(|| format!("image `{name}`"))?;
+    Ok(rgb)
 }
 
-/// As many threads as there are.
+/// The pixels of an image, or `None` where it cannot be decoded and is now one of the `unreadable`.
+pub fn decoded(
+    index: usize,
+    image: &EncodedImage,
+    limits: ImageLimits,
+    unreadable: &Unreadable,
+) -> Option<RgbaImage> {
+    let decoded = decode(&image.bytes, limits);
+    decoded.inspect_err(|error| unreadable.add(index, &image.name, error)).ok()
+}
+
+/// Number of threads.
 pub fn threads() -> usize {
     rayon::current_num_threads()
 }
 
-/// Spreads `items` over `workers` and gives the results in the items' order.
-pub fn spread<W: Send, T: Sync, R: Send>(
+/// Distributes `items` over `workers` and gives the results in the order of the items.
+pub fn distribute<W: Send, T: Sync, R: Send>(
     workers: &mut [W],
     items: &[T],
     run: impl Fn(&mut W, &T) -> Result<R> + Sync,

@@ -16,17 +16,23 @@ fn convert_prints_who_said_what() {
         let found = printed.lines().find(|line| line.trim_start().starts_with(name));
         found.unwrap_or_else(|| panic!("no {name} in {printed}")).to_owned()
     };
-    assert!(line("padding").contains("symmetric (as asked)"), "{printed}");
-    assert!(line("normalization").contains("(x - 128) / 127 (as asked)"), "{printed}");
-    assert!(line("activation").contains("relu6 (the format's habit"), "{printed}");
-    assert!(line("precision").contains("f32 (the format's habit"), "{printed}");
+    assert!(line("padding").contains("symmetric (as given)"), "{printed}");
+    assert!(line("normalization").contains("(x - 128) / 127 (as given)"), "{printed}");
+    assert!(line("activation").contains("relu6 (the format's default"), "{printed}");
+    assert!(line("precision").contains("f32 (the format's default"), "{printed}");
     let weights = read(&folder.at("out.safetensors"));
     assert_eq!(weights.architecture.padding, Padding::Symmetric);
     assert_eq!(weights.layers, colors(4, false, &[]).layers);
 
+    // The option's old name.
+    let old =
+        ["convert", &input, &folder.text("old"), "--padding", "symmetric", "--normalisation", "128,127"];
+    prints(&old);
+    assert_eq!(std::fs::read(&output).unwrap(), std::fs::read(folder.at("old")).unwrap());
+
     // What a native file says of itself counts more than the caller.
     let again = prints(&["convert", &output, &folder.text("again.safetensors"), "--padding", "same"]);
-    assert!(again.contains("symmetric (the file says so)"), "{again}");
+    assert!(again.contains("symmetric (from the file)"), "{again}");
     assert_eq!(std::fs::read(&output).unwrap(), std::fs::read(folder.at("again.safetensors")).unwrap());
 }
 
@@ -37,7 +43,7 @@ fn convert_writes_each_precision() {
     for precision in ["f32", "f16", "int8"] {
         let output = folder.text(precision);
         let printed = prints(&["convert", &input, &output, "--precision", precision]);
-        assert!(printed.contains(&format!("{precision} (as asked)")), "{printed}");
+        assert!(printed.contains(&format!("{precision} (as given)")), "{printed}");
         let weights = read(&folder.at(precision));
         assert_eq!(weights.is_int8(), precision == "int8");
         if precision != "int8" {
@@ -47,10 +53,10 @@ fn convert_writes_each_precision() {
     }
     let int8 = folder.text("int8");
     let kept = prints(&["convert", &int8, &folder.text("kept")]);
-    assert!(kept.contains("int8 (the file says so)"), "{kept}");
+    assert!(kept.contains("int8 (from the file)"), "{kept}");
     assert_eq!(std::fs::read(&int8).unwrap(), std::fs::read(folder.at("kept")).unwrap());
     let back = prints(&["convert", &int8, &folder.text("back"), "--precision", "f32"]);
-    assert!(back.contains("f32 (as asked)"), "{back}");
+    assert!(back.contains("f32 (as given)"), "{back}");
     let (bytes, floats) = (read(&folder.at("int8")), read(&folder.at("back")));
     for (bytes, floats) in bytes.layers.iter().zip(&floats.layers) {
         assert_eq!(Kernel::F32(bytes.kernel.to_f32().into_owned()), floats.kernel);
@@ -92,7 +98,7 @@ fn inspect_shows_layers_and_totals() {
     let folder = Folder::new("inspect");
     let input = folder.write("in.safetensors", file());
     let table = prints(&["inspect", &input]);
-    assert!(table.contains("padding        same (the file says so)"), "{table}");
+    assert!(table.contains("padding        same (from the file)"), "{table}");
     assert!(table.lines().any(|line| line.starts_with("conv_dw_13 ") && line.contains("1x1x8")), "{table}");
     let printed = prints(&["inspect", &input, "--json"]);
     let json: serde_json::Value = serde_json::from_str(&printed).unwrap();
@@ -117,7 +123,7 @@ fn quantize_measures_ranges_and_writes_bytes() {
     folder.write("pictures/notes.txt", "no picture");
     let (pictures, output) = (folder.text("pictures"), folder.text("int8.safetensors"));
     let printed = prints(&["quantize", &input, &output, "--calibrate", &pictures]);
-    assert!(printed.contains("ranges of 4 pictures"), "{printed}");
+    assert!(printed.contains("ranges of 4 images"), "{printed}");
     assert!(printed.contains("same top-1 4 of 4"), "{printed}");
     let weights = read(&folder.at("int8.safetensors"));
     assert!(weights.is_int8());
@@ -132,7 +138,7 @@ fn quantize_measures_ranges_and_writes_bytes() {
     assert_eq!(json["layers"][1]["precision"], "int8");
     assert!(json["layers"][1]["range"].as_f64().unwrap() > 1.9);
     let one = prints(&["quantize", &input, &output, "--calibrate", &pictures, "--pictures", "2"]);
-    assert!(one.contains("ranges of 2 pictures"), "{one}");
+    assert!(one.contains("ranges of 2 images"), "{one}");
 }
 
 #[test]
@@ -150,13 +156,13 @@ fn quantize_refuses_in_sentences() {
     folder.picture("pictures/a.png", COLOURS[0]);
     let pictures = folder.text("pictures");
     for (arguments, sentence) in [
-        (vec!["quantize", &good, &out, "--calibrate", &empty], "holds no pictures"),
+        (vec!["quantize", &good, &out, "--calibrate", &empty], "must hold images"),
         (vec!["quantize", &good, &out, "--calibrate", &broken], "one.png"),
-        (vec!["quantize", &good, &out, "--calibrate", &text], "neither a folder nor a tar"),
+        (vec!["quantize", &good, &out, "--calibrate", &text], "must be a folder or a tar"),
         (vec!["quantize", &good, &out, "--calibrate", &absent], "absent"),
         (vec!["quantize", &good, &out], "--calibrate"),
         (vec!["quantize", &int8, &out, "--calibrate", &pictures], "int8 already"),
-        (vec!["quantize", &good, &out, "--calibrate", &pictures, "--pictures", "0"], "--pictures"),
+        (vec!["quantize", &good, &out, "--calibrate", &pictures, "--max-images", "0"], "--max-images"),
     ] {
         let printed = refuses(&arguments);
         assert!(printed.contains(sentence), "{arguments:?}: {printed}");
@@ -171,7 +177,7 @@ fn printing_ends_quietly_where_nobody_reads_on() {
     use std::process::{Command, Stdio};
     let folder = Folder::new("convert-pipe");
     let input = folder.write("in.safetensors", file());
-    let mut run = Command::new(env!("CARGO_BIN_EXE_mobilenet"))
+    let mut run = Command::new(support::program())
         .args(["inspect", &input])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

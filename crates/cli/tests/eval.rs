@@ -99,8 +99,8 @@ fn archives_are_read_packed_or_not() {
     for (name, bytes, sentence) in [
         ("cut.tar", archive[..1024 + 20].to_vec(), "cut off"),
         ("cut.tar.gz", gzip(&archive)[..200].to_vec(), "cut off"),
-        ("empty.tar", tar(&[("a/notes.txt", b"nothing".to_vec())]), "holds no pictures"),
-        ("flat.tar", tar(&[("a.png", png(RED))]), "lies in no folder"),
+        ("empty.tar", tar(&[("a/notes.txt", b"nothing".to_vec())]), "must hold images"),
+        ("flat.tar", tar(&[("a.png", png(RED))]), "must lie in a folder"),
     ] {
         let images = folder.write(name, bytes);
         let printed = refuses(&["eval", "--weights", &weights, "--images", &images]);
@@ -191,13 +191,13 @@ fn eval_refuses_in_sentences() {
         ("beyond", "folder `4`"),
         ("unknown", "folder `dog`"),
         ("wordnet", "WordNet"),
-        ("broken", "picture `0/a.png`"),
-        ("list", "no object of file names"),
+        ("broken", "image `0/a.png`"),
+        ("list", "must be a JSON object of file names"),
         ("words", "`a.png`"),
         ("lost", "a.png"),
-        ("none", "names no pictures"),
-        ("high", "picture `a.png`"),
-        ("empty", "holds no pictures"),
+        ("none", "must name an image"),
+        ("high", "image `a.png`"),
+        ("empty", "must hold images"),
         ("absent", "absent"),
     ] {
         let printed = refuses(&["eval", "--weights", &weights, "--images", &folder.text(images)]);
@@ -207,7 +207,7 @@ fn eval_refuses_in_sentences() {
     for (arguments, sentence) in [
         (vec!["--weights", &absent, "--images", &good], "absent"),
         (vec!["--weights", &weights, "--images", &good, "--compare", &absent], "absent"),
-        (vec!["--weights", &weights, "--images", &good, "--compare", &three], "4 classes, the other 5"),
+        (vec!["--weights", &weights, "--images", &good, "--compare", &three], "got 4 classes and 5"),
         (vec!["--weights", &weights, "--images", &good, "--compare-precision", "int8"], "--compare"),
         (vec!["--images", &good], "--weights"),
         (vec!["--weights", &weights], "--images"),

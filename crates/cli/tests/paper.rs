@@ -6,7 +6,8 @@ use support::{Folder, archive, interrupted, prints, refuses};
 
 /// The command for a family so small that it takes seconds, and more options.
 fn small<'a>(data: &'a str, output: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    let fixed = ["paper", "--data", data, "--output", output, "--pictures", "16", "--base-alpha", "0.25"];
+    let fixed =
+        ["paper", "--data", data, "--output", output, "--images-per-class", "16", "--base-alpha", "0.25"];
     let family = ["--alphas", "0.125,0.25", "--resolutions", "32,40", "--base-resolution", "32"];
     fixed.into_iter().chain(family).chain(more.iter().copied()).collect()
 }
@@ -34,7 +35,7 @@ fn one_report_has_every_table_and_nothing_is_trained_twice() {
     let counted = ["1.0 MobileNet-224", "0.50 MobileNet-160"];
     assert_eq!(rows(&report), [&tables[..], &widths, &sides, &grid, &counted].concat());
     assert!(!report.contains("not trained yet"), "{report}");
-    assert!(report.contains("48 pictures to learn from and 24 others"), "{report}");
+    assert!(report.contains("48 training images and 24 validation images"), "{report}");
     assert!(report.contains("--alphas 0.125,0.25") && report.contains("seed 1"), "{report}");
     let claims =
         ["Separable convolutions within 3 points", "Narrow ahead of shallow", "Accuracy falls smoothly"];
@@ -64,7 +65,8 @@ fn one_report_has_every_table_and_nothing_is_trained_twice() {
 fn networks_that_are_only_compared_may_be_trained_longer() {
     let folder = Folder::new("paper-longer");
     let (data, output) = (folder.write("data.tar.gz", archive(24, 0)), folder.text("paper"));
-    let family = ["paper", "--data", &data, "--output", &output, "--pictures", "16", "--alphas", "0.125"];
+    let family =
+        ["paper", "--data", &data, "--output", &output, "--images-per-class", "16", "--alphas", "0.125"];
     let with = |side, longer| {
         let base = ["--base-alpha", "0.125", "--base-resolution", side, "--base-epochs", longer];
         let rest = ["--resolutions", "32", "--epochs", "1", "--only", "table5,table6"];
@@ -81,9 +83,10 @@ fn networks_that_are_only_compared_may_be_trained_longer() {
     // The base is one of Table 7's too: of two lengths, which would it be trained for?
     let twice = refuses(&with("32", "3"));
     assert!(
-        twice.contains("0.125 MobileNet-32 stands in other tables too") && twice.contains("--base-epochs")
+        twice.contains("got 0.125 MobileNet-32, which is in other tables too")
+            && twice.contains("--base-epochs")
     );
-    assert!(refuses(&with("40", "0")).contains("--base-epochs is 0"));
+    assert!(refuses(&with("40", "0")).contains("--base-epochs: must be at least 1, got 0"));
     // Each table its own: what Table 5 needed is trained already.
     let all = [&with("40", "2,3")[..], &["--only", "table4"]].concat();
     let printed = prints(&all);
@@ -94,7 +97,7 @@ fn networks_that_are_only_compared_may_be_trained_longer() {
     );
     let report = std::fs::read_to_string(folder.at("paper/report.md")).unwrap();
     assert!(report.contains("1 epochs (2 in Table 4, 3 in Table 5) of RMSprop"), "{report}");
-    assert!(refuses(&with("40", "1,2,3")).contains("--base-epochs has 3 numbers"));
+    assert!(refuses(&with("40", "1,2,3")).contains("for Table 5, got 3"));
 }
 
 #[test]
@@ -107,7 +110,7 @@ fn goes_on_where_it_was_interrupted() {
     prints(&small(&data, &whole, &options));
     let arguments = small(&data, &parts, &options);
     let [_, rest] = interrupted(&arguments, "epoch 1/30");
-    assert_eq!(rest.last().map(String::as_str), Some("stopped; the same command goes on"), "{rest:?}");
+    assert_eq!(rest.last().map(String::as_str), Some("stopped; the same command continues"), "{rest:?}");
     let printed = prints(&arguments);
     assert!(!printed.contains("epoch 1/30 at") || printed.matches("epoch 1/30 at").count() == 1, "{printed}");
     let table = |run: &str| {
@@ -131,11 +134,14 @@ fn refuses_what_makes_no_report_with_a_sentence() {
     let folder = Folder::new("paper-refuses");
     let (data, output) = (folder.write("data.tar.gz", archive(20, 0)), folder.text("paper"));
     let refused = |more: &[&str]| refuses(&small(&data, &output, more));
-    assert!(refused(&["--epochs", "0"]).contains("--epochs is 0"));
-    assert!(refused(&["--batch", "1"]).contains("every one of the 2 workers needs a picture"));
-    assert!(refused(&["--workers", "0"]).contains("--workers is 0"));
-    assert!(refused(&["--rate", "nan"]).contains("--rate is NaN"));
-    assert!(refused(&["--classes", "9"]).contains("--classes is 9, and the set has 3"));
+    assert!(refused(&["--epochs", "0"]).contains("--epochs: must be at least 1, got 0"));
+    assert!(refused(&["--batch", "1"]).contains("must be at least 2, an image for every worker"));
+    assert!(refused(&["--workers", "0"]).contains("--workers: must be between 1 and 256, got 0"));
+    assert!(refused(&["--lr", "nan"]).contains("--lr: must be positive and finite, got NaN"));
+    assert!(
+        refused(&["--classes", "9"])
+            .contains("--classes: must be between 2 and 3, the number of classes in --data, got 9")
+    );
     assert!(refused(&["--only", "table3"]).contains("table3"));
     let odd = |alphas: &str, resolutions: &str| {
         let more = ["--data", &data, "--output", &output, "--alphas", alphas, "--resolutions", resolutions];
@@ -145,7 +151,7 @@ fn refuses_what_makes_no_report_with_a_sentence() {
     assert!(odd("0.25", "16").contains("resolution: must be from 32 to 4096, got 16"));
     assert!(odd("nan", "32").contains("alpha: must be above 0 and at most 16, got NaN"));
     let all = refuses(&["paper", "--data", &data, "--output", &output]);
-    assert!(all.contains("nothing to count on") && all.contains("--pictures"), "{all}");
+    assert!(all.contains("nothing to validate on") && all.contains("--images-per-class"), "{all}");
     assert!(!folder.at("paper").exists());
     // A result that something else has written over.
     prints(&small(&data, &output, &["--epochs", "1", "--only", "table5"]));
@@ -153,5 +159,5 @@ fn refuses_what_makes_no_report_with_a_sentence() {
         std::fs::write(entry.unwrap().path().join("result.json"), "{}").unwrap();
     }
     let broken = refused(&["--epochs", "1", "--only", "table5"]);
-    assert!(broken.contains("is no result; remove it"), "{broken}");
+    assert!(broken.contains("must be a result, got another file; remove it"), "{broken}");
 }

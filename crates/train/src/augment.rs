@@ -40,16 +40,14 @@ impl Augmentation {
     pub fn validate(&self) -> Result<()> {
         if !(self.area > 0.0 && self.area <= 1.0) {
             let area = self.area;
-            return Err(Error::training(format!(
-                "the least crop is {area} of the area, and must be above 0 to 1"
-            )));
+            return Err(Error::training(format!("crop: must be above 0 and at most 1, got {area}")));
         }
         if !(0.0..1.0).contains(&self.jitter) {
             let jitter = self.jitter;
-            return Err(Error::training(format!("color jitter is {jitter}, and must be 0 to below 1")));
+            return Err(Error::training(format!("jitter: must be at least 0 and below 1, got {jitter}")));
         }
         if !(0.0..=4.0).contains(&self.mixup) {
-            return Err(Error::training(format!("mixup is {}, and must be 0 to 4", self.mixup)));
+            return Err(Error::training(format!("mixup: must be between 0 and 4, got {}", self.mixup)));
         }
         Ok(())
     }
@@ -207,8 +205,17 @@ mod tests {
     #[test]
     fn what_cannot_be_drawn_is_refused() {
         let refused = |changed: Augmentation| changed.validate().unwrap_err().to_string();
-        assert!(refused(Augmentation { area: 0.0, ..Augmentation::none() }).contains("least crop is 0"));
-        assert!(refused(Augmentation { jitter: 1.0, ..Augmentation::none() }).contains("jitter is 1"));
-        assert!(refused(Augmentation { mixup: f32::NAN, ..Augmentation::none() }).contains("mixup is NaN"));
+        assert!(
+            refused(Augmentation { area: 0.0, ..Augmentation::none() })
+                .contains("crop: must be above 0 and at most 1, got 0")
+        );
+        assert!(
+            refused(Augmentation { jitter: 1.0, ..Augmentation::none() })
+                .contains("jitter: must be at least 0 and below 1, got 1")
+        );
+        assert!(
+            refused(Augmentation { mixup: f32::NAN, ..Augmentation::none() })
+                .contains("mixup: must be between 0 and 4, got NaN")
+        );
     }
 }

@@ -45,7 +45,7 @@ impl Optimizer {
             return Ok(());
         }
         Err(Error::training(format!(
-            "{self:?} cannot train: decay and momentum are 0 to below 1, epsilon above 0"
+            "optimizer: decay and momentum must be at least 0 and below 1, epsilon positive, got {self:?}"
         )))
     }
 

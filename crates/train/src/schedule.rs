@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How the rate falls after the warm-up.
+/// The learning rate after the warm-up.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "form", rename_all = "lowercase")]
-pub enum Fall {
+pub enum LrSchedule {
     /// Stays.
     Constant,
     /// Times `factor` every `epochs` epochs (the authors: 0.94 every 2.5).
@@ -30,21 +30,21 @@ pub struct Schedule {
     /// Epochs of the whole run.
     pub epochs: f64,
     /// What follows the warm-up.
-    pub fall: Fall,
+    pub decay: LrSchedule,
 }
 
 impl Schedule {
     /// The rate at `epoch`, a fraction of an epoch included.
     pub fn rate(&self, epoch: f64) -> f64 {
         let warm_up =
-            if self.fall == Fall::Cosine { self.warm_up.min(self.epochs / 2.0) } else { self.warm_up };
+            if self.decay == LrSchedule::Cosine { self.warm_up.min(self.epochs / 2.0) } else { self.warm_up };
         if epoch < warm_up {
             return self.peak * epoch / warm_up;
         }
-        match self.fall {
-            Fall::Constant => self.peak,
-            Fall::Step { factor, epochs } => self.peak * factor.powf((epoch / epochs).floor()),
-            Fall::Cosine => {
+        match self.decay {
+            LrSchedule::Constant => self.peak,
+            LrSchedule::Step { factor, epochs } => self.peak * factor.powf((epoch / epochs).floor()),
+            LrSchedule::Cosine => {
                 let length = (self.epochs - warm_up).max(f64::MIN_POSITIVE);
                 let gone = ((epoch - warm_up) / length).clamp(0.0, 1.0);
                 self.peak * 0.5 * (1.0 + (std::f64::consts::PI * gone).cos())
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn rises_then_falls() {
-        let schedule = Schedule { peak: 0.4, warm_up: 2.0, epochs: 10.0, fall: Fall::Cosine };
+        let schedule = Schedule { peak: 0.4, warm_up: 2.0, epochs: 10.0, decay: LrSchedule::Cosine };
         let near = |epoch, rate: f64| assert!((schedule.rate(epoch) - rate).abs() < 1e-12);
         near(0.0, 0.0);
         near(1.0, 0.2);
@@ -69,8 +69,8 @@ mod tests {
         near(11.0, 0.0);
         let short = Schedule { epochs: 1.0, warm_up: 1.0, ..schedule };
         assert!(short.rate(0.5) > 0.399 && short.rate(0.25) < 0.201 && short.rate(1.0) < 1e-12);
-        let fall = Fall::Step { factor: 0.94, epochs: 2.5 };
-        let schedule = Schedule { peak: 0.045, warm_up: 0.0, epochs: 10.0, fall };
+        let decay = LrSchedule::Step { factor: 0.94, epochs: 2.5 };
+        let schedule = Schedule { peak: 0.045, warm_up: 0.0, epochs: 10.0, decay };
         assert!((schedule.rate(5.1) - 0.045 * 0.94 * 0.94).abs() < 1e-12);
     }
 }

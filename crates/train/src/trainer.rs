@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 /// What stays the same over a run.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
-    /// The rule of the step.
+    /// The rule of the step. Checkpoints of 0.1.0 call it `optimiser`.
+    #[serde(alias = "optimiser")]
     pub optimizer: Optimizer,
     /// Added times the weight to the gradient of every kernel that is not depthwise; the authors' 4e-5.
     pub weight_decay: f32,
@@ -44,17 +45,17 @@ impl Settings {
     pub fn validate(&self) -> Result<()> {
         self.optimizer.validate()?;
         for (name, value) in [
-            ("the decay of the moving averages", self.moving_decay),
-            ("the decay of the averaged weights", self.average_decay),
+            ("decay of the moving averages", self.moving_decay),
+            ("decay of the averaged weights", self.average_decay),
             ("dropout", self.dropout),
         ] {
             if !(0.0..1.0).contains(&value) {
-                return Err(Error::training(format!("{name} is {value}, and must be 0 to below 1")));
+                return Err(Error::training(format!("{name}: must be at least 0 and below 1, got {value}")));
             }
         }
         if !(0.0..=1.0).contains(&self.weight_decay) {
             let decay = self.weight_decay;
-            return Err(Error::training(format!("weight decay is {decay}, and must be 0 to 1")));
+            return Err(Error::training(format!("weight decay: must be between 0 and 1, got {decay}")));
         }
         Ok(())
     }

@@ -1,39 +1,53 @@
 //! `mobilenet download NAME`: fetches a published checkpoint, checks it and converts it.
+//!
+//! What arrives lies in `….part` files ([`fetch`]) until it is understood as a MobileNet; only then it takes its name, and its
+//! hash is locked ([`hashes`]). One run per checkpoint and folder at a time; another waits.
 
 mod fetch;
-mod lock;
+mod hashes;
 mod table;
 
-use crate::convert::{self, Precision};
-use crate::network::{self, Known};
-use anyhow::{Context, Result, bail};
-use flate2::read::GzDecoder;
-use lock::Lock;
-use mobilenet_formats as formats;
-use std::fs::File;
-use std::io::{BufReader, Read};
+use crate::console::outln;
+use crate::convert::{self, StoredPrecision};
+use crate::files::{FileLock, MODEL_LIMIT, archive, explain, read};
+use crate::model::{self, ModelArgs};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use fetch::Request;
+use hashes::Hashes;
+use mobilenet_formats::{self as formats, LoadedModel};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use table::{CHECKPOINTS, Checkpoint};
 
-/// A file inside an archive that is larger is no MobileNet v1.
-const LARGEST: u64 = 256 << 20;
+/// Largest file in bytes inside of an archive. MobileNet v1 at width 1 has 17 MB.
+const MAX_UNPACKED: u64 = 256 << 20;
 
 /// Arguments of `download`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Which checkpoint; without a name all are listed.
+    /// Checkpoint to download; without a name all are listed.
     name: Option<String>,
-    /// Where the files go: what the publisher offers, the native file, and mobilenet.lock.json.
+    /// Folder for the published file, the native file and mobilenet.lock.json.
     #[arg(long, default_value = ".")]
     to: PathBuf,
-    /// Another address of the same file, where its publisher's is gone.
+    /// Another address of the same file, if the publisher's is gone.
     #[arg(long, value_name = "ADDRESS", requires = "name")]
     from: Option<String>,
-    /// In which numbers the native file keeps the kernels.
+    /// Seconds without a byte from the server after which to stop.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    timeout: u64,
+    /// Number format of the kernels in the native file.
     #[arg(long)]
-    precision: Option<Precision>,
+    precision: Option<StoredPrecision>,
     #[command(flatten)]
-    known: Known,
+    model: ModelArgs,
+}
+
+impl Arguments {
+    /// Whether the checkpoints are only to be listed.
+    pub fn only_lists(&self) -> bool {
+        self.name.is_none()
+    }
 }
 
 /// Downloads and converts, or lists.
@@ -42,105 +56,182 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         list();
         return Ok(());
     };
-    let Some(checkpoint) = CHECKPOINTS.iter().find(|checkpoint| checkpoint.name == name) else {
-        bail!("no published checkpoint is called `{name}`; `mobilenet download` lists them");
+    let checkpoint = CHECKPOINTS.iter().find(|checkpoint| checkpoint.name == name);
+    let checkpoint = checkpoint.with_context(|| {
+        format!("no published checkpoint is called `{name}`; `mobilenet download` lists them")
+    })?;
+    let folder = &arguments.to;
+    std::fs::create_dir_all(folder)
+        .map_err(|error| anyhow!(explain(folder, "must be a folder or not exist", &error)))?;
+    let _lock = FileLock::wait(folder.join(format!(".{name}.lock")), "downloads the same checkpoint")?;
+    let mut download = Download {
+        checkpoint,
+        address: arguments.from.clone().unwrap_or_else(|| checkpoint.address()),
+        folder,
+        timeout: Duration::from_secs(arguments.timeout),
+        hashes: Hashes::open(folder)?,
+        files: Vec::new(),
     };
-    std::fs::create_dir_all(&arguments.to).with_context(|| arguments.to.display().to_string())?;
-    let address = arguments.from.clone().unwrap_or_else(|| checkpoint.address());
-    let mut lock = Lock::open(&arguments.to)?;
-    let path = bring(checkpoint, &address, &arguments.to, &mut lock)?;
-    let bytes = match checkpoint.publisher.inside {
-        Some(ending) => unpack(&path, ending)?,
-        None => std::fs::read(&path).with_context(|| path.display().to_string())?,
-    };
-    let beside = beside(checkpoint, &address, &path, &bytes, &mut lock)?;
-    let options = arguments.known.options_with(checkpoint.options())?;
-    let mut reading = network::read_bytes(&bytes, &beside, &options)
-        .with_context(|| format!("{} from {address}", path.display()))?;
-    let provenance = &mut reading.weights.provenance;
+    let model = download.model(&arguments.model);
+    if model.is_err() {
+        download.discard();
+    }
+    let mut model = model?;
+    download.keep()?;
+    let provenance = &mut model.weights.provenance;
     if provenance.licence.is_empty() {
         provenance.licence = checkpoint.publisher.licence.into();
     }
     if provenance.description.is_empty() {
         provenance.description = format!("{} from {}", checkpoint.name, checkpoint.address());
     }
-    convert::finish(reading, arguments.precision, &arguments.to.join(format!("{name}.safetensors")))
+    convert::finish(model, arguments.precision, &folder.join(format!("{name}.safetensors")))
 }
 
 fn list() {
-    println!("{:<28} {:>6} {:>6}  licence, address", "name", "top-1", "top-5");
+    outln!("{:<28} {:>6} {:>6}  license, address", "name", "top-1", "top-5");
     for checkpoint in CHECKPOINTS {
         let (one, five) = match checkpoint.accuracy {
             Some((one, five)) => (format!("{one:.1}"), format!("{five:.1}")),
             None => ("-".into(), "-".into()),
         };
         let Checkpoint { name, publisher, .. } = checkpoint;
-        println!("{name:<28} {one:>6} {five:>6}  {}, {}", publisher.licence, checkpoint.address());
+        outln!("{name:<28} {one:>6} {five:>6}  {}, {}", publisher.licence, checkpoint.address());
     }
-    println!("\nAccuracies are what the publishers state, in per cent of ImageNet's validation set, read at");
+    outln!("\nAccuracy as published, in percent of ImageNet's validation set, read at");
     let mut read_at: Vec<&str> = CHECKPOINTS.iter().map(|checkpoint| checkpoint.publisher.read_at).collect();
     read_at.dedup();
-    read_at.iter().for_each(|place| println!("  {place}"));
+    read_at.iter().for_each(|place| outln!("  {place}"));
 }
 
-/// The publisher's file, fetched where it is not there yet, and checked either way.
-fn bring(checkpoint: &Checkpoint, address: &str, folder: &Path, lock: &mut Lock) -> Result<PathBuf> {
-    let ending = checkpoint.file.rsplit('.').next().unwrap_or_default();
-    let name = format!("{}.original.{ending}", checkpoint.name);
-    let path = folder.join(&name);
-    let there = path.exists();
-    if !there {
-        println!("{address} ({})", checkpoint.publisher.licence);
-        fetch::fetch(address, &path)?;
+/// The files of a checkpoint, on their way to a folder.
+struct Download<'a> {
+    checkpoint: &'static Checkpoint,
+    address: String,
+    folder: &'a Path,
+    timeout: Duration,
+    hashes: Hashes,
+    files: Vec<OriginalFile>,
+}
+
+/// A file as its publisher offers it.
+struct OriginalFile {
+    /// Its name in the folder.
+    name: String,
+    /// Where it belongs.
+    path: PathBuf,
+    /// Where it lies.
+    at: PathBuf,
+    /// SHA-256 in hexadecimal.
+    sha256: String,
+    /// Whether the hash was known before.
+    known: bool,
+}
+
+impl OriginalFile {
+    /// Whether it was there before this run.
+    fn was_there(&self) -> bool {
+        self.at == self.path
     }
-    let (hash, known) = lock.check(&path, &name, checkpoint.sha256)?;
-    let how = if known { "as before" } else { "kept in mobilenet.lock.json" };
-    let came = if there { "was there" } else { "came" };
-    println!("{name} {came}: SHA-256 {hash}, {how}");
-    Ok(path)
 }
 
-/// Files that the network's file refers to, each in a folder of the checkpoint's own.
-fn beside(
-    checkpoint: &Checkpoint,
-    address: &str,
-    path: &Path,
-    bytes: &[u8],
-    lock: &mut Lock,
-) -> Result<Vec<(String, Vec<u8>)>> {
-    let names =
-        formats::companion_files(bytes).with_context(|| format!("{} from {address}", path.display()))?;
-    let base = address.rsplit_once('/').map_or(address, |(base, _)| base);
-    let mut files = Vec::new();
-    for name in names {
-        network::check_beside(path, &name)?;
-        let own = format!("{}.original.{}", checkpoint.name, name.replace('/', "."));
-        let file = path.with_file_name(&own);
-        if !file.exists() {
-            fetch::fetch(&format!("{base}/{name}"), &file)?;
+impl Download<'_> {
+    /// Fetches what is missing and reads the network.
+    fn model(&mut self, args: &ModelArgs) -> Result<LoadedModel> {
+        let extension = self.checkpoint.file.rsplit('.').next().unwrap_or_default();
+        let name = format!("{}.original.{extension}", self.checkpoint.name);
+        let address = self.address.clone();
+        let (path, was_there) = self.bring(&address, name, self.checkpoint.sha256)?;
+        let mut understand = || -> Result<LoadedModel> {
+            let bytes = match self.checkpoint.publisher.inside {
+                Some(ending) => unpack(&path, ending)?,
+                None => read(&path, MODEL_LIMIT)?,
+            };
+            let companions = self.companions(&address, &path, &bytes)?;
+            let options = args.options_with(self.checkpoint.options())?;
+            model::read_bytes(&bytes, &companions, &options)
+        };
+        understand().with_context(|| {
+            let cure = "; remove it and its line in mobilenet.lock.json and run again";
+            format!("{} from {address}{}", path.display(), if was_there { cure } else { "" })
+        })
+    }
+
+    /// Brings a file into the folder, or its `.part`, and checks its hash. Gives where it lies, and whether it was there.
+    fn bring(&mut self, address: &str, name: String, stated: Option<&str>) -> Result<(PathBuf, bool)> {
+        let path = self.folder.join(&name);
+        let mut at = path.clone();
+        if !path.exists() {
+            outln!("{address} ({})", self.checkpoint.publisher.licence);
+            let request = Request { address, limit: self.checkpoint.size_limit(), timeout: self.timeout };
+            at = fetch::fetch(&request, &path)?;
         }
-        lock.check(&file, &own, None)?;
-        files.push((name, std::fs::read(&file).with_context(|| file.display().to_string())?));
+        let was_there = at == path;
+        let file = OriginalFile { name, path, at: at.clone(), sha256: hashes::sha256(&at)?, known: false };
+        let known = self.hashes.check(&file.name, &file.sha256, stated);
+        self.files.push(OriginalFile { known: *known.as_ref().unwrap_or(&false), ..file });
+        known.map(|_| (at, was_there))
     }
-    Ok(files)
+
+    /// The files that the network's file refers to, each under a name of the checkpoint's own.
+    fn companions(&mut self, address: &str, path: &Path, bytes: &[u8]) -> Result<Vec<(String, Vec<u8>)>> {
+        let base = address.rsplit_once('/').map_or(address, |(base, _)| base);
+        let mut companions = Vec::new();
+        for name in formats::companion_files(bytes)? {
+            model::check_companion(path, &name)?;
+            let own = format!("{}.original.{}", self.checkpoint.name, name.replace('/', "."));
+            let (at, _) = self.bring(&format!("{base}/{name}"), own, None)?;
+            companions.push((name, read(&at, MODEL_LIMIT)?));
+        }
+        Ok(companions)
+    }
+
+    /// Gives the files that came their names, and locks their hashes.
+    fn keep(&mut self) -> Result<()> {
+        for file in self.files.iter().filter(|file| !file.was_there()) {
+            std::fs::rename(&file.at, &file.path)
+                .map_err(|error| anyhow!(explain(&file.path, "must be writable", &error)))?;
+            fetch::forget(&file.path);
+        }
+        let hashes = self.files.iter().map(|file| (file.name.clone(), file.sha256.clone()));
+        self.hashes.add(hashes.collect())?;
+        for file in &self.files {
+            let came = if file.was_there() { "was there" } else { "downloaded" };
+            let how = if file.known { "as before" } else { "kept in mobilenet.lock.json" };
+            outln!("{} {came}: SHA-256 {}, {how}", file.name, file.sha256);
+        }
+        Ok(())
+    }
+
+    /// Removes what came and is not a MobileNet, or not the right one.
+    fn discard(&self) {
+        for file in self.files.iter().filter(|file| !file.was_there()) {
+            let _ = std::fs::remove_file(&file.at);
+            fetch::forget(&file.path);
+        }
+    }
 }
 
-/// The one file of a packed archive whose name ends with `ending`.
+/// The file of an archive whose name ends with `ending`.
 fn unpack(path: &Path, ending: &str) -> Result<Vec<u8>> {
-    let damaged = || format!("{} is no archive, or damaged: remove it and download it again", path.display());
-    let file = BufReader::new(File::open(path).with_context(|| path.display().to_string())?);
-    for entry in tar::Archive::new(GzDecoder::new(file)).entries().with_context(damaged)? {
-        let mut entry = entry.with_context(damaged)?;
-        let name = entry.path().with_context(damaged)?.to_string_lossy().into_owned();
+    ensure!(
+        archive::compressed(path)? == Some(true),
+        "{}: must be a tar.gz archive, got another file; check the address",
+        path.display()
+    );
+    let mut found = None;
+    archive::entries(path, true, &mut |entry| {
+        let name = entry.name.to_string_lossy();
         if !name.ends_with(ending) {
-            continue;
+            return Ok(true);
         }
-        if entry.size() > LARGEST {
-            bail!("{}: `{name}` has {} bytes, too many for a MobileNet v1", path.display(), entry.size());
+        if entry.size > MAX_UNPACKED {
+            let (path, size) = (path.display(), entry.size);
+            bail!("{path}: `{name}` must have at most {MAX_UNPACKED} bytes, got {size}");
         }
-        let mut bytes = Vec::new();
-        entry.read_to_end(&mut bytes).with_context(damaged)?;
-        return Ok(bytes);
-    }
-    bail!("{} holds no file that ends with `{ending}`", path.display())
+        let name = name.into_owned();
+        found = Some(entry.read().with_context(|| format!("{}: `{name}` is damaged", path.display()))?);
+        Ok(false)
+    })?;
+    found.with_context(|| format!("{}: must hold a file that ends with `{ending}`, got none", path.display()))
 }

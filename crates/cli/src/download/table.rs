@@ -1,53 +1,68 @@
-//! The published checkpoints: one table, with where each fact was read.
+//! The published checkpoints: one table, with the source of each fact.
 //!
-//! An accuracy is what the publisher states for that very network on ImageNet's validation set, in per cent; nothing
-//! where it states none. No publisher states a hash where these facts were read, so that the first download's is kept
-//! (see `lock`).
+//! Accuracies are those that the publisher states for the network on ImageNet's validation set, in percent. No publisher
+//! states a hash where these facts were read, so that of the first download is kept (see `hashes`).
 
+use mobilenet::{Architecture, cost};
 use mobilenet_formats::ModelOptions;
 use mobilenet_kernels::shape::Padding;
 
 /// One published checkpoint.
 #[derive(Debug)]
 pub struct Checkpoint {
-    /// As a person asks for it.
+    /// Its name here: publisher, width and resolution.
     pub name: &'static str,
-    /// Who publishes it.
+    /// Its publisher.
     pub publisher: &'static Publisher,
-    /// Its file, behind the publisher's address.
+    /// Its file, relative to the publisher's address.
     pub file: &'static str,
-    /// Top-1 and top-5 in per cent, as the publisher states them.
+    /// Top-1 and top-5 in percent, as published.
     pub accuracy: Option<(f32, f32)>,
-    /// SHA-256 as the publisher states it, in hexadecimal.
+    /// SHA-256 in hexadecimal, as published.
     pub sha256: Option<&'static str>,
 }
 
-/// What all checkpoints of one publisher have in common.
+/// What the checkpoints of a publisher have in common.
 #[derive(Debug)]
 pub struct Publisher {
-    /// Where the files lie.
+    /// Start of the files' addresses.
     pub address: &'static str,
-    /// Licence of the weights.
+    /// License of the weights.
     pub licence: &'static str,
-    /// Where address, licence and accuracies were read.
+    /// Source of address, license and accuracies.
     pub read_at: &'static str,
-    /// Padding, where the files do not tell.
+    /// Padding, if the files do not say.
     pub padding: Option<Padding>,
-    /// Ending of the network's file where several are packed in one archive.
+    /// Ending of the network's file, if the checkpoint is an archive.
     pub inside: Option<&'static str>,
+    /// Most bytes of a checkpoint per parameter of the network, plus [`EXTRA_BYTES`].
+    pub bytes_per_parameter: u64,
 }
 
 impl Checkpoint {
-    /// Where the publisher offers it.
+    /// Its address.
     pub fn address(&self) -> String {
         format!("{}{}", self.publisher.address, self.file)
     }
 
-    /// What the publisher knows that the file does not tell.
+    /// Most bytes of one of its files: a multiple of the network's parameters, which its name tells.
+    pub fn size_limit(&self) -> u64 {
+        let alpha = self.name.split('-').nth(1).and_then(|alpha| alpha.parse().ok()).unwrap_or(1.0);
+        let parameters = cost::of(&Architecture { alpha, ..Architecture::default() }).parameters;
+        parameters * self.publisher.bytes_per_parameter + EXTRA_BYTES
+    }
+
+    /// What is known beside the file.
     pub fn options(&self) -> ModelOptions {
         ModelOptions { padding: self.publisher.padding, ..ModelOptions::default() }
     }
 }
+
+/// Bytes of a parameter with its share of the file's structure: floats have 4.
+const FLOATS: u64 = 8;
+
+/// Bytes that a checkpoint may have beside its parameters.
+const EXTRA_BYTES: u64 = 16 << 20;
 
 /// Keras names its files by width and resolution; its documentation has one accuracy, that of 1.0-224.
 static KERAS: Publisher = Publisher {
@@ -56,6 +71,7 @@ static KERAS: Publisher = Publisher {
     read_at: "keras-team/keras keras/src/applications/mobilenet.py, keras-team/keras-io templates/api/applications/index.md",
     padding: None,
     inside: None,
+    bytes_per_parameter: FLOATS,
 };
 
 /// TensorFlow's archives hold a TFLite file beside checkpoints and frozen graphs.
@@ -65,15 +81,17 @@ static TENSORFLOW: Publisher = Publisher {
     read_at: "tensorflow/models research/mobilenet/README.md",
     padding: None,
     inside: Some(".tflite"),
+    bytes_per_parameter: 16 * FLOATS,
 };
 
-/// timm trained with TensorFlow's padding.
+/// timm trains with TensorFlow's padding.
 static TIMM: Publisher = Publisher {
     address: "https://huggingface.co/timm/",
     licence: "Apache-2.0",
     read_at: "huggingface/pytorch-image-models README.md and timm/models/efficientnet.py",
     padding: Some(Padding::Same),
     inside: None,
+    bytes_per_parameter: FLOATS,
 };
 
 /// A demonstration of TensorFlow.js.
@@ -83,6 +101,7 @@ static TFJS: Publisher = Publisher {
     read_at: "tensorflow/tfjs-examples webcam-transfer-learning/index.js",
     padding: None,
     inside: None,
+    bytes_per_parameter: FLOATS,
 };
 
 const fn row(
@@ -192,6 +211,18 @@ mod tests {
         let addresses: BTreeSet<_> = CHECKPOINTS.iter().map(Checkpoint::address).collect();
         assert_eq!((names.len(), addresses.len()), (CHECKPOINTS.len(), CHECKPOINTS.len()));
         assert!(addresses.iter().all(|address| address.starts_with("https://")));
+    }
+
+    /// Published sizes that are known: Keras' 1.0 has 17,225,924 bytes.
+    #[test]
+    fn sizes_are_bounded_by_the_width_in_the_name() {
+        let limit = |name: &str| CHECKPOINTS.iter().find(|row| row.name == name).unwrap().size_limit();
+        assert!((17_225_924..60_000_000).contains(&limit("keras-1.0-224")));
+        assert!((2_116_512..25_000_000).contains(&limit("keras-0.25-128")));
+        assert!(limit("timm-1.25-224") > limit("timm-1.0-224"));
+        assert!(limit("tensorflow-1.0-224") < 600_000_000);
+        let widths = CHECKPOINTS.iter().map(|row| row.name.split('-').nth(1).unwrap().parse::<f64>());
+        assert!(widths.into_iter().all(|width| width.is_ok()));
     }
 
     /// A slip of the finger would most likely break the order that width and resolution give to the accuracies.

@@ -1,29 +1,29 @@
-//! Counts what a network said of labelled pictures.
+//! Counts a network's answers to labeled images.
 
 use std::collections::BTreeMap;
 
-/// What was said of one picture.
-pub struct Outcome {
+/// The answer to one image.
+pub struct Judged {
     /// Its class.
     pub class: usize,
-    /// The network's first five, the most probable first.
+    /// The network's five most probable classes, in order.
     pub best: Vec<usize>,
-    /// How another network's answer compares.
+    /// How it compares with another network's.
     pub compared: Option<Compared>,
 }
 
-/// Two networks' answers to one picture.
+/// Two networks' answers to one image.
 #[derive(Clone, Copy)]
 pub struct Compared {
-    /// Whether both name the same class first.
+    /// Whether both have the same most probable class.
     pub agree: bool,
-    /// Mean absolute difference of the probabilities of the classes that both have.
+    /// Mean absolute difference of the probabilities of their common classes.
     pub mean: f64,
-    /// The largest of them.
+    /// Largest absolute difference.
     pub largest: f64,
 }
 
-/// Pictures, those whose class came first, and those where it was among five.
+/// Images, those whose class was the most probable, and those where it was among five.
 #[derive(Clone, Copy, Default)]
 pub struct Counts {
     pub n: usize,
@@ -32,18 +32,18 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Share of pictures whose class came first.
+    /// Share of images whose class was the most probable.
     pub fn top1(&self) -> f64 {
         self.first as f64 / self.n as f64
     }
 
-    /// Share of pictures whose class was among the first five.
+    /// Share of images whose class was among the five most probable.
     pub fn top5(&self) -> f64 {
         self.five as f64 / self.n as f64
     }
 }
 
-/// How two networks compare over all pictures.
+/// How two networks compare over all images.
 #[derive(Clone, Copy, Default)]
 pub struct Comparison {
     pub agree: usize,
@@ -59,12 +59,12 @@ impl Comparison {
     }
 }
 
-/// All that was counted.
+/// All counts.
 pub struct Tally {
     pub total: Counts,
-    /// By class; those without a picture stay at zero.
+    /// By class; zero for classes without images.
     pub classes: Vec<Counts>,
-    /// Pictures of one class (first) that were taken for another (second).
+    /// Images of one class (first) that were classified as another (second).
     confused: BTreeMap<(usize, usize), usize>,
     pub comparison: Comparison,
 }
@@ -79,17 +79,17 @@ impl Tally {
         }
     }
 
-    pub fn add(&mut self, outcome: &Outcome) {
-        let Some(&first) = outcome.best.first() else { return };
-        for counts in [&mut self.total, &mut self.classes[outcome.class]] {
+    pub fn add(&mut self, judged: &Judged) {
+        let Some(&first) = judged.best.first() else { return };
+        for counts in [&mut self.total, &mut self.classes[judged.class]] {
             counts.n += 1;
-            counts.first += usize::from(first == outcome.class);
-            counts.five += usize::from(outcome.best.contains(&outcome.class));
+            counts.first += usize::from(first == judged.class);
+            counts.five += usize::from(judged.best.contains(&judged.class));
         }
-        if first != outcome.class {
-            *self.confused.entry((outcome.class, first)).or_default() += 1;
+        if first != judged.class {
+            *self.confused.entry((judged.class, first)).or_default() += 1;
         }
-        if let Some(compared) = outcome.compared {
+        if let Some(compared) = judged.compared {
             self.comparison.n += 1;
             self.comparison.agree += usize::from(compared.agree);
             self.comparison.sum_of_means += compared.mean;
@@ -97,7 +97,7 @@ impl Tally {
         }
     }
 
-    /// (class, taken for, times), the most frequent first.
+    /// (class, classified as, times), the most frequent first.
     pub fn confused(&self) -> Vec<(usize, usize, usize)> {
         let mut pairs: Vec<_> = self.confused.iter().map(|(&(class, said), &n)| (class, said, n)).collect();
         pairs.sort_by_key(|&(class, said, n)| (std::cmp::Reverse(n), class, said));
@@ -110,13 +110,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn outcomes_are_counted_by_class_and_by_pair() {
+    fn answers_are_counted_by_class_and_by_pair() {
         let mut tally = Tally::new(3);
         for (class, best, agree) in
             [(0, vec![0, 1], true), (0, vec![2, 0], true), (1, vec![2, 0], false), (1, vec![2, 1], true)]
         {
             let compared = Some(Compared { agree, mean: 0.5, largest: 0.75 });
-            tally.add(&Outcome { class, best, compared });
+            tally.add(&Judged { class, best, compared });
         }
         assert_eq!((tally.total.n, tally.total.first, tally.total.five), (4, 1, 3));
         assert_eq!((tally.classes[0].top1(), tally.classes[0].top5()), (0.5, 1.0));

@@ -1,18 +1,17 @@
-//! Whether the paper's three claims hold, judged by the numbers.
+//! Whether the paper's three claims hold, judged by accuracies on the validation images.
 //!
-//! Goes in: top-1 accuracies, counted on so many pictures. Comes out: a [`Claim`] with its verdict and the figures that
-//! led to it. A difference smaller than two of its standard errors is called undecided, whichever way it points.
+//! A [`Claim`] has its verdict and the figures behind it. A difference below two of its standard errors is undecided.
 
 use super::family::Member;
 
-/// Most points that separable convolutions may lose.
+/// Largest loss of accuracy by separable convolutions, in points.
 const LOSS: f64 = 3.0;
 
-/// What the numbers say.
+/// Result of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Holds,
-    /// It may hold or not: the difference is smaller than two standard errors.
+    /// The difference is below two standard errors.
     Undecided,
     Fails,
 }
@@ -26,7 +25,7 @@ impl Verdict {
         }
     }
 
-    /// Of a surplus that is to be above zero.
+    /// For a surplus that should be above zero.
     fn of(surplus: f64, error: f64) -> Self {
         match surplus {
             _ if surplus > 2.0 * error => Self::Holds,
@@ -36,50 +35,50 @@ impl Verdict {
     }
 }
 
-/// A claim and what became of it.
+/// A claim and its verdict.
 pub struct Claim {
     pub title: &'static str,
     pub verdict: Verdict,
     pub text: String,
 }
 
-/// A network that was trained.
+/// A trained network.
 #[derive(Clone, Debug)]
 pub struct Scored {
     pub member: Member,
-    /// Per cent, as the next.
+    /// Percent, as the next.
     pub top1: f64,
-    /// On the pictures that it learnt from.
+    /// On the training images.
     pub training_top1: f64,
     pub mult_adds: u64,
-    /// Of every picture that was counted on, in the same order for every network, whether its class stood first.
+    /// For each validation image, in the same order for each network, whether its class was the most probable.
     pub right: Vec<bool>,
 }
 
-/// Standard error, in points, of an accuracy in per cent counted on so many pictures.
-pub fn error(top1: f64, pictures: usize) -> f64 {
-    (top1 * (100.0 - top1) / pictures as f64).sqrt()
+/// Standard error in points of an accuracy in percent on so many images.
+pub fn error(top1: f64, images: usize) -> f64 {
+    (top1 * (100.0 - top1) / images as f64).sqrt()
 }
 
-/// How far some networks are ahead of others.
+/// The lead in accuracy of some networks over others.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Lead {
     /// Difference of their mean top-1, in points.
     points: f64,
-    /// Its standard error: of two networks McNemar's. Pictures that both sides know, or neither, do not count.
+    /// Its standard error: McNemar's for two networks. Images on which both sides are right, or wrong, do not count.
     error: f64,
 }
 
 impl Lead {
     fn of(ahead: &[&Scored], behind: &[&Scored]) -> Self {
-        let pictures = ahead.iter().chain(behind).map(|scored| scored.right.len()).min().unwrap_or(0);
-        let share = |side: &[&Scored], picture: usize| {
-            side.iter().filter(|scored| scored.right[picture]).count() as f64 / side.len() as f64
+        let images = ahead.iter().chain(behind).map(|scored| scored.right.len()).min().unwrap_or(0);
+        let share = |side: &[&Scored], image: usize| {
+            side.iter().filter(|scored| scored.right[image]).count() as f64 / side.len() as f64
         };
-        let leads = (0..pictures).map(|picture| 100.0 * (share(ahead, picture) - share(behind, picture)));
+        let leads = (0..images).map(|image| 100.0 * (share(ahead, image) - share(behind, image)));
         let (sum, squares) =
             leads.fold((0.0, 0.0), |(sum, squares), lead| (sum + lead, squares + lead * lead));
-        let count = pictures.max(1) as f64;
+        let count = images.max(1) as f64;
         let points = sum / count;
         Self { points, error: ((squares / count - points * points).max(0.0) / count).sqrt() }
     }
@@ -93,15 +92,12 @@ impl Lead {
     }
 }
 
-/// How well two networks know the pictures that they learnt from: whether one lacks training or has had too much.
-fn learnt(a: &Scored, b: &Scored) -> String {
-    format!(
-        "Of the pictures that they learnt from they know {:.0} and {:.0} %.",
-        a.training_top1, b.training_top1
-    )
+/// The accuracies on the training images: they show too little training, or overfitting.
+fn training(a: &Scored, b: &Scored) -> String {
+    format!("On the training images they reach {:.0} and {:.0} %.", a.training_top1, b.training_top1)
 }
 
-/// Table 4: separable within three points of standard, at about an eighth of the cost.
+/// Table 4: separable convolutions within three points of standard ones, at about an eighth of the cost.
 pub fn separable(standard: &Scored, separable: &Scored) -> Claim {
     let Lead { points: lost, error } = Lead::between(standard, separable);
     let ratio = standard.mult_adds as f64 / separable.mult_adds as f64;
@@ -118,7 +114,7 @@ pub fn separable(standard: &Scored, separable: &Scored) -> Claim {
         standard.top1,
         separable.member.name(),
         separable.top1,
-        learnt(standard, separable)
+        training(standard, separable)
     );
     Claim {
         title: "Separable convolutions within 3 points of standard ones at about an eighth of the cost",
@@ -127,7 +123,7 @@ pub fn separable(standard: &Scored, separable: &Scored) -> Claim {
     }
 }
 
-/// Table 5: better narrow than shallow. `base` is what both were made from, where it was trained.
+/// Table 5: narrow networks are better than shallow ones. `base` is the network that both vary, if it is trained.
 pub fn narrow(narrow: &Scored, shallow: &Scored, base: Option<&Scored>) -> Claim {
     let lead = Lead::between(narrow, shallow);
     let millions = |scored: &Scored| scored.mult_adds as f64 / 1e6;
@@ -143,12 +139,12 @@ pub fn narrow(narrow: &Scored, shallow: &Scored, base: Option<&Scored>) -> Claim
         lead.points.abs(),
         if lead.points >= 0.0 { "ahead" } else { "behind" },
         lead.error,
-        learnt(narrow, shallow)
+        training(narrow, shallow)
     );
     if let Some(base) = base.filter(|base| Lead::between(shallow, base).verdict() == Verdict::Holds) {
         text += &format!(
             " The shallow one is ahead of {} too, which has all its blocks and more ({:.1} %): so short a training does \
-             not reach through so many layers, and the comparison says more of that than of the networks.",
+             not suffice for so many layers, so the comparison tells more about training than about the networks.",
             base.member.name(),
             base.top1
         );
@@ -156,14 +152,14 @@ pub fn narrow(narrow: &Scored, shallow: &Scored, base: Option<&Scored>) -> Claim
     Claim { title: "Narrow ahead of shallow", verdict: lead.verdict(), text }
 }
 
-/// Figures 4 and 5: accuracy falls from each width to the next narrower, as a mean over the resolutions, and from each
-/// resolution to the next smaller, as a mean over the widths. Means, because of so many single steps some rise by chance.
-/// `None` where no two networks differ in one of the two alone.
+/// Figures 4 and 5: accuracy falls from each width to the next narrower, on average over the resolutions, and from each
+/// resolution to the next smaller, on average over the widths. Of single steps some rise by chance. `None` if no two
+/// networks differ in width or resolution alone.
 pub fn smooth(all: &[Scored]) -> Option<Claim> {
     let width = |scored: &Scored| scored.member.alpha;
     let side = |scored: &Scored| scored.member.resolution as f64;
-    let (widths, sides) = (falls(all, width, side), falls(all, side, width));
-    let means: Vec<Lead> = widths.iter().chain(&sides).map(|fall| fall.mean).collect();
+    let (widths, sides) = (steps(all, width, side), steps(all, side, width));
+    let means: Vec<Lead> = widths.iter().chain(&sides).map(|step| step.mean).collect();
     let verdict = match () {
         () if means.is_empty() => return None,
         () if means.iter().any(|mean| mean.verdict() == Verdict::Fails) => Verdict::Fails,
@@ -171,13 +167,14 @@ pub fn smooth(all: &[Scored]) -> Option<Claim> {
         () => Verdict::Undecided,
     };
     let mut text = String::new();
-    for (what, over, falls) in [("width", "resolutions", &widths), ("side", "widths", &sides)] {
-        let list: Vec<String> = falls.iter().map(|fall| fall.text(what)).collect();
+    for (what, over, steps) in [("width", "resolutions", &widths), ("side", "widths", &sides)] {
+        let list: Vec<String> = steps.iter().map(|step| step.text(what)).collect();
         if !list.is_empty() {
-            text += &format!("As a mean over the {over} the next smaller {what} costs {}. ", list.join(", "));
+            text +=
+                &format!("On average over the {over}, the next smaller {what} costs {}. ", list.join(", "));
         }
     }
-    let pairs = widths.iter().chain(&sides).flat_map(|fall| &fall.pairs);
+    let pairs = widths.iter().chain(&sides).flat_map(|step| &step.pairs);
     let singles: Vec<_> = pairs.map(|&(from, to)| (from, to, Lead::between(from, to))).collect();
     let rises: Vec<_> = singles.iter().filter(|(_, _, lead)| lead.points <= 0.0).collect();
     text += &format!("Of {} single steps {} lose accuracy.", singles.len(), singles.len() - rises.len());
@@ -193,16 +190,16 @@ pub fn smooth(all: &[Scored]) -> Option<Claim> {
 }
 
 /// From one width, or one resolution, to the next smaller.
-struct Fall<'a> {
+struct Step<'a> {
     from: f64,
     to: f64,
-    /// Networks that differ in that alone, each larger one with its smaller one.
+    /// Networks that differ in that alone, the larger one first.
     pairs: Vec<(&'a Scored, &'a Scored)>,
-    /// How far the larger ones are ahead.
+    /// Lead of the larger ones.
     mean: Lead,
 }
 
-impl Fall<'_> {
+impl Step<'_> {
     fn text(&self, what: &str) -> String {
         let digits = usize::from(what == "width") * 2;
         let Lead { points, error } = self.mean;
@@ -213,8 +210,8 @@ impl Fall<'_> {
     }
 }
 
-/// The steps of one property that `key` reads, over networks that are alike in the `other`.
-fn falls(all: &[Scored], key: fn(&Scored) -> f64, other: fn(&Scored) -> f64) -> Vec<Fall<'_>> {
+/// The steps of the property `key`, between networks with the same `other`.
+fn steps(all: &[Scored], key: fn(&Scored) -> f64, other: fn(&Scored) -> f64) -> Vec<Step<'_>> {
     let mut values: Vec<f64> = all.iter().map(key).collect();
     values.sort_by(|a, b| b.total_cmp(a));
     values.dedup();
@@ -225,7 +222,7 @@ fn falls(all: &[Scored], key: fn(&Scored) -> f64, other: fn(&Scored) -> f64) -> 
         let larger = all.iter().filter(|scored| key(scored) == from);
         let pairs: Vec<_> = larger.filter_map(|larger| Some((larger, twin(larger)?))).collect();
         let (ahead, behind): (Vec<&Scored>, Vec<&Scored>) = pairs.iter().copied().unzip();
-        (!pairs.is_empty()).then(|| Fall { from, to, mean: Lead::of(&ahead, &behind), pairs })
+        (!pairs.is_empty()).then(|| Step { from, to, mean: Lead::of(&ahead, &behind), pairs })
     };
     values.windows(2).filter_map(step).collect()
 }
@@ -235,12 +232,12 @@ mod tests {
     use super::*;
     use mobilenet_train::random::Random;
 
-    /// A network that knows so many of `pictures`, whichever, for each network others.
-    fn scored_on(pictures: usize, alpha: f64, resolution: usize, top1: f64, mult_adds: u64) -> Scored {
-        let known = (top1 / 100.0 * pictures as f64).round() as usize;
-        let mut right: Vec<bool> = (0..pictures).map(|picture| picture < known).collect();
+    /// A network that is right on some of `images`, for each network others.
+    fn scored_on(images: usize, alpha: f64, resolution: usize, top1: f64, mult_adds: u64) -> Scored {
+        let known = (top1 / 100.0 * images as f64).round() as usize;
+        let mut right: Vec<bool> = (0..images).map(|image| image < known).collect();
         Random::new(&[alpha.to_bits(), resolution as u64, mult_adds, known as u64]).shuffle(&mut right);
-        let top1 = 100.0 * known as f64 / pictures as f64;
+        let top1 = 100.0 * known as f64 / images as f64;
         Scored { member: Member::new(alpha, resolution), top1, training_top1: 60.0, mult_adds, right }
     }
 
@@ -249,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_is_judged_by_the_pictures_on_which_networks_differ() {
+    fn a_difference_is_judged_by_the_images_on_which_networks_differ() {
         let (a, b) = (scored(1.0, 224, 60.0, 1), scored(1.0, 192, 57.0, 1));
         let lead = Lead::between(&a, &b);
         let apart =
@@ -260,7 +257,7 @@ mod tests {
             (lead.points - 3.0).abs() < 1e-9 && (lead.error - mcnemar).abs() < 1e-9,
             "{lead:?} {mcnemar}"
         );
-        // Networks that know the same pictures but for a few differ surely by those few.
+        // Networks that are right on the same images but for a few surely differ by those few.
         let mut more = b.clone();
         let unknown = b.right.iter().enumerate().filter(|(_, right)| !**right).map(|(index, _)| index);
         unknown.take(50).for_each(|index| more.right[index] = true);
@@ -268,7 +265,7 @@ mod tests {
         assert!((lead.points - 1.0).abs() < 1e-9 && lead.error < 0.15, "{lead:?}");
         assert_eq!(Lead::between(&b, &b), Lead { points: 0.0, error: 0.0 });
         assert_eq!(Lead::between(&b, &b).verdict(), Verdict::Undecided);
-        // A mean over networks with errors of their own is surer than each.
+        // A mean over networks has a smaller error than each.
         let lead = Lead::of(&[&a, &b], &[&scored(0.5, 224, 50.0, 1), &scored(0.5, 192, 50.0, 1)]);
         assert!((lead.points - 8.5).abs() < 1e-9 && lead.error < mcnemar, "{lead:?}");
     }
@@ -280,7 +277,7 @@ mod tests {
         let claim = separable(&standard, &base);
         assert_eq!(claim.verdict, Verdict::Holds);
         assert!(claim.text.contains("1.1 points less") && claim.text.contains("1/8.6"), "{}", claim.text);
-        assert!(claim.text.contains("they know 60 and 60 %"), "{}", claim.text);
+        assert!(claim.text.contains("they reach 60 and 60 %"), "{}", claim.text);
         assert_eq!(
             narrow(&paper(0.75, 224, 68.4, 325), &paper(1.0, 224, 65.3, 307), Some(&base)).verdict,
             Verdict::Holds
@@ -324,7 +321,7 @@ mod tests {
         );
         assert_eq!(smooth(&[base.clone(), scored(1.0, 48, 56.0, 80)]).unwrap().verdict, Verdict::Fails);
         assert!(smooth(&[base.clone(), scored(0.5, 48, 40.0, 20)]).is_none());
-        // One step that rises by chance does not undo what the mean over the others says.
+        // One step that rises by chance does not change the verdict of the mean.
         let grid = [base, scored(0.5, 56, 51.0, 30), scored(1.0, 48, 49.0, 80), scored(0.5, 48, 36.0, 20)];
         let claim = smooth(&grid).unwrap();
         assert_eq!(claim.verdict, Verdict::Holds, "{}", claim.text);

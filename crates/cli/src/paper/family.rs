@@ -1,8 +1,8 @@
-//! The networks that the paper compares, and which of its tables each stands in.
+//! The networks that the paper compares, and the tables of each.
 //!
-//! Goes in: widths, resolutions and a base network. Comes out: the tables' rows, each with the figures that the paper
-//! prints for its own network in that place, and the list of networks to train, each once, the tables' before the rest
-//! of the grid, and of that the cheapest first. Next: `mod` trains them, `report` writes the tables.
+//! A [`Family`] of widths, resolutions and a base network gives the rows of the tables, with the paper's figures for its
+//! own network in that place, and the list of networks to train: each once, the tables' first, then the rest of the grid
+//! by cost.
 
 use mobilenet::Architecture;
 use mobilenet::architecture::Convolution;
@@ -18,12 +18,12 @@ pub struct Member {
 }
 
 impl Member {
-    /// A MobileNet as the paper means it.
+    /// A MobileNet with separable convolutions and all blocks.
     pub const fn new(alpha: f64, resolution: usize) -> Self {
         Self { alpha, resolution, convolution: Convolution::Separable, shallow: false }
     }
 
-    /// Its name in the paper's manner: `0.75 MobileNet-56`, `0.5 Conv MobileNet-40`, `0.5 Shallow MobileNet-40`.
+    /// Its name in the paper's form: `0.75 MobileNet-56`, `0.5 Conv MobileNet-40`, `0.5 Shallow MobileNet-40`.
     pub fn name(&self) -> String {
         let kind = match (self.convolution, self.shallow) {
             (Convolution::Standard, _) => "Conv ",
@@ -33,7 +33,7 @@ impl Member {
         format!("{:?} {kind}MobileNet-{}", self.alpha, self.resolution)
     }
 
-    /// What it is, for so many classes.
+    /// Its architecture for so many classes.
     pub fn architecture(&self, classes: usize) -> Architecture {
         Architecture {
             alpha: self.alpha,
@@ -45,17 +45,17 @@ impl Member {
         }
     }
 
-    /// What it costs, for so many classes.
+    /// Its cost for so many classes.
     pub fn cost(&self, classes: usize) -> Cost {
         cost::of(&self.architecture(classes))
     }
 }
 
-/// What the paper prints for a network.
+/// The paper's figures for a network.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Printed {
     pub name: &'static str,
-    /// ImageNet top-1 in per cent.
+    /// ImageNet top-1 in percent.
     pub top1: f64,
     /// Million Mult-Adds.
     pub mult_adds: f64,
@@ -71,21 +71,21 @@ const CONV: Printed = printed("Conv MobileNet", 71.7, 4866.0, 29.3);
 const FULL: Printed = printed("1.0 MobileNet-224", 70.6, 569.0, 4.2);
 const NARROW: Printed = printed("0.75 MobileNet-224", 68.4, 325.0, 2.6);
 const SHALLOW: Printed = printed("Shallow MobileNet", 65.3, 307.0, 2.9);
-/// Table 6, from the widest on, with the widths.
+/// Table 6 with the widths, falling.
 pub const WIDTHS: [(f64, Printed); 4] = [
     (1.0, FULL),
     (0.75, NARROW),
     (0.5, printed("0.5 MobileNet-224", 63.7, 149.0, 1.3)),
     (0.25, printed("0.25 MobileNet-224", 50.6, 41.0, 0.5)),
 ];
-/// Table 7, from the largest on, with the sides.
+/// Table 7 with the resolutions, falling.
 pub const SIDES: [(usize, Printed); 4] = [
     (224, FULL),
     (192, printed("1.0 MobileNet-192", 69.1, 418.0, 4.2)),
     (160, printed("1.0 MobileNet-160", 67.2, 290.0, 4.2)),
     (128, printed("1.0 MobileNet-128", 64.4, 186.0, 4.2)),
 ];
-/// Table 9's MobileNet, the only other of the sixteen whose figures the paper prints.
+/// Table 9's MobileNet. Of the other networks of the grid the paper prints no figures.
 pub const SMALL: Printed = printed("0.5 MobileNet-160", 60.2, 76.0, 1.32);
 
 /// A part of the report.
@@ -103,19 +103,24 @@ pub enum Part {
     Figures,
 }
 
-/// Which networks there are.
+impl Part {
+    /// All parts, in order.
+    pub const ALL: [Self; 5] = [Self::Table4, Self::Table5, Self::Table6, Self::Table7, Self::Figures];
+}
+
+/// The networks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Family {
-    /// Widths, falling.
+    /// Width multipliers, falling.
     pub alphas: Vec<f64>,
-    /// Sides in pixels, falling.
+    /// Resolutions in pixels, falling.
     pub resolutions: Vec<usize>,
-    /// The network of Tables 4, 5 and 7 that others are made from; 1.0 MobileNet-224 in the paper.
+    /// The network that Tables 4, 5 and 7 vary; 1.0 MobileNet-224 in the paper.
     pub base: Member,
 }
 
 impl Family {
-    /// The base with standard convolutions, and as it is.
+    /// The base with standard convolutions, and itself.
     pub fn table4(&self) -> [(Member, Option<Printed>); 2] {
         let standard = Member { convolution: Convolution::Standard, ..self.base };
         [(standard, Some(CONV)), (self.base, Some(FULL))]
@@ -136,7 +141,7 @@ impl Family {
         self.alphas.iter().map(row).collect()
     }
 
-    /// Every resolution at the base's width; beside the first the paper's largest, and so on down.
+    /// Every resolution at the base's width, in the order of the paper's.
     pub fn table7(&self) -> Vec<(Member, Option<Printed>)> {
         let row = |(index, &side): (usize, &usize)| {
             (Member::new(self.base.alpha, side), SIDES.get(index).map(|(_, printed)| *printed))
@@ -150,16 +155,16 @@ impl Family {
         self.alphas.iter().flat_map(row).collect()
     }
 
-    /// Whether a network stands in more than Tables 4 and 5.
+    /// Whether a network is in other tables than 4 and 5.
     pub fn elsewhere(&self, member: &Member) -> bool {
         let others = [Part::Table6, Part::Table7, Part::Figures];
         self.members(&others).contains(member)
     }
 
-    /// What `parts` need, each once, in the order to train them in.
+    /// The networks of `parts`, each once, in the order of training.
     pub fn members(&self, parts: &[Part]) -> Vec<Member> {
         let mut members: Vec<Member> = Vec::new();
-        for part in [Part::Table4, Part::Table5, Part::Table6, Part::Table7, Part::Figures] {
+        for part in Part::ALL {
             let rows = match part {
                 _ if !parts.contains(&part) => continue,
                 Part::Table4 => self.table4().map(|row| row.0).to_vec(),
@@ -208,9 +213,9 @@ mod tests {
         assert_eq!(family.members(&[Part::Table5]).len(), 2);
     }
 
-    /// Rows of other sides stand beside the paper's in their order, those of other widths beside none.
+    /// Rows of other resolutions have the paper's figures in order, those of other widths have none.
     #[test]
-    fn rows_of_another_family_stand_beside_the_papers() {
+    fn rows_of_another_family_have_the_papers_figures() {
         let family = Family { alphas: vec![0.3], resolutions: vec![56, 36], base: Member::new(0.5, 56) };
         let names: Vec<_> = family.table7().iter().map(|row| row.1.map(|printed| printed.name)).collect();
         assert_eq!(names, [Some("1.0 MobileNet-224"), Some("1.0 MobileNet-192")]);

@@ -5,14 +5,14 @@ use super::family::{Printed, SIDES, SMALL, WIDTHS};
 use anyhow::anyhow;
 use plotters::prelude::*;
 
-/// What a network costs (millions) and its accuracy (per cent).
+/// Cost of a network (millions) and its accuracy (percent).
 type Point = (f64, f64);
-/// One of the two.
+/// One of both.
 type Value = fn(&Point) -> f64;
-/// Points of one resolution, which a line joins.
+/// Name and points of one resolution, which a line connects.
 type Series = (String, Vec<Point>);
 
-const COLOURS: [RGBColor; 6] = [
+const COLORS: [RGBColor; 6] = [
     RGBColor(31, 119, 180),
     RGBColor(214, 39, 40),
     RGBColor(44, 160, 44),
@@ -21,7 +21,7 @@ const COLOURS: [RGBColor; 6] = [
     BLACK,
 ];
 
-/// What stands on the horizontal axis.
+/// Horizontal axis of a figure.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Axis {
     /// Figure 4.
@@ -30,8 +30,8 @@ pub enum Axis {
     Parameters,
 }
 
-/// Draws a figure: the networks of this run on the left, those that the paper prints on the right. `parameters` says
-/// how many a network has.
+/// Draws a figure: the networks of this run on the left, the paper's on the right. `parameters` is a network's number of
+/// parameters.
 pub fn draw(axis: Axis, grid: &[Scored], parameters: impl Fn(&Scored) -> u64) -> anyhow::Result<String> {
     let mut sides: Vec<usize> = grid.iter().map(|scored| scored.member.resolution).collect();
     sides.sort_unstable_by(|a, b| b.cmp(a));
@@ -58,7 +58,7 @@ pub fn draw(axis: Axis, grid: &[Scored], parameters: impl Fn(&Scored) -> u64) ->
         paper.push((format!("{side} × {side}"), [vec![printed(row)], small].concat()));
     }
     let panels = [("trained here", ours), ("printed in the paper, ImageNet", paper)];
-    svg(axis, &panels).map_err(|error| anyhow!("the figure cannot be drawn: {error}"))
+    svg(axis, &panels).map_err(|error| anyhow!("figure: cannot be drawn: {error}"))
 }
 
 fn svg(axis: Axis, panels: &[(&str, Vec<Series>)]) -> Result<String, Box<dyn std::error::Error>> {
@@ -91,7 +91,7 @@ fn svg(axis: Axis, panels: &[(&str, Vec<Series>)]) -> Result<String, Box<dyn std
             mesh.x_label_formatter(&|value| format!("{value}"))
                 .y_label_formatter(&|value| format!("{value:.0}"));
             mesh.draw()?;
-            for ((name, points), color) in series.iter().zip(COLOURS.into_iter().cycle()) {
+            for ((name, points), color) in series.iter().zip(COLORS.into_iter().cycle()) {
                 chart.draw_series(LineSeries::new(points.iter().copied(), &color))?;
                 let dot = move |at| Circle::new(at, 4, color.filled());
                 let drawn = chart.draw_series(points.iter().copied().map(dot))?;

@@ -1,7 +1,6 @@
-//! The networks that Tables 8 and 9 set MobileNet against, described layer by layer.
+//! The networks that Tables 8 and 9 compare with MobileNet, layer by layer, to count their multiply-adds and parameters.
 //!
-//! Goes in: nothing. Comes out: each network's Mult-Adds and parameters, counted from its layers, so that the report
-//! can stand them beside the figures that the paper prints. Sources: AlexNet (Krizhevsky et al. 2012, two groups),
+//! Sources: AlexNet (Krizhevsky et al. 2012, two groups),
 //! VGG 16 (Simonyan and Zisserman 2014, configuration D), GoogLeNet (Szegedy et al. 2014, Table 1, without the side
 //! heads), SqueezeNet 1.0 (Iandola et al. 2016, Table 1).
 
@@ -20,7 +19,7 @@ enum Step {
 }
 use Step::{Conv, Dense, GlobalPool, Pool, Split};
 
-/// A map on its way through a network, and what it has cost so far.
+/// A feature map inside of a network, and the cost of the layers before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Flow {
     size: u64,
@@ -28,32 +27,32 @@ struct Flow {
     count: Count,
 }
 
-/// What a network costs for one picture.
+/// Cost of a network for one image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
-    /// Multiplications with an addition.
+    /// Multiply-adds.
     pub mult_adds: u64,
     /// Weights and biases.
     pub parameters: u64,
 }
 
-/// A network of Table 8 or 9, with the paper's own figures.
-pub struct Network {
+/// A network of Table 8 or 9 with the paper's figures.
+pub struct OtherNetwork {
     /// Its name in the paper.
     pub name: &'static str,
-    /// ImageNet top-1 as the paper prints it, in per cent.
+    /// ImageNet top-1 in percent.
     pub paper_top1: f64,
-    /// Million Mult-Adds as the paper prints them.
+    /// Million multiply-adds.
     pub paper_mult_adds: f64,
-    /// Million parameters as the paper prints them.
+    /// Million parameters.
     pub paper_parameters: f64,
     /// Counted from the layers.
     pub count: Count,
 }
 
 /// The networks of Tables 8 and 9 that are not MobileNets, in the paper's order.
-pub fn networks() -> Vec<Network> {
-    let network = |name, top1, mult_adds, parameters, input, steps: Vec<Step>| Network {
+pub fn networks() -> Vec<OtherNetwork> {
+    let network = |name, top1, mult_adds, parameters, input, steps: Vec<Step>| OtherNetwork {
         name,
         paper_top1: top1,
         paper_mult_adds: mult_adds,

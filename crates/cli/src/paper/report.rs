@@ -1,33 +1,33 @@
-//! The report as Markdown: every table with the paper's own figures beside it.
+//! The report as Markdown: each table beside the paper's figures.
 
 use super::claims::{Claim, Scored, error};
 use super::family::{Member, Part, Printed};
-use super::kept::Outcome;
+use super::kept::KeptResult;
 use super::networks;
 use mobilenet::Architecture;
 use mobilenet::cost;
 
-/// A network of the family and its result, where there is one yet.
-pub type Row = (Member, Option<Outcome>);
+/// A network of the family and its result, if it is trained.
+pub type Row = (Member, Option<KeptResult>);
 
 /// One of Tables 4 to 7.
 pub struct Table {
     pub part: Part,
     pub title: &'static str,
-    /// Each with what the paper prints in its place.
+    /// Each with the paper's figures in its place.
     pub rows: Vec<(Row, Option<Printed>)>,
 }
 
-/// What the report is written from.
+/// Content of the report.
 pub struct Report<'a> {
     pub classes: usize,
-    pub training_pictures: usize,
-    pub validation_pictures: usize,
-    /// The recipe in a sentence.
+    pub training_images: usize,
+    pub validation_images: usize,
+    /// How the networks are trained, in a sentence.
     pub recipe: String,
-    /// The command, as it was given.
+    /// The command line.
     pub command: String,
-    /// Which parts were asked for.
+    /// Parts to write.
     pub parts: &'a [Part],
     pub tables: Vec<Table>,
     /// Every width at every resolution.
@@ -35,21 +35,21 @@ pub struct Report<'a> {
     pub claims: Vec<Claim>,
 }
 
-/// A result as the claims take it.
+/// A result for the claims.
 pub fn scored(row: &Row, classes: usize) -> Option<Scored> {
-    let (member, outcome) = row;
-    let outcome = outcome.as_ref()?;
+    let (member, result) = row;
+    let result = result.as_ref()?;
     Some(Scored {
         member: *member,
-        top1: 100.0 * outcome.top1,
-        right: outcome.right(),
-        training_top1: 100.0 * outcome.training_top1,
+        top1: 100.0 * result.top1,
+        right: result.right(),
+        training_top1: 100.0 * result.training_top1,
         mult_adds: member.cost(classes).mult_adds,
     })
 }
 
 impl Report<'_> {
-    /// The whole text; the figures' files are those that `mod` writes.
+    /// The whole text. It refers to the files of the figures.
     pub fn markdown(&self) -> String {
         let mut text = self.beginning();
         for table in self.tables.iter().filter(|table| self.parts.contains(&table.part)) {
@@ -59,11 +59,11 @@ impl Report<'_> {
             text += "\n## Figures 4 and 5: accuracy against cost\n\n\
                      ![Accuracy against Mult-Adds](accuracy-mult-adds.svg)\n\n\
                      ![Accuracy against parameters](accuracy-parameters.svg)\n\n\
-                     The paper prints figures of eight of its sixteen networks; those stand on the right.";
+                     The paper prints figures of eight of its sixteen networks, on the right.";
             let trained = self.grid.iter().filter(|row| row.1.is_some()).count();
             if trained < self.grid.len() {
                 text += &format!(
-                    " Of the {} networks here {trained} are trained so far; the same command goes on with the rest.",
+                    " Of the {} networks here {trained} are trained so far; the same command continues with the rest.",
                     self.grid.len()
                 );
             }
@@ -80,24 +80,24 @@ impl Report<'_> {
         let rows: Vec<Row> = rows.chain(self.grid.iter().cloned()).collect();
         let mean = {
             let done = trained(&rows);
-            done.iter().map(|outcome| 100.0 * outcome.top1).sum::<f64>() / done.len().max(1) as f64
+            done.iter().map(|result| 100.0 * result.top1).sum::<f64>() / done.len().max(1) as f64
         };
         let mut text = format!(
             "# The paper's tables, trained again small\n\n\
-             The networks of arXiv 1704.04861 on {} classes, {} pictures to learn from and {} others to count on; {}. \
+             The networks of arXiv 1704.04861 on {} classes, {} training images and {} validation images; {}. \
              Made by\n\n```sh\n{}\n```\n\n\
-             Around {mean:.0} % the standard error of an accuracy counted on {} pictures is {:.1} points; that of a \
-             difference is taken from the pictures on which the networks differ. Each network was trained once, so \
-             chance in training comes on top. The networks are the paper's own, only for smaller pictures and fewer classes. Beside each stands what the \
-             paper prints for its network in that place, trained on ImageNet's 1.2 million pictures at 224 × 224: the \
-             two columns are to be compared in their course, not in their height.\n\n## The three claims\n\n",
+             Around {mean:.0} % the standard error of an accuracy on {} images is {:.1} points; that of a difference \
+             comes from the images on which the networks differ. Each network was trained once, so the variance of \
+             training comes on top. The networks are the paper's own, for smaller images and fewer classes. Beside \
+             each are the paper's figures for its network in that place, trained on ImageNet's 1.2 million images at \
+             224 × 224: compare the trend of the two columns, not their level.\n\n## The three claims\n\n",
             self.classes,
-            self.training_pictures,
-            self.validation_pictures,
+            self.training_images,
+            self.validation_images,
             self.recipe,
             self.command,
-            self.validation_pictures,
-            error(mean, self.validation_pictures),
+            self.validation_images,
+            error(mean, self.validation_images),
         );
         for claim in &self.claims {
             text += &format!("- **{}: {}.** {}\n", claim.title, claim.verdict.text(), claim.text);
@@ -115,10 +115,10 @@ impl Report<'_> {
              Mult-Adds | million parameters |\n|---|---|---|---|---|---|---|---|---|\n",
             table.title
         );
-        for ((member, outcome), printed) in &table.rows {
+        for ((member, result), printed) in &table.rows {
             let cost = self.cost(member);
-            let accuracy = outcome.as_ref().map_or("not trained yet | –".into(), |outcome| {
-                format!("{:.1} % | {:.1} %", 100.0 * outcome.top1, 100.0 * outcome.top5)
+            let accuracy = result.as_ref().map_or("not trained yet | –".into(), |result| {
+                format!("{:.1} % | {:.1} %", 100.0 * result.top1, 100.0 * result.top5)
             });
             let printed = printed.map_or("– | – | – | –".into(), |row| {
                 format!("{} | {} % | {} | {}", row.name, row.top1, row.mult_adds, row.parameters)
@@ -128,24 +128,24 @@ impl Report<'_> {
         text
     }
 
-    /// Two cells: million Mult-Adds and million parameters.
+    /// Two cells: million multiply-adds and million parameters.
     fn cost(&self, member: &Member) -> String {
         let cost = member.cost(self.classes);
         format!("{:.2} | {:.3}", cost.mult_adds as f64 / 1e6, cost.parameters as f64 / 1e6)
     }
 
-    /// The networks behind the figures.
+    /// The networks of the figures.
     fn all(&self) -> String {
         let mut text = String::from(
-            "| network | top-1 | top-1 on the training pictures | million Mult-Adds | million parameters | seconds \
+            "| network | top-1 | top-1 on the training images | million Mult-Adds | million parameters | seconds \
              of training |\n|---|---|---|---|---|---|\n",
         );
-        for (member, outcome) in &self.grid {
+        for (member, result) in &self.grid {
             let cost = self.cost(member);
-            let (accuracy, seconds) = match outcome {
-                Some(outcome) => (
-                    format!("{:.1} % | {:.1} %", 100.0 * outcome.top1, 100.0 * outcome.training_top1),
-                    format!("{:.0}", outcome.seconds),
+            let (accuracy, seconds) = match result {
+                Some(result) => (
+                    format!("{:.1} % | {:.1} %", 100.0 * result.top1, 100.0 * result.training_top1),
+                    format!("{:.0}", result.seconds),
                 ),
                 None => ("not trained yet | –".into(), "–".into()),
             };
@@ -155,7 +155,7 @@ impl Report<'_> {
     }
 }
 
-/// Tables 8 and 9: counted beside printed.
+/// Tables 8 and 9: counted beside the paper's.
 pub fn counted() -> String {
     let mut text = String::from(
         "| network | top-1 in the paper | Mult-Adds, counted | in the paper | parameters, counted | in the paper |\n\
@@ -180,5 +180,5 @@ pub fn counted() -> String {
         let paper = (network.paper_top1, network.paper_mult_adds, network.paper_parameters);
         row(network.name, network.count.mult_adds, network.count.parameters, paper);
     }
-    text + "\nThe paper's 1700 M for SqueezeNet is twice what its layers hold: it seems to count additions apart.\n"
+    text + "\nThe paper's 1700 M for SqueezeNet is twice the count of its layers: it seems to count additions separately.\n"
 }

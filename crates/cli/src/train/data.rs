@@ -1,21 +1,21 @@
-//! Pictures by class: tar and tar.gz files (`<class>/<file>` inside) and folders with a folder a class; several make one
+//! Labeled images: tar and tar.gz files (`<class>/<file>` inside) and folders with one folder per class; several make one
 //! set.
 //!
-//! Goes in: paths. Comes out: a [`Set`] that holds every file's bytes and decodes a picture when it is asked for. What
-//! was decoded is kept while there is room, so that a small set is decoded once and a large one again every epoch.
-//! Pictures that cannot be decoded are named, counted and left out. Next: `feed` makes batches of them.
+//! A [`Dataset`] holds the bytes of all files and decodes an image when it is asked for. Decoded pixels are kept up to a
+//! number of bytes, so that a small set is decoded once and a large one in every epoch.
 
-use crate::pictures::{self, Source, is_picture, upright};
-use anyhow::{Context, bail, ensure};
+use crate::files::{self, explain};
+use crate::images::{EncodedImage, ImageLimits, ImageSource, Unreadable, decode, is_image};
+use anyhow::{Result, anyhow, bail, ensure};
 use mobilenet::image::Frame;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
-/// No picture's file in an archive is larger: a set is held in memory whole.
-const MAX_FILE: usize = 64 << 20;
+/// Largest image file in bytes: a set is held in memory whole.
+const MAX_FILE: u64 = 64 << 20;
 
 /// Decoded pixels, four bytes each.
 pub struct Pixels {
@@ -25,167 +25,168 @@ pub struct Pixels {
 }
 
 impl Pixels {
-    /// The picture as the library takes it.
+    /// The pixels as a frame.
     pub fn frame(&self) -> mobilenet::Result<Frame<'_>> {
         Frame::new(&self.bytes, self.width, self.height)
     }
 }
 
-/// One labelled file.
-struct Picture {
+/// A labeled image file.
+struct Sample {
     name: String,
     class: usize,
     encoded: Vec<u8>,
     decoded: OnceLock<Arc<Pixels>>,
 }
 
-/// Which classes a set has.
+/// The classes of a set.
 pub enum Classes<'a> {
-    /// Those that are there.
+    /// Those of its images.
     Found,
-    /// These, and any other is a mistake.
-    These(&'a [String]),
-    /// These, and pictures of others are passed over.
+    /// These; images of others are an error.
+    Exactly(&'a [String]),
+    /// These; images of others are skipped.
     Only(&'a [String]),
 }
 
-/// All pictures of a set.
-pub struct Set {
-    pictures: Vec<Picture>,
-    /// Names of the classes as the set has them, sorted.
+/// All images of a set.
+pub struct Dataset {
+    samples: Vec<Sample>,
+    /// Names of the classes, sorted.
     pub classes: Vec<String>,
-    /// Bytes that may still be spent on keeping decoded pictures.
-    room: AtomicUsize,
-    unreadable: Mutex<BTreeSet<usize>>,
+    limits: ImageLimits,
+    /// Bytes left for keeping decoded pixels.
+    cache: AtomicUsize,
+    unreadable: Unreadable,
 }
 
-impl Set {
-    /// Reads all of `paths`. `keep` is how many bytes of decoded pictures to hold.
-    pub fn read(paths: &[impl AsRef<Path>], classes: Classes, keep: usize) -> anyhow::Result<Self> {
+impl Dataset {
+    /// Reads all of `paths`. At most `cache` bytes of decoded pixels are kept.
+    pub fn read(
+        paths: &[impl AsRef<Path>],
+        classes: Classes,
+        limits: ImageLimits,
+        cache: usize,
+    ) -> Result<Self> {
         let mut found: BTreeMap<String, Vec<(String, Vec<u8>)>> = BTreeMap::new();
         for path in paths {
             let path = path.as_ref();
             if path.is_dir() {
-                folder(path, &mut found).with_context(|| path.display().to_string())?;
+                folder(path, &mut found)?;
             } else {
                 archive(path, &mut found)?;
             }
         }
         let all = paths.iter().map(|path| path.as_ref().display().to_string()).collect::<Vec<_>>().join(", ");
         if let Some((empty, _)) = found.iter().find(|(_, files)| files.is_empty()) {
-            bail!("{all}: the folder of class `{empty}` is empty; put pictures there or remove it");
+            bail!("{all}: the folder of class `{empty}` must hold images, got none; add some or remove it");
         }
         ensure!(
             !found.is_empty(),
-            "{all}: there are no pictures (a folder of JPEG or PNG files for each class)"
+            "{all}: must hold images (a folder of JPEG or PNG files for each class), got none"
         );
         let (classes, others) = match classes {
             Classes::Found => (found.keys().cloned().collect(), false),
-            Classes::These(names) => (names.to_vec(), false),
+            Classes::Exactly(names) => (names.to_vec(), false),
             Classes::Only(names) => (names.to_vec(), true),
         };
-        let mut pictures = Vec::new();
+        let mut samples = Vec::new();
         for (name, files) in found {
             let Some(class) = classes.iter().position(|class| *class == name) else {
                 if others {
                     continue;
                 }
-                bail!(
-                    "{all}: class `{name}` is not one of the {} classes of the training set",
-                    classes.len()
-                );
+                let count = classes.len();
+                bail!("{all}: must have the training set's {count} classes, got class `{name}`; remove it");
             };
-            let picture = |(name, encoded)| Picture { name, class, encoded, decoded: OnceLock::new() };
-            pictures.extend(files.into_iter().map(picture));
+            let sample = |(name, encoded)| Sample { name, class, encoded, decoded: OnceLock::new() };
+            samples.extend(files.into_iter().map(sample));
         }
-        Ok(Self { pictures, classes, room: AtomicUsize::new(keep), unreadable: Mutex::default() })
+        Ok(Self {
+            samples,
+            classes,
+            limits,
+            cache: AtomicUsize::new(cache),
+            unreadable: Unreadable::default(),
+        })
     }
 
-    /// Pictures, unreadable ones included.
+    /// Number of images, with those that cannot be decoded.
     pub fn len(&self) -> usize {
-        self.pictures.len()
+        self.samples.len()
     }
 
-    /// Class of a picture.
+    /// Class of an image.
     pub fn class(&self, index: usize) -> usize {
-        self.pictures[index].class
+        self.samples[index].class
     }
 
-    /// Leaves out all but the first `count` classes, and all but the first `pictures` of each. Comes out: the other
-    /// pictures of those classes.
-    pub fn restrict(&mut self, count: usize, pictures: usize) -> Self {
+    /// Keeps the first `count` classes, and the first `images` images of each. Gives the other images of those classes.
+    pub fn restrict(&mut self, count: usize, images: usize) -> Self {
         self.classes.truncate(count);
         let mut seen = vec![0usize; count];
-        self.pictures.retain(|picture| picture.class < count);
-        let first = |picture: &Picture| {
-            seen[picture.class] += 1;
-            seen[picture.class] <= pictures
+        self.samples.retain(|sample| sample.class < count);
+        let first = |sample: &Sample| {
+            seen[sample.class] += 1;
+            seen[sample.class] <= images
         };
-        let (first, rest) = std::mem::take(&mut self.pictures).into_iter().partition(first);
-        self.pictures = first;
+        let (first, rest) = std::mem::take(&mut self.samples).into_iter().partition(first);
+        self.samples = first;
         let classes = self.classes.clone();
-        Self { pictures: rest, classes, room: AtomicUsize::new(0), unreadable: Mutex::default() }
+        Self {
+            samples: rest,
+            classes,
+            cache: AtomicUsize::new(0),
+            unreadable: Unreadable::default(),
+            ..*self
+        }
     }
 
-    /// Takes the pictures of another set with the same classes.
+    /// Appends the images of another set with the same classes.
     pub fn append(&mut self, other: Self) {
-        self.pictures.extend(other.pictures);
+        self.samples.extend(other.samples);
     }
 
-    /// The picture, or `None` where it cannot be decoded; the first time that happens it is named.
+    /// The pixels of an image, or `None` if it cannot be decoded; the first time, its name is printed.
     pub fn decode(&self, index: usize) -> Option<Arc<Pixels>> {
-        let picture = &self.pictures[index];
-        if let Some(pixels) = picture.decoded.get() {
+        let sample = &self.samples[index];
+        if let Some(pixels) = sample.decoded.get() {
             return Some(Arc::clone(pixels));
         }
-        let decoded = match upright(&picture.encoded) {
-            Ok(decoded) => decoded,
-            Err(error) => {
-                let mut unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
-                if unreadable.insert(index) {
-                    eprintln!("{} cannot be read and is left out: {error:#}", picture.name);
-                }
-                return None;
-            }
-        };
+        let decoded = decode(&sample.encoded, self.limits);
+        let decoded = decoded.inspect_err(|error| self.unreadable.add(index, &sample.name, error)).ok()?;
         let (width, height) = (decoded.width() as usize, decoded.height() as usize);
         let pixels = Arc::new(Pixels { bytes: decoded.into_raw(), width, height });
         let size = pixels.bytes.len();
-        let spend = |room: usize| room.checked_sub(size);
-        if self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend).is_ok() {
-            let _ = picture.decoded.set(Arc::clone(&pixels));
+        let spend = |left: usize| left.checked_sub(size);
+        if self.cache.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend).is_ok() {
+            let _ = sample.decoded.set(Arc::clone(&pixels));
         }
         Some(pixels)
     }
 
-    /// Refuses a set of which more than one picture in a hundred could not be read.
-    pub fn check(&self) -> anyhow::Result<()> {
-        let unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = unreadable.len();
-        if count * 100 > self.len() {
-            let first = unreadable.iter().next().map_or("", |&index| &self.pictures[index].name);
-            bail!(
-                "{count} of {} pictures cannot be read, more than one in a hundred; the first is {first}. Repair \
-                 the set and start again; `train` goes on with --resume",
-                self.len()
-            );
-        }
-        Ok(())
+    /// Refuses a set of which more than one image in a hundred could not be decoded.
+    pub fn check(&self) -> Result<()> {
+        self.unreadable.check(self.len(), "repair or remove them and run again, with --resume to continue")
     }
 
-    /// A number that changes with the pictures, their order and their classes.
-    pub fn print(&self) -> u64 {
+    /// A number that changes with the images, their order and their classes.
+    pub fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        for picture in &self.pictures {
-            (picture.class, &picture.encoded).hash(&mut hasher);
+        for sample in &self.samples {
+            (sample.class, &sample.encoded).hash(&mut hasher);
         }
         hasher.finish()
     }
 }
 
-fn folder(path: &Path, found: &mut BTreeMap<String, Vec<(String, Vec<u8>)>>) -> anyhow::Result<()> {
-    let sorted = |path: &Path| -> anyhow::Result<Vec<_>> {
-        let mut entries = std::fs::read_dir(path)?.collect::<Result<Vec<_>, _>>()?;
+/// Image files (name and bytes) by class.
+type Found = BTreeMap<String, Vec<(String, Vec<u8>)>>;
+
+fn folder(path: &Path, found: &mut Found) -> Result<()> {
+    let sorted = |path: &Path| -> Result<Vec<_>> {
+        let entries = std::fs::read_dir(path).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
+        let mut entries = entries.map_err(|error| anyhow!(explain(path, "must be readable", &error)))?;
         entries.sort_by_key(std::fs::DirEntry::file_name);
         Ok(entries)
     };
@@ -197,27 +198,22 @@ fn folder(path: &Path, found: &mut BTreeMap<String, Vec<(String, Vec<u8>)>>) -> 
         let files = found.entry(name).or_default();
         for file in sorted(&class.path())? {
             let path = file.path();
-            if path.is_file() && is_picture(&path) {
-                let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
-                files.push((path.display().to_string(), bytes));
+            if path.is_file() && is_image(&path) {
+                files.push((path.display().to_string(), files::read(&path, MAX_FILE)?));
             }
         }
     }
     Ok(())
 }
 
-fn archive(path: &Path, found: &mut BTreeMap<String, Vec<(String, Vec<u8>)>>) -> anyhow::Result<()> {
-    Source::open(path)?.each(&mut |_| true, &mut |pictures::Picture { name, bytes }| {
+fn archive(path: &Path, found: &mut Found) -> Result<()> {
+    ImageSource::open(path)?.each(&mut |_| true, &mut |EncodedImage { name, bytes }| {
         let class = Path::new(&name).parent().and_then(Path::file_name);
         let class = class.map(|class| class.to_string_lossy().into_owned());
         if let Some(class) = class.filter(|class| !class.starts_with('.')) {
-            let size = bytes.len();
-            ensure!(
-                size <= MAX_FILE,
-                "{}: {name} has {size} bytes, a picture at most {MAX_FILE}",
-                path.display()
-            );
-            found.entry(class).or_default().push((format!("{}:{name}", path.display()), bytes));
+            let (path, size) = (path.display(), bytes.len() as u64);
+            ensure!(size <= MAX_FILE, "{path}: `{name}` must have at most {MAX_FILE} bytes, got {size}");
+            found.entry(class).or_default().push((format!("{path}:{name}"), bytes));
         }
         Ok(())
     })

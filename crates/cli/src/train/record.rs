@@ -1,131 +1,150 @@
-//! What a run leaves on disk: the checkpoint (written aside, then renamed), the log as CSV, the curves as SVG, and the
-//! network. All in one folder.
+//! What a run writes: the checkpoint, the log as CSV, the curves as SVG, and the network, in one folder.
 
-use crate::disk::replace;
-use anyhow::{Context, bail};
+use crate::files::{self, FileLock, MODEL_LIMIT, explain, replace};
+use anyhow::{Result, anyhow, ensure};
 use mobilenet::Weights;
 use mobilenet_formats::safetensors::{Storage, write};
 use plotters::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// One epoch.
+/// Results of an epoch. The names in checkpoints are those of 0.1.0.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Line {
+pub struct EpochMetrics {
     pub epoch: u64,
     pub resolution: usize,
-    pub rate: f64,
+    /// Learning rate at its start.
+    #[serde(rename = "rate")]
+    pub lr: f64,
     pub loss: f64,
     pub accuracy: f64,
-    /// Loss, top-1 and top-5 on the validation set, where it was asked.
+    /// Loss, top-1 and top-5 on the validation set, if it was validated.
     pub validation: Option<[f64; 3]>,
     pub images_per_second: f64,
     pub seconds: f64,
 }
 
-/// The folder.
+/// The folder of a run. One run at a time writes to it.
 pub struct Record {
     folder: PathBuf,
     resume: bool,
+    _lock: FileLock,
 }
 
 const HEAD: &str = "epoch,resolution,rate,loss,accuracy,validation_loss,validation_top1,validation_top5,images_per_second,seconds";
 
+/// A checkpoint is the network and five times as much beside it.
+const CHECKPOINT_LIMIT: u64 = 6 * MODEL_LIMIT;
+
+const CHECKPOINT: &str = "checkpoint.safetensors";
+
 impl Record {
-    /// Makes the folder. A run that is there already is only touched where it is to go on.
-    pub fn open(folder: &Path, resume: bool) -> anyhow::Result<Self> {
-        let record = Self { folder: folder.into(), resume };
-        let there = record.path("checkpoint").exists();
-        if there && !resume {
-            bail!("{} holds a run already; go on with --resume, or take another --output", folder.display());
-        }
-        if !there && resume {
-            bail!("{} holds no checkpoint to resume from", folder.display());
-        }
-        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-        Ok(record)
+    /// Creates the folder. A run that is there is only changed if it is to `resume`.
+    pub fn open(folder: &Path, resume: bool) -> Result<Self> {
+        Self::check(folder, resume)?;
+        let lock = Self::lock(folder)?;
+        // The run that held the lock may have begun in between.
+        Self::check(folder, resume)?;
+        Ok(Self { folder: folder.into(), resume, _lock: lock })
     }
 
-    /// Goes on where the folder holds a run, and begins one where it does not.
-    pub fn proceed(folder: &Path) -> anyhow::Result<Self> {
-        let record = Self { folder: folder.into(), resume: false };
-        Self::open(folder, record.path("checkpoint").exists())
+    /// Resumes the run in the folder, or starts one if there is none.
+    pub fn proceed(folder: &Path) -> Result<Self> {
+        let lock = Self::lock(folder)?;
+        let resume = folder.join(CHECKPOINT).exists();
+        Ok(Self { folder: folder.into(), resume, _lock: lock })
     }
 
-    fn path(&self, what: &str) -> PathBuf {
-        self.folder.join(match what {
-            "checkpoint" => "checkpoint.safetensors",
-            "network" => "network.safetensors",
-            "log" => "log.csv",
-            _ => "curve.svg",
-        })
+    fn check(folder: &Path, resume: bool) -> Result<()> {
+        let there = folder.join(CHECKPOINT).exists();
+        let folder = folder.display();
+        ensure!(
+            resume || !there,
+            "{folder}: must not hold a run, got one; continue with --resume or choose another --output"
+        );
+        ensure!(there || !resume, "{folder}: must hold a run, got no checkpoint to resume from");
+        Ok(())
     }
 
-    /// The checkpoint to go on from, if that was asked for.
-    pub fn checkpoint(&self) -> anyhow::Result<Option<(PathBuf, Vec<u8>)>> {
+    fn lock(folder: &Path) -> Result<FileLock> {
+        std::fs::create_dir_all(folder)
+            .map_err(|error| anyhow!(explain(folder, "must be a folder or not exist", &error)))?;
+        FileLock::acquire(
+            folder.join(".train.lock"),
+            "trains there",
+            "wait for it or choose another --output",
+        )
+    }
+
+    /// The checkpoint to resume from, and its path.
+    pub fn checkpoint(&self) -> Result<Option<(PathBuf, Vec<u8>)>> {
         if !self.resume {
             return Ok(None);
         }
-        let path = self.path("checkpoint");
-        let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
+        let path = self.folder.join(CHECKPOINT);
+        let bytes = files::read(&path, CHECKPOINT_LIMIT)?;
         Ok(Some((path, bytes)))
     }
 
-    /// Replaces a file of the run; where that fails, the last checkpoint is what to go on from.
-    fn replace(&self, what: &str, bytes: &[u8]) -> anyhow::Result<()> {
-        replace(&self.path(what), bytes).map_err(|error| match self.path("checkpoint").exists() {
-            true => anyhow::anyhow!("{error:#}, with --resume"),
-            false => error,
-        })
+    /// Replaces a file of the run. If that fails, the error says that the last checkpoint can be resumed.
+    fn replace(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let resumable = self.folder.join(CHECKPOINT).exists();
+        let cure = if resumable { "; continue with --resume" } else { "" };
+        replace(&self.folder.join(name), bytes).map_err(|error| anyhow!("{error:#}{cure}"))
     }
 
     /// Replaces the checkpoint.
-    pub fn keep(&self, checkpoint: &[u8]) -> anyhow::Result<()> {
-        self.replace("checkpoint", checkpoint)
+    pub fn keep(&self, checkpoint: &[u8]) -> Result<()> {
+        self.replace(CHECKPOINT, checkpoint)
     }
 
-    /// Writes the network for `convert`, `eval` and the class.
-    pub fn network(&self, weights: &Weights) -> anyhow::Result<()> {
-        self.replace("network", &write(weights, Storage::F32)?)
+    /// Writes the network.
+    pub fn network(&self, weights: &Weights) -> Result<()> {
+        self.replace("network.safetensors", &write(weights, Storage::F32)?)
     }
 
-    /// Writes log and curves anew.
-    pub fn lines(&self, lines: &[Line]) -> anyhow::Result<()> {
+    /// Writes log and curves.
+    pub fn log(&self, epochs: &[EpochMetrics]) -> Result<()> {
         let mut text = format!("{HEAD}\n");
-        for line in lines {
-            let validation = match line.validation {
+        for metrics in epochs {
+            let validation = match metrics.validation {
                 Some([loss, first, five]) => format!("{loss:.4},{first:.4},{five:.4}"),
                 None => ",,".into(),
             };
-            let Line { epoch, resolution, rate, loss, accuracy, images_per_second, seconds, .. } = line;
+            let EpochMetrics { epoch, resolution, lr, loss, accuracy, images_per_second, seconds, .. } =
+                metrics;
             text += &format!(
-                "{epoch},{resolution},{rate:.6},{loss:.4},{accuracy:.4},{validation},{images_per_second:.0},{seconds:.1}\n"
+                "{epoch},{resolution},{lr:.6},{loss:.4},{accuracy:.4},{validation},{images_per_second:.0},{seconds:.1}\n"
             );
         }
-        self.replace("log", text.as_bytes())?;
-        let curve = curve(lines).map_err(|error| anyhow::anyhow!("the curve cannot be drawn: {error}"))?;
-        self.replace("curve", curve.as_bytes())
+        self.replace("log.csv", text.as_bytes())?;
+        let curve = curve(epochs).map_err(|error| anyhow!("curve.svg: cannot be drawn: {error}"))?;
+        self.replace("curve.svg", curve.as_bytes())
     }
 }
 
 /// Loss on the left, accuracy on the right, over the epochs.
-fn curve(lines: &[Line]) -> Result<String, Box<dyn std::error::Error>> {
+fn curve(epochs: &[EpochMetrics]) -> Result<String, Box<dyn std::error::Error>> {
     let mut svg = String::new();
     {
         let root = SVGBackend::with_string(&mut svg, (960, 360)).into_drawing_area();
         root.fill(&WHITE)?;
         let halves = root.split_evenly((1, 2));
-        let last = lines.last().map_or(1.0, |line| line.epoch as f64);
-        let validated = || lines.iter().filter_map(|line| Some((line.epoch as f64, line.validation?)));
-        let top =
-            lines.iter().map(|line| line.loss).chain(validated().map(|(_, v)| v[0])).fold(0.1, f64::max);
+        let last = epochs.last().map_or(1.0, |metrics| metrics.epoch as f64);
+        let validated =
+            || epochs.iter().filter_map(|metrics| Some((metrics.epoch as f64, metrics.validation?)));
+        let trained = |value: fn(&EpochMetrics) -> f64| {
+            epochs.iter().map(|metrics| (metrics.epoch as f64, value(metrics))).collect::<Vec<_>>()
+        };
+        let losses = epochs.iter().map(|metrics| metrics.loss).chain(validated().map(|(_, v)| v[0]));
+        let top = losses.fold(0.1, f64::max);
         type Series = (&'static str, RGBColor, Vec<(f64, f64)>);
         let losses: Vec<Series> = vec![
-            ("training", BLUE, lines.iter().map(|line| (line.epoch as f64, line.loss)).collect()),
+            ("training", BLUE, trained(|metrics| metrics.loss)),
             ("validation", RED, validated().map(|(epoch, v)| (epoch, v[0])).collect()),
         ];
         let percents: Vec<Series> = vec![
-            ("training", BLUE, lines.iter().map(|line| (line.epoch as f64, 100.0 * line.accuracy)).collect()),
+            ("training", BLUE, trained(|metrics| 100.0 * metrics.accuracy)),
             ("validation top-1", RED, validated().map(|(epoch, v)| (epoch, 100.0 * v[1])).collect()),
             ("validation top-5", GREEN, validated().map(|(epoch, v)| (epoch, 100.0 * v[2])).collect()),
         ];

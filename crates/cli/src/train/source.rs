@@ -1,54 +1,58 @@
-//! Which pictures a command trains and validates on: the options that say so, and the sets that they name.
+//! The images that a command trains and validates on.
 
-use super::data::{Classes, Set};
-use crate::network::label_lines;
-use anyhow::{Context, ensure};
+use super::data::{Classes, Dataset};
+use crate::images::ImageLimits;
+use crate::model::label_lines;
+use anyhow::{Context, Result, ensure};
 use std::path::PathBuf;
 
+/// Options that name images.
 #[derive(clap::Args)]
-pub struct Source {
-    /// Training pictures: tar or tar.gz files (<class>/<file> inside) or folders with a folder a class; several make
+pub struct TrainingSource {
+    /// Training images: tar or tar.gz files (<class>/<file> inside) or folders with one folder per class; several make
     /// one set.
     #[arg(long, num_args = 1..)]
     pub data: Vec<PathBuf>,
-    /// Pictures to validate on, in the same forms.
+    /// Validation images, in the same forms.
     #[arg(long, num_args = 1..)]
     validation: Vec<PathBuf>,
-    /// A file with a line `class<tab>label` for each class, for labels better than the folders' names.
+    /// File with a line `class<tab>label` for each class, to replace the folders' names.
     #[arg(long)]
     labels: Option<PathBuf>,
-    /// Only the first this many classes of the set; in --validation too others are passed over then.
+    /// Use only the first classes, this many; images of others are skipped in --validation too.
     #[arg(long)]
     classes: Option<usize>,
-    /// Only the first this many training pictures of each class; `paper` counts on the others.
-    #[arg(long, default_value_t = usize::MAX, hide_default_value = true)]
-    pictures: usize,
-    /// MiB of decoded pictures to keep; the rest is decoded again every epoch.
+    /// Use only the first training images of each class, this many; `paper` validates on the others.
+    #[arg(long, alias = "pictures", default_value_t = usize::MAX, hide_default_value = true)]
+    images_per_class: usize,
+    /// MiB of decoded images to keep; the others are decoded again in each epoch.
     #[arg(long, default_value_t = 2048)]
     keep: usize,
+    #[command(flatten)]
+    limits: ImageLimits,
 }
 
-impl Source {
-    /// The training set, and the one to validate on where there is one. `spare` makes the training pictures that
-    /// `--pictures` leaves out part of it.
-    pub fn read(&self, spare: bool) -> anyhow::Result<(Set, Option<Set>)> {
-        let keep = self.keep << 20;
-        let mut set = Set::read(&self.data, Classes::Found, keep)?;
-        let count = self.classes.unwrap_or(set.classes.len());
+impl TrainingSource {
+    /// The training set, and the validation set if there is one. `spare` adds to it the training images that
+    /// `--images-per-class` leaves out.
+    pub fn read(&self, spare: bool) -> Result<(Dataset, Option<Dataset>)> {
+        let cache = self.keep.saturating_mul(1 << 20);
+        let mut set = Dataset::read(&self.data, Classes::Found, self.limits, cache)?;
+        let found = set.classes.len();
+        let count = self.classes.unwrap_or(found);
         ensure!(
-            (2..=set.classes.len()).contains(&count),
-            "--classes is {count}, and the set has {} (training needs two)",
-            set.classes.len()
+            count >= 2 && count <= found,
+            "--classes: must be between 2 and {found}, the number of classes in --data, got {count}"
         );
-        ensure!(self.pictures > 0, "--pictures is 0, and every class needs one to learn from");
-        let rest = set.restrict(count, self.pictures);
+        ensure!(self.images_per_class > 0, "--images-per-class: must be at least 1, got 0");
+        let rest = set.restrict(count, self.images_per_class);
         let mut validation = match self.validation.as_slice() {
             [] => None,
             paths => {
                 let names = &set.classes;
                 let classes =
-                    if self.classes.is_some() { Classes::Only(names) } else { Classes::These(names) };
-                Some(Set::read(paths, classes, keep / 4)?)
+                    if self.classes.is_some() { Classes::Only(names) } else { Classes::Exactly(names) };
+                Some(Dataset::read(paths, classes, self.limits, cache / 4)?)
             }
         };
         if spare && rest.len() > 0 {
@@ -60,15 +64,18 @@ impl Source {
         Ok((set, validation))
     }
 
-    /// The label of every class: from the file where there is one, else the class's own name.
-    pub fn labels(&self, classes: &[String]) -> anyhow::Result<Vec<String>> {
+    /// The label of each class: from the labels file, else the class's own name.
+    pub fn labels(&self, classes: &[String]) -> Result<Vec<String>> {
         let Some(path) = &self.labels else { return Ok(classes.to_vec()) };
         let lines = label_lines(path)?;
         let find = |class: &String| {
             let found = lines.iter().find(|line| line.folder.as_ref() == Some(class));
-            found
-                .map(|line| line.label.clone())
-                .with_context(|| format!("{} has no line for class `{class}`", path.display()))
+            found.map(|line| line.label.clone()).with_context(|| {
+                format!(
+                    "{}: must have a line for each class, got no line for class `{class}`",
+                    path.display()
+                )
+            })
         };
         classes.iter().map(find).collect()
     }

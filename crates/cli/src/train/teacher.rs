@@ -1,12 +1,9 @@
-//! A teacher's answers: what a larger network says of every training picture, asked once and kept.
-//!
-//! Goes in: a network of any resolution, a set, and which of the teacher's classes each of ours is. Comes out: its
-//! softmax over those classes for every picture as it is (no crop, no mirror), in 16 bits a class. Next: `feed` mixes
-//! them into the targets (Hinton, Vinyals and Dean, arXiv 1503.02531).
+//! A teacher's answers for distillation (Hinton, Vinyals and Dean, arXiv 1503.02531): the probabilities that a larger
+//! network gives to each training image without augmentation. It is asked once; a file keeps the answers in 16 bits.
 
-use super::data::Set;
-use crate::disk::replace;
-use anyhow::{Context, ensure};
+use super::data::Dataset;
+use crate::files::{self, explain, replace};
+use anyhow::{Context, Result, anyhow, ensure};
 use mobilenet::Input;
 use mobilenet::Weights;
 use mobilenet::image::{ImageOptions, Resizer};
@@ -15,52 +12,49 @@ use rayon::prelude::*;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
-/// Pictures that a thread asks about before it takes the next.
+/// Images of a replica's batch.
 const BLOCK: usize = 25;
 
-/// Probabilities of every picture, in parts of 65535.
-pub struct Answers {
+/// The teacher's probabilities for each image.
+pub struct TeacherAnswers {
     classes: usize,
+    /// images × classes, in units of 1/65535.
     parts: Vec<u16>,
 }
 
-impl Answers {
-    /// Reads the answers kept in `path` if they are these, else asks and keeps them. `columns` says which of the
-    /// teacher's classes each of ours is; answers are softmax at `temperature` over those alone.
+impl TeacherAnswers {
+    /// Reads the answers from `path` if it has them, else computes and writes them. They are the softmax at `temperature`
+    /// over the teacher's classes `columns`, one for each class of the set.
     pub fn get(
-        set: &Set,
+        set: &Dataset,
         weights: &Weights,
         columns: &[usize],
         temperature: f32,
         path: &Path,
-    ) -> anyhow::Result<Self> {
-        let mut hasher = DefaultHasher::new();
-        (set.print(), columns, temperature.to_bits()).hash(&mut hasher);
-        serde_json::to_string(&weights.architecture)?.hash(&mut hasher);
-        for layer in &weights.layers {
-            let values = layer.kernel.to_f32();
-            values.iter().chain(&layer.bias).for_each(|value| value.to_bits().hash(&mut hasher));
-        }
-        let print = hasher.finish().to_le_bytes();
+    ) -> Result<Self> {
+        let fingerprint = fingerprint(set, weights, columns, temperature)?.to_le_bytes();
         let (classes, length) = (columns.len(), set.len() * columns.len());
-        if let Ok(bytes) = std::fs::read(path)
-            && let Some(kept) = bytes.strip_prefix(&print)
-            && kept.len() == 2 * length
+        let size = fingerprint.len() + 2 * length;
+        if let Ok(bytes) = files::read(path, size as u64)
+            && bytes.len() == size
+            && let Some(kept) = bytes.strip_prefix(&fingerprint)
         {
             let parts = kept.as_chunks::<2>().0.iter().map(|word| u16::from_le_bytes(*word)).collect();
             return Ok(Self { classes, parts });
         }
+        files::check_target(path)?;
         let answers = Self { classes, parts: ask(set, weights, columns, temperature)? };
         let words = answers.parts.iter().flat_map(|part| part.to_le_bytes());
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+            std::fs::create_dir_all(folder)
+                .map_err(|error| anyhow!(explain(folder, "must be a folder or not exist", &error)))?;
         }
-        replace(path, &print.into_iter().chain(words).collect::<Vec<u8>>())?;
+        replace(path, &fingerprint.into_iter().chain(words).collect::<Vec<u8>>())?;
         Ok(answers)
     }
 
-    /// Part of the pictures that the teacher itself names rightly.
-    pub fn accuracy(&self, set: &Set) -> f64 {
+    /// Top-1 accuracy of the teacher itself, 0 to 1.
+    pub fn accuracy(&self, set: &Dataset) -> f64 {
         let right = self.parts.chunks_exact(self.classes).enumerate().filter(|(index, parts)| {
             let best = parts.iter().enumerate().max_by_key(|(_, part)| **part);
             best.is_some_and(|(class, _)| class == set.class(*index))
@@ -68,7 +62,7 @@ impl Answers {
         right.count() as f64 / set.len() as f64
     }
 
-    /// Makes `weight` of a target the teacher's answer.
+    /// Blends the teacher's answer into a target, with the weight `weight`.
     pub fn blend(&self, index: usize, weight: f32, target: &mut [f32]) {
         let parts = &self.parts[index * self.classes..][..self.classes];
         let total: f32 = parts.iter().map(|&part| f32::from(part)).sum();
@@ -81,25 +75,43 @@ impl Answers {
     }
 }
 
-fn ask(set: &Set, weights: &Weights, columns: &[usize], temperature: f32) -> anyhow::Result<Vec<u16>> {
+/// A number that changes with all that the answers depend on. Files of 0.1.0 have the same.
+fn fingerprint(set: &Dataset, weights: &Weights, columns: &[usize], temperature: f32) -> Result<u64> {
+    let mut hasher = DefaultHasher::new();
+    (set.fingerprint(), columns, temperature.to_bits()).hash(&mut hasher);
+    let architecture = serde_json::to_string(&weights.architecture)?;
+    architecture.replace("\"normalization\":", "\"normalisation\":").hash(&mut hasher);
+    for layer in &weights.layers {
+        let values = layer.kernel.to_f32();
+        values.iter().chain(&layer.bias).for_each(|value| value.to_bits().hash(&mut hasher));
+    }
+    Ok(hasher.finish())
+}
+
+/// Asks the teacher about all images.
+fn ask(set: &Dataset, weights: &Weights, columns: &[usize], temperature: f32) -> Result<Vec<u16>> {
     let (architecture, classes) = (&weights.architecture, columns.len());
-    ensure!(columns.iter().all(|&column| column < architecture.classes), "the teacher has too few classes");
-    // A replica takes many pictures at once, which is twice as fast as a network that answers one by one.
+    ensure!(
+        columns.iter().all(|&column| column < architecture.classes),
+        "--teacher: must have a class for each of its labels, got {}",
+        architecture.classes
+    );
+    // A replica takes many images at once, which is twice as fast as a network that takes one.
     let layout = Layout::new(architecture)?;
     let own: Vec<Option<usize>> = (0..architecture.classes).map(Some).collect();
     let parameters = Parameters::from_weights(&layout, weights, &own)?;
     let (side, normalization) = (architecture.resolution, &architecture.normalization);
     let mut parts = vec![0u16; set.len() * classes];
-    let bar = indicatif::ProgressBar::new(set.len() as u64).with_message("pictures seen by the teacher");
+    let bar = indicatif::ProgressBar::new(set.len() as u64).with_message("images seen by the teacher");
     parts.par_chunks_mut(classes * BLOCK).enumerate().try_for_each_init(
         || (Replica::new(&layout, BLOCK), Resizer::new()),
-        |(replica, resizer), (block, parts)| -> anyhow::Result<()> {
-            let replica = replica.as_mut().map_err(|error| anyhow::anyhow!("the teacher: {error}"))?;
+        |(replica, resizer), (block, parts)| -> Result<()> {
+            let replica = replica.as_mut().map_err(|error| anyhow!("--teacher: {error}"))?;
             let count = parts.len() / classes;
-            let mut images = vec![0.0; count * side * side * 3];
-            for (offset, image) in images.chunks_exact_mut(side * side * 3).enumerate() {
+            let mut inputs = vec![0.0; count * side * side * 3];
+            for (offset, input) in inputs.chunks_exact_mut(side * side * 3).enumerate() {
                 if let Some(pixels) = set.decode(block * BLOCK + offset) {
-                    let target = Input::F32(image);
+                    let target = Input::F32(input);
                     resizer.resize(
                         &pixels.frame()?,
                         &ImageOptions::default(),
@@ -109,7 +121,7 @@ fn ask(set: &Set, weights: &Weights, columns: &[usize], temperature: f32) -> any
                     )?;
                 }
             }
-            let logits = replica.infer(&parameters, &images)?;
+            let logits = replica.infer(&parameters, &inputs)?;
             for (logits, parts) in
                 logits.chunks_exact(architecture.classes).zip(parts.chunks_exact_mut(classes))
             {
@@ -128,17 +140,18 @@ fn ask(set: &Set, weights: &Weights, columns: &[usize], temperature: f32) -> any
     Ok(parts)
 }
 
-/// For each of our labels the teacher's class of the same name.
-pub fn columns(ours: &[String], theirs: &[String]) -> anyhow::Result<Vec<usize>> {
-    let found = namesakes(ours, theirs).into_iter().zip(ours);
+/// The teacher's class for each of the set's labels.
+pub fn columns(labels: &[String], teacher: &[String]) -> Result<Vec<usize>> {
+    let found = matching(labels, teacher).into_iter().zip(labels);
     let all = found.map(|(found, label)| {
-        found
-            .with_context(|| format!("the teacher has no class `{label}`; its labels must contain the set's"))
+        found.with_context(|| {
+            format!("--teacher: must have the set's labels, got no class `{label}`; choose another or rename classes")
+        })
     });
     all.collect()
 }
 
-/// For each of our labels the class of the same name among theirs, if there is one.
-pub fn namesakes(ours: &[String], theirs: &[String]) -> Vec<Option<usize>> {
-    ours.iter().map(|label| theirs.iter().position(|their| their == label)).collect()
+/// The index of each of `labels` among `others`, if it is one of them.
+pub fn matching(labels: &[String], others: &[String]) -> Vec<Option<usize>> {
+    labels.iter().map(|label| others.iter().position(|other| other == label)).collect()
 }

@@ -4,12 +4,17 @@
 //! are, and the classifier names the strongest. So a test knows the right answer without any file from elsewhere.
 #![allow(dead_code, reason = "no test uses everything")]
 
+pub mod server;
+
 use mobilenet::{Architecture, Weights};
 use mobilenet::{Kernel, LayerKind, LayerWeights};
 use mobilenet_formats::safetensors::{Storage, write};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// Labels of [`colors`].
 pub const LABELS: [&str; 4] = ["red thing, scarlet", "green thing", "blue thing", "grey thing"];
@@ -56,14 +61,82 @@ impl Drop for Folder {
     }
 }
 
-/// Runs the program.
-pub fn mobilenet(arguments: &[&str]) -> Output {
+/// The program; `MOBILENET_PROGRAM` names another build of it.
+pub fn program() -> String {
+    std::env::var("MOBILENET_PROGRAM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_mobilenet").into())
+}
+
+/// A command that runs the program.
+pub fn command(arguments: &[&str]) -> Command {
     // A proxy of this machine has no part in what a test asks of this machine.
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mobilenet"));
+    let mut command = Command::new(program());
     for proxy in ["http_proxy", "https_proxy", "all_proxy"] {
         command.env_remove(proxy).env_remove(proxy.to_uppercase());
     }
-    command.args(arguments).output().unwrap()
+    command.args(arguments);
+    command
+}
+
+/// Runs the program.
+pub fn mobilenet(arguments: &[&str]) -> Output {
+    command(arguments).output().unwrap()
+}
+
+/// Starts the program with its output captured.
+pub fn start(arguments: &[&str]) -> Child {
+    command(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Runs the program and gives the most memory in MiB that it held.
+#[cfg(target_os = "linux")]
+pub fn measured(arguments: &[&str]) -> (Output, usize) {
+    let child = start(arguments);
+    let status = format!("/proc/{}/status", child.id());
+    let done = Arc::new(AtomicBool::new(false));
+    let stop = Arc::clone(&done);
+    let watch = std::thread::spawn(move || {
+        let mut most = 0;
+        while !stop.load(Ordering::Relaxed) {
+            let status = std::fs::read_to_string(&status).unwrap_or_default();
+            let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let peak = peak.and_then(|peak| peak.trim().strip_suffix(" kB")?.parse::<usize>().ok());
+            most = most.max(peak.unwrap_or(0));
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        most >> 10
+    });
+    let output = child.wait_with_output().unwrap();
+    done.store(true, Ordering::Relaxed);
+    (output, watch.join().unwrap())
+}
+
+/// How often a test repeats what chance decides; the environment variable `name` asks for more.
+pub fn rounds(name: &str, usual: u64) -> u64 {
+    std::env::var(name).ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(usual)
+}
+
+/// The names in a folder, sorted.
+pub fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+/// Fails unless the program failed with a sentence, which it gives.
+pub fn sentence(output: &Output) -> String {
+    let sentence = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{sentence}");
+    assert!(!sentence.contains("panicked") && sentence.contains("error: "), "{sentence}");
+    sentence
+}
+
+/// Runs the program in a shell that has limited it by `limit` before. A file that grows too large is an error there.
+#[cfg(unix)]
+pub fn limited(limit: &str, arguments: &[&str]) -> Output {
+    let script = format!(r#"trap "" XFSZ; {limit}; exec "$0" "$@""#);
+    Command::new("sh").args(["-c", &script, &program()]).args(arguments).output().unwrap()
 }
 
 /// Runs the program, which has to succeed, and gives what it printed.
@@ -87,12 +160,8 @@ pub fn refuses(arguments: &[&str]) -> String {
 /// lines up to that one, and those after it.
 #[cfg(unix)]
 pub fn interrupted(arguments: &[&str], text: &str) -> [Vec<String>; 2] {
-    let mut run = Command::new(env!("CARGO_BIN_EXE_mobilenet"))
-        .args(arguments)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut run =
+        Command::new(program()).args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(run.stdout.take().unwrap()).lines().map(|line| line.unwrap());
     let mut before: Vec<String> = Vec::new();
     while !before.last().is_some_and(|line| line.contains(text)) {
