@@ -10,29 +10,27 @@ use mobilenet_formats::{self as formats, LoadedModel, ModelOptions, ModelSource,
 use mobilenet_kernels::shape::{Activation, Padding};
 use std::path::{Path, PathBuf};
 
-/// A line of a labels file: `label`, or `folder<tab>label`.
+/// A class of a labels file.
 pub struct LabelLine {
-    /// The folder with the class's images, if the line has one.
+    /// The folder with the class's images, if the file names one.
     pub folder: Option<String>,
     /// Name of the class.
     pub label: String,
 }
 
-/// Reads a labels file, which has one class per line.
+/// Reads a labels file in any form of [`formats::labels`].
 pub fn label_lines(path: &Path) -> Result<Vec<LabelLine>> {
-    let text = files::read_text(path)?;
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let split = |line: &str| match line.split_once('\t') {
-        Some((folder, label)) => LabelLine { folder: Some(folder.trim().into()), label: label.trim().into() },
-        None => LabelLine { folder: None, label: line.into() },
-    };
-    Ok(lines.map(split).collect())
+    let bytes = files::read(path, files::TEXT_LIMIT)?;
+    let labels = formats::labels::parse(&bytes).with_context(|| path.display().to_string())?;
+    Ok(labels.into_iter().map(|label| LabelLine { folder: label.folder, label: label.name }).collect())
 }
 
-/// Properties of a network that its file may lack. Resolution and labels override the file, the others complete it.
+/// Properties of a network that its file may lack. Normalization, resolution and labels override the file, the others
+/// complete it.
 #[derive(Args, Default)]
 pub struct ModelArgs {
-    /// Padding of the convolutions, if the file does not say: TensorFlow's `same` or PyTorch's `symmetric`.
+    /// Padding of the convolutions, if the file does not say: TensorFlow's `same`, PyTorch's `symmetric` or Keras' own,
+    /// `keras`, which differs from `same` at resolutions that are no multiple of 32.
     #[arg(long, value_parser = words::<Padding>(|_| true))]
     padding: Option<Padding>,
     /// Activation after each convolution, if the file does not say.
@@ -41,7 +39,7 @@ pub struct ModelArgs {
     /// Batch normalization's epsilon, if the file does not say.
     #[arg(long)]
     epsilon: Option<f64>,
-    /// Input normalization in units of a byte, if the file does not say: 127.5,127.5 is x/127.5 - 1.
+    /// Input normalization in units of a byte, instead of the file's: 127.5,127.5 is x/127.5 - 1.
     #[arg(long, alias = "normalisation", value_name = "MEAN,DEVIATION", value_parser = normalization)]
     normalization: Option<Normalization>,
     /// Input resolution in pixels, instead of the file's.
@@ -50,7 +48,8 @@ pub struct ModelArgs {
     /// Whether class 0 is the background, if the file does not say.
     #[arg(long)]
     background: Option<bool>,
-    /// File with one label per line, instead of the file's labels; `folder<tab>label` also names the folders of images.
+    /// File of labels instead of the network's: a label per line, numbered or not, JSON, or CSV with a header;
+    /// `folder<tab>label` also names the folders of images.
     #[arg(long)]
     labels: Option<PathBuf>,
 }
@@ -147,7 +146,7 @@ pub fn describe(origin: Origin) -> &'static str {
     match origin {
         Origin::File => "from the file",
         Origin::Caller => "as given",
-        Origin::Default => "the format's default",
+        Origin::Default => "the format's default, assumed",
     }
 }
 

@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn words_are_those_of_the_enums() {
         assert_eq!(word(&Padding::Symmetric), "symmetric");
-        assert_eq!(listed(&words::<Padding>(|_| true)), ["same", "symmetric"]);
+        assert_eq!(listed(&words::<Padding>(|_| true)), ["same", "symmetric", "keras"]);
         assert_eq!(listed(&words::<Activation>(|value| *value != Activation::None)), ["relu", "relu6"]);
         assert_eq!(listed(&tagged::<Optimizer>("rule", Value::Null)), ["rmsprop", "sgd"]);
         assert_eq!(listed(&tagged::<LrSchedule>("form", Value::Null)), ["constant", "step", "cosine"]);

@@ -159,6 +159,10 @@ pub struct HeadLayer {
     pub activation: HeadActivation,
 }
 
+fn is_softmax(output: &Output) -> bool {
+    *output == Output::Softmax
+}
+
 fn is_false(value: &bool) -> bool {
     !value
 }
@@ -202,6 +206,7 @@ pub struct Architecture {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub head: Vec<HeadLayer>,
     /// How logits become probabilities.
+    #[serde(skip_serializing_if = "is_softmax")]
     pub output: Output,
     /// Properties that neither the file nor the caller stated, so that a guess stands for them: `normalization`, …
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -502,7 +507,9 @@ impl Architecture {
     /// The same network with a linear classifier on the pooled features for `labels`, as one that is taught has it.
     pub fn with_classes(&self, classes: usize, labels: Vec<String>) -> Self {
         let plain = Self { classes, labels, background: false, output: Output::Softmax, ..self.clone() };
-        Self { head: Vec::new(), ..plain }
+        let assumed =
+            plain.assumed.iter().filter(|name| !["head", "output"].contains(&name.as_str())).cloned();
+        Self { head: Vec::new(), assumed: assumed.collect(), ..plain }
     }
 
     /// Length of the embedding: the pooled features, 1024·alpha.

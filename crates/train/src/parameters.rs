@@ -5,9 +5,9 @@
 //! training one loop each.
 
 use super::random::Random;
-use mobilenet::Result;
 use mobilenet::architecture::{Architecture, Layer, LayerKind};
 use mobilenet::weights::{BatchNorm, Kernel, LayerWeights, Weights, fold};
+use mobilenet::{Error, Result};
 use std::ops::Range;
 
 /// Standard deviation of a new kernel (the authors' released code: a normal cut at two deviations).
@@ -82,8 +82,17 @@ fn push(list: &mut Vec<Slot>, name: String, shape: Vec<usize>, role: Role) -> Ra
 
 impl Layout {
     /// The layout of a valid architecture.
+    ///
+    /// # Errors
+    /// If the architecture is not valid, or has a head beyond one classifier.
     pub fn new(architecture: &Architecture) -> Result<Self> {
         architecture.validate()?;
+        if !architecture.head.is_empty() {
+            return Err(Error::training(format!(
+                "head: must be one classifier, got {} steps before it; replace it by a classifier",
+                architecture.head.len()
+            )));
+        }
         let (mut trained, mut moving, mut layers) = (Vec::new(), Vec::new(), Vec::new());
         for layer in architecture.layers() {
             let Some(shape) = layer.kernel_shape() else { continue };

@@ -10,7 +10,7 @@ use std::path::Path;
 pub const MODEL_LIMIT: u64 = 4 << 30;
 
 /// Largest labels file, class list or lock file in bytes.
-const TEXT_LIMIT: u64 = 64 << 20;
+pub const TEXT_LIMIT: u64 = 64 << 20;
 
 /// Reads a file of at most `limit` bytes. Pipes are read to their end; folders and devices are refused.
 pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {

@@ -7,6 +7,6 @@ mod lock;
 mod output;
 
 pub use cause::explain;
-pub use input::{MODEL_LIMIT, read, read_text};
+pub use input::{MODEL_LIMIT, TEXT_LIMIT, read, read_text};
 pub use lock::FileLock;
 pub use output::{check_target, replace};

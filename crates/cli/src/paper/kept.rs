@@ -135,6 +135,11 @@ fn settings(plan: &TrainingPlan, fingerprints: [u64; 2]) -> String {
         convolution,
         shallow,
         labels,
+        // Networks that are trained here have a rule of padding, one classifier, softmax, and nothing to guess.
+        pads: _,
+        head: _,
+        output: _,
+        assumed: _,
     } = architecture;
     let Settings { optimizer, weight_decay, moving_decay, average_decay, dropout, seed } = settings;
     let Schedule { peak, warm_up, epochs: length, decay } = schedule;

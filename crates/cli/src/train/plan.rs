@@ -6,7 +6,8 @@ use super::teacher;
 use crate::console::outln;
 use crate::model::{self, ModelArgs};
 use anyhow::{Context, Result, bail, ensure};
-use mobilenet::{Architecture, Weights};
+use mobilenet::architecture::Output;
+use mobilenet::{Architecture, Kernel, Weights};
 use mobilenet_train::random::Random;
 use mobilenet_train::schedule::{LrSchedule, Schedule};
 use mobilenet_train::{Augmentation, Optimizer, Settings};
@@ -182,13 +183,18 @@ fn network(arguments: &Arguments, labels: Vec<String>) -> Result<(Architecture, 
         };
         return Ok((architecture, None));
     };
-    let weights = model::read(path, &ModelArgs::at(arguments.resolution))?.weights;
-    let classes = teacher::matching(&labels, &weights.architecture.labels);
+    let mut weights = model::read(path, &ModelArgs::at(arguments.resolution))?.weights;
+    let mut classes = teacher::matching(&labels, &weights.architecture.labels);
+    if !weights.architecture.head.is_empty() || weights.architecture.output != Output::Softmax {
+        // Only a classifier alone is trained: it starts at zero in place of the head.
+        let kernel = vec![0.0; weights.architecture.features() * labels.len()];
+        weights.replace_classifier(Kernel::F32(kernel), vec![0.0; labels.len()], labels.clone())?;
+        classes = vec![None; labels.len()];
+    }
     let known = classes.iter().flatten().count();
     let rest = if known < labels.len() { "; the others start at zero" } else { "" };
     outln!("{} knows {known} of {} classes by their labels{rest}", path.display(), labels.len());
-    let architecture =
-        Architecture { classes: labels.len(), background: false, labels, ..weights.architecture.clone() };
+    let architecture = weights.architecture.with_classes(labels.len(), labels);
     Ok((architecture, Some(Pretrained { weights, classes })))
 }
 
