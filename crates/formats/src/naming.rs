@@ -81,7 +81,10 @@ impl Scheme {
         use LayerKind::{Classifier, Dense, Depthwise, Pointwise, Pool, Scale, Standard, Stem};
         let digits = layer.bytes().rev().position(|byte| byte == b'_').unwrap_or_default();
         // The number that the layer's name ends with, 0 where it has none: 12 of `conv_dw_12`.
-        let number: usize = layer[layer.len() - digits..].parse().unwrap_or_default();
+        let number = layer
+            .get(layer.len() - digits..)
+            .and_then(|digits| digits.parse::<usize>().ok())
+            .unwrap_or_default();
         // A text, a number, and what follows in the convolution's name and in that of the batch norm behind it.
         let (text, number, convolution, norm) = match (self, kind) {
             (Scheme::Native | Scheme::Keras, _) => (layer, None, "", "_bn"),
