@@ -34,8 +34,8 @@ const apt = (packages) => async () => {
 
 /** Takes programs out of what the project wasm-bindgen releases for this machine. */
 const release = (name, tag, programs) => async () => {
-  const cpu = { x64: "x86_64", arm64: "aarch64" }[process.arch];
-  const host = `${cpu}-${process.platform === "darwin" ? "apple-darwin" : "unknown-linux-musl"}`;
+  const system = process.platform === "darwin" ? "apple-darwin" : "unknown-linux-musl";
+  const host = `${process.arch === "arm64" ? "aarch64" : "x86_64"}-${system}`;
   const releases = `https://github.com/wasm-bindgen/${name}/releases/download`;
   const folder = mkdtempSync(join(tmpdir(), "release-"));
   try {
@@ -43,7 +43,6 @@ const release = (name, tag, programs) => async () => {
     const limits = ["--connect-timeout", "10", "--max-time", "120"];
     await run("curl", ["-fsSL", ...limits, "-o", archive, `${releases}/${tag}/${name}-${tag}-${host}.tar.gz`]);
     await run("tar", ["-xzf", archive, "-C", folder, "--strip-components=1"]);
-    mkdirSync(cargoBin, { recursive: true });
     for (const program of programs) copyFileSync(join(folder, program), join(cargoBin, program));
   } finally {
     rmSync(folder, { recursive: true });
@@ -57,7 +56,6 @@ const npm = (folder, ...args) => {
 
 /** wasm-pack looks for wasm-opt in PATH, also in a shell that knows nothing of npm. */
 const linkWasmOpt = () => {
-  mkdirSync(cargoBin, { recursive: true });
   rmSync(join(cargoBin, "wasm-opt"), { force: true }); // a link to a checkout that is gone
   symlinkSync(join(root, "node_modules/binaryen/bin/wasm-opt"), join(cargoBin, "wasm-opt"));
 };
@@ -113,6 +111,7 @@ const needs = [
 
 /** Installs what is missing for "start", "test" (which needs "start" too), "firefox", "fuzz". */
 export async function setup(...commands) {
+  mkdirSync(cargoBin, { recursive: true });
   let missing = 0;
   for (const [command, name, present, ...ways] of needs) {
     if (!commands.includes(command) || present()) continue;

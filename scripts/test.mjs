@@ -18,7 +18,11 @@ process.env.RUSTDOCFLAGS = "-D warnings";
 
 const chrome = "wasm-pack test --headless --chrome";
 const firefox = "wasm-pack test --headless --firefox";
-const relaxed = (folder) => `--config ${folder}.cargo/relaxed.toml`; // wasm-pack runs cargo in the crate's folder
+const relaxed = "--config .cargo/relaxed.toml";
+
+/** Tests of crates in Chrome; wasm-pack runs cargo in the crate's folder. */
+const inChrome = (flags = "") =>
+  ["kernels --lib", "mobilenet --lib", "train --test training"].map((what) => `${chrome} crates/${what}${flags}`);
 
 /** The commands of each step, or a function. */
 const steps = {
@@ -28,7 +32,7 @@ const steps = {
   clippy: [
     `cargo clippy --workspace --all-targets ${deny}`,
     `cargo clippy --workspace --exclude mobilenet-cli ${wasm} --lib --tests ${deny}`,
-    `cargo clippy --package mobilenet-kernels ${wasm} --lib ${relaxed("")} ${deny}`,
+    `cargo clippy --package mobilenet-kernels ${wasm} --lib ${relaxed} ${deny}`,
   ],
   doc: [doc, `${doc} --exclude mobilenet-cli ${wasm}`],
   native: works("cargo-nextest")
@@ -37,20 +41,11 @@ const steps = {
   // Of the whole workspace, so that the crates of the step before serve as they are.
   threads: ["cargo test --workspace --features mobilenet/threads --test threads"],
   package: ["cargo package --package mobilenet-kernels --allow-dirty"],
-  crates: [
-    `${chrome} crates/kernels --lib`,
-    `${chrome} crates/mobilenet --lib`,
-    `${chrome} crates/train --test training`,
-  ],
+  crates: inChrome(),
   chrome: [`bare ${chrome}`],
   // Without the training of whole networks, which does not end within the driver's five minutes.
   firefox: [`${firefox} crates/kernels --lib`, `${firefox} crates/mobilenet --lib`, `${firefox} . --test class`],
-  relaxed: [
-    `${chrome} crates/kernels --lib ${relaxed("../../")}`,
-    `${chrome} crates/mobilenet --lib ${relaxed("../../")}`,
-    `${chrome} crates/train --test training ${relaxed("../../")}`,
-    `${chrome} . --test class ${relaxed("")}`,
-  ],
+  relaxed: [...inChrome(" --config ../../.cargo/relaxed.toml"), `${chrome} . --test class ${relaxed}`],
   build: [() => build()],
   // The name of a module's file is part of the module.
   "bare-build": ["bare wasm-pack build --target web --out-name mobilenet --out-dir target/bare", compareModules],

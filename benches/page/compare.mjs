@@ -49,7 +49,13 @@ await main(import.meta, async (args) => {
           const threads = variant === "threads" ? 2 : 1;
           const packages = ["/before/index.js", "/pkg/index.js"];
           const job = { packages, alpha, resolution, precision, variant, threads, rounds };
-          const row = { model, precision, variant, threads, ...(await page.evaluate((job) => window.compare(job), job)) };
+          const row = {
+            model,
+            precision,
+            variant,
+            threads,
+            ...(await page.evaluate((job) => window.compare(job), job)),
+          };
           await page.close();
           console.log(JSON.stringify(row));
           rows.push(row);
