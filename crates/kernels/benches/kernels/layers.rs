@@ -1,17 +1,16 @@
-//! `cargo bench -p mobilenet-kernels`: the throughput of every kernel in multiply-adds per second, and of a loop of
-//! independent multiply-adds in registers, the peak that a kernel over the same vectors can reach.
-//!
-//! The layers are those of a 224×224 network of width 1.0 (table 1 of arXiv 1704.04861). Groups `f32` and `int8` time
-//! all layers of a kind together, `f32 layers` and `int8 layers` each alone. Every result is compared with the naive
-//! kernels before it is timed.
+//! The layers of a network, packed, compared with the naive kernels and ready to run.
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use mobilenet_kernels::int8::{native, padded_channels, panel};
 use mobilenet_kernels::shape::{Activation, ConvShape, FeatureMap, Padding};
-use mobilenet_kernels::simd::{F32x4, I16x8, I32x4};
 use mobilenet_kernels::{f32, int8, reference};
-use std::hint::black_box;
-use std::time::Duration;
+
+/// The kinds of layers, with their names.
+pub const KINDS: [(&str, Kind); 4] = [
+    ("stem", Kind::Stem),
+    ("depthwise", Kind::Depthwise),
+    ("pointwise", Kind::Pointwise),
+    ("classifier", Kind::Classifier),
+];
 
 /// Numbers in ±1.
 fn numbers(len: usize) -> Vec<f32> {
@@ -23,41 +22,9 @@ fn integers<T>(len: usize, largest: f32, convert: fn(f32) -> T) -> Vec<T> {
     numbers(len).into_iter().map(|number| convert((number * largest).round())).collect()
 }
 
-/// Independent multiply-adds in registers.
-fn peak(criterion: &mut Criterion) {
-    const STEPS: u64 = 10_000;
-    const CHAINS: u64 = 12;
-    let mut group = criterion.benchmark_group("peak");
-    group.throughput(Throughput::Elements(STEPS * CHAINS * 4));
-    group.bench_function("f32", |bencher| {
-        bencher.iter(|| {
-            let (factor, addend) = (F32x4::splat(black_box(0.999)), F32x4::splat(black_box(0.001)));
-            let mut sums: [F32x4; CHAINS as usize] = std::array::from_fn(|chain| F32x4::splat(chain as f32));
-            for _ in 0..STEPS {
-                sums.iter_mut().for_each(|sum| *sum = sum.mul_add(factor, addend));
-            }
-            sums.map(F32x4::sum)
-        });
-    });
-    // Natively int8 kernels multiply 16-bit integers, eight at once.
-    group.throughput(Throughput::Elements(STEPS * CHAINS * 8));
-    group.bench_function("int8", |bencher| {
-        bencher.iter(|| {
-            let mut sums: [I32x4; CHAINS as usize] = std::array::from_fn(|chain| I32x4::splat(chain as i32));
-            let a = I16x8::load(&black_box([1, 2, 3, 4, 5, 6, 7, 8]));
-            for _ in 0..STEPS {
-                // A new operand in every step, or LLVM would hoist the product.
-                let b = I16x8::splat_pair(black_box([3, -3]));
-                sums.iter_mut().for_each(|sum| *sum = sum.dot_i16(a, b));
-            }
-            sums.map(I32x4::to_array)
-        });
-    });
-    group.finish();
-}
-
+/// What a layer computes.
 #[derive(Clone, Copy, PartialEq)]
-enum Kind {
+pub enum Kind {
     Stem,
     Depthwise,
     Pointwise,
@@ -65,10 +32,10 @@ enum Kind {
 }
 
 /// A layer to time.
-struct Layer {
-    name: String,
-    kind: Kind,
-    shape: ConvShape,
+pub struct Layer {
+    pub name: String,
+    pub kind: Kind,
+    pub shape: ConvShape,
 }
 
 impl Layer {
@@ -82,7 +49,7 @@ impl Layer {
         self.shape.kernel * self.shape.kernel * inputs * self.shape.output.channels
     }
 
-    fn multiply_adds(&self) -> u64 {
+    pub fn multiply_adds(&self) -> u64 {
         (self.shape.output.pixels() * self.weights()) as u64
     }
 
@@ -95,7 +62,7 @@ impl Layer {
 }
 
 /// The layers of the network: (stride, channels) of every depthwise-separable block.
-fn network() -> Vec<Layer> {
+pub fn network() -> Vec<Layer> {
     let blocks = [(1, 64), (2, 128), (1, 128), (2, 256), (1, 256), (2, 512)];
     let blocks = blocks.into_iter().chain([(1, 512); 5]).chain([(2, 1024), (1, 1024)]);
     let stem = ConvShape::window(FeatureMap::new(224, 224, 3), 32, 2, Padding::Same);
@@ -114,12 +81,12 @@ fn network() -> Vec<Layer> {
 }
 
 /// A layer ready to run.
-type Run = Box<dyn FnMut()>;
+pub type Run = Box<dyn FnMut()>;
 /// A layer ready to run into a given output.
 type RunInto<T> = Box<dyn FnMut(&mut [T])>;
 
 /// Packs a float32 layer and compares its output with the reference.
-fn prepare_f32(layer: &Layer) -> Run {
+pub fn prepare_f32(layer: &Layer) -> Run {
     use f32::{depthwise, pointwise, window};
     let (shape, activation) = (layer.shape, Activation::Relu6);
     let (kernel, bias) = (numbers(layer.weights()), numbers(shape.output.channels));
@@ -161,7 +128,7 @@ fn prepare_f32(layer: &Layer) -> Run {
 }
 
 /// Packs an int8 layer and compares its output with the reference.
-fn prepare_int8(layer: &Layer) -> Run {
+pub fn prepare_int8(layer: &Layer) -> Run {
     match layer.kind {
         Kind::Stem => prepare_int8_stem(layer),
         Kind::Depthwise => prepare_int8_depthwise(layer),
@@ -246,50 +213,3 @@ fn prepare_int8_classifier(layer: &Layer) -> Run {
     assert_eq!(logits, wanted, "{}", layer.name);
     Box::new(move || run(&mut logits))
 }
-
-fn layers(criterion: &mut Criterion, precision: &str, prepare: fn(&Layer) -> Run) {
-    let mut layers: Vec<(Layer, Run)> = network()
-        .into_iter()
-        .map(|layer| {
-            let run = prepare(&layer);
-            (layer, run)
-        })
-        .collect();
-    let mut group = criterion.benchmark_group(precision);
-    for (name, kind) in [
-        ("stem", Kind::Stem),
-        ("depthwise", Kind::Depthwise),
-        ("pointwise", Kind::Pointwise),
-        ("classifier", Kind::Classifier),
-    ] {
-        let of_kind = || layers.iter().filter(|(layer, _)| layer.kind == kind);
-        group.throughput(Throughput::Elements(of_kind().map(|(layer, _)| layer.multiply_adds()).sum()));
-        let mut runs: Vec<&mut Run> =
-            layers.iter_mut().filter(|(layer, _)| layer.kind == kind).map(|(_, run)| run).collect();
-        group.bench_function(name, |bencher| bencher.iter(|| runs.iter_mut().for_each(|run| run())));
-    }
-    group.finish();
-    let mut group = criterion.benchmark_group(format!("{precision} layers"));
-    for (layer, run) in &mut layers {
-        group.throughput(Throughput::Elements(layer.multiply_adds()));
-        group.bench_function(&layer.name, |bencher| bencher.iter(&mut *run));
-    }
-    group.finish();
-}
-
-fn layers_f32(criterion: &mut Criterion) {
-    layers(criterion, "f32", prepare_f32);
-}
-
-fn layers_int8(criterion: &mut Criterion) {
-    layers(criterion, "int8", prepare_int8);
-}
-
-/// About 100 seconds for everything; `cargo bench -- --measurement-time 5` takes longer and is more precise.
-fn brief() -> Criterion {
-    let second = Duration::from_secs(1);
-    Criterion::default().warm_up_time(second / 3).measurement_time(second).sample_size(20)
-}
-
-criterion_group!(name = benches; config = brief(); targets = peak, layers_f32, layers_int8);
-criterion_main!(benches);
