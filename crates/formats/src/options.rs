@@ -60,6 +60,25 @@ const NOTED: bool = !cfg!(target_arch = "wasm32");
 /// Properties that change answers, so that a guess at one is said aloud.
 const MATTERS: [&str; 4] = ["padding", "activation", "epsilon", "normalization"];
 
+/// Which property came from where.
+#[derive(Default)]
+struct Notes {
+    properties: Vec<Property>,
+    assumed: Vec<String>,
+}
+
+impl Notes {
+    /// Generic over `value`, so that its code is left out of builds without notes.
+    fn add(&mut self, name: &'static str, value: impl Fn() -> String, origin: Origin) {
+        if origin == Origin::Default && MATTERS.contains(&name) {
+            self.assumed.push(name.to_owned());
+        }
+        if NOTED {
+            self.properties.push(Property { name, value: value(), origin });
+        }
+    }
+}
+
 /// Decides every property that the tensors do not show and sets it in `architecture`, whose classes, alpha, rounding
 /// and blocks are known from the tensors.
 pub fn resolve(
@@ -69,35 +88,26 @@ pub fn resolve(
     default: ModelOptions,
 ) -> Vec<Property> {
     let classes = architecture.classes;
-    let mut properties = Vec::new();
-    let mut assumed = Vec::new();
-    let mut note = |name: &'static str, value: &dyn Fn() -> String, origin| {
-        if origin == Origin::Default && MATTERS.contains(&name) {
-            assumed.push(name.to_owned());
-        }
-        if NOTED {
-            properties.push(Property { name, value: value(), origin });
-        }
-    };
+    let mut notes = Notes::default();
     let (padding, origin) = first(file.padding, caller.padding, default.padding.unwrap_or_default());
-    note("padding", &|| format!("{padding:?}").to_lowercase(), origin);
+    notes.add("padding", || format!("{padding:?}").to_lowercase(), origin);
     let (activation, origin) =
         first(file.activation, caller.activation, default.activation.unwrap_or_default());
-    note("activation", &|| format!("{activation:?}").to_lowercase(), origin);
+    notes.add("activation", || format!("{activation:?}").to_lowercase(), origin);
     let (epsilon, origin) = first(file.epsilon, caller.epsilon, default.epsilon.unwrap_or(1e-3));
-    note("epsilon", &|| format!("{epsilon}"), origin);
+    notes.add("epsilon", || format!("{epsilon}"), origin);
     let (normalization, origin) =
         chosen(caller.normalization, file.normalization, default.normalization.unwrap_or_default());
-    note("normalization", &|| describe(&normalization), origin);
+    notes.add("normalization", || describe(&normalization), origin);
     let (resolution, origin) = chosen(caller.resolution, file.resolution, default.resolution.unwrap_or(224));
-    note("resolution", &|| resolution.to_string(), origin);
+    notes.add("resolution", || resolution.to_string(), origin);
     let guess = default.background.unwrap_or(classes == 1001);
     let (background, origin) = first(file.background, caller.background, guess);
-    note("background", &|| background.to_string(), origin);
+    notes.add("background", || background.to_string(), origin);
     let (labels, origin) = chosen(caller.labels.clone(), file.labels, Vec::new());
     let labels = fit_labels(labels, classes, background);
     let count = || if labels.is_empty() { "none".into() } else { labels.len().to_string() };
-    note("labels", &count, origin);
+    notes.add("labels", count, origin);
     architecture.padding = padding;
     architecture.activation = activation;
     architecture.epsilon = epsilon;
@@ -105,8 +115,8 @@ pub fn resolve(
     architecture.resolution = resolution;
     architecture.background = background;
     architecture.labels = labels;
-    architecture.assumed = assumed;
-    properties
+    architecture.assumed = notes.assumed;
+    notes.properties
 }
 
 /// The file's word, else the caller's, else the default.
