@@ -165,13 +165,18 @@ async fn file(
     options: &FetchOptions,
     check: &dyn Fn() -> Result<()>,
 ) -> Result<(Uint8Array, String)> {
+    let tag = tag(source);
+    let address = matches!(tag.as_str(), "URL" | "Request") || source.is_string();
+    if options.integrity.is_some() && !address {
+        let message = format!("load: integrity: must come with an address, got {}", describe(source));
+        return Err(Error::new(ErrorCode::InvalidOption, message));
+    }
     if let Some(file) = bytes(source)? {
         return Ok((file, String::new()));
     }
-    let tag = tag(source);
     let body = if matches!(tag.as_str(), "Blob" | "File" | "Response") {
         source.clone()
-    } else if matches!(tag.as_str(), "URL" | "Request") || source.is_string() {
+    } else if address {
         response(source, options, check).await?
     } else {
         let message = format!(
