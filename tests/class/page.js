@@ -124,7 +124,12 @@ export async function attempt(target, method, args) {
   }
 }
 
-const failure = (error) => ({ error: error instanceof Error, name: error?.name, code: error?.code, message: String(error?.message ?? error) });
+const failure = (error) => ({
+  error: error instanceof Error,
+  name: error?.name,
+  code: error?.code,
+  message: String(error?.message ?? error),
+});
 
 export async function construct(type, args) {
   try {
