@@ -196,7 +196,7 @@ impl<'a, const DATA: bool> Strict<'a, DATA> {
             let message = format_args!("must have at most {MAX_ITEMS} items, got {length}");
             return Err(de::Error::custom(message));
         }
-        let indices = 0..length(&self.value)?;
+        let indices = 0..length;
         Ok(Items { array: self.value, indices, place: self.place })
     }
 }
