@@ -51,9 +51,10 @@ const steps = {
   "bare-build": ["bare wasm-pack build --target web --out-name mobilenet --out-dir target/bare", compareModules],
   types: ["npm run --silent test:types"],
   bundlers: ["npm run --silent test:bundlers"],
+  "fuzz-class": ["npm run --silent fuzz:class"],
   e2e: ["npm run --silent test:e2e"],
 };
-const needPackage = ["bare-build", "types", "bundlers", "e2e"];
+const needPackage = ["bare-build", "types", "bundlers", "fuzz-class", "e2e"];
 
 /** The README's command makes the module that is in the package. */
 function compareModules() {

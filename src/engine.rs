@@ -20,6 +20,20 @@ extern "C" {
     pub fn now() -> f64;
 }
 
+/// Refuses a call of `method` that needs more bytes than there are. In Rust running out of memory is the module's end.
+///
+/// # Errors
+/// If so many bytes cannot be allocated.
+pub fn ensure_memory(method: &str, bytes: usize) -> Result<()> {
+    match Vec::<u8>::new().try_reserve_exact(bytes) {
+        Ok(()) => Ok(()),
+        Err(_) => {
+            let message = format!("{method}: no memory is left for {bytes} bytes; dispose of other networks");
+            Err(Error::new(ErrorCode::OutOfMemory, message))
+        }
+    }
+}
+
 /// A network, and what belongs to it.
 pub struct Engine {
     classifier: Classifier,
@@ -92,7 +106,10 @@ impl Engine {
     }
 
     /// Adds the last frame as an example of a label. Returns how many examples the label has.
-    pub fn add_example(&mut self, label: String) -> usize {
+    ///
+    /// # Errors
+    /// Like [`ExampleSet::add`].
+    pub fn add_example(&mut self, label: String) -> Result<usize> {
         self.examples.add(label, self.classifier.network().embedding())
     }
 
@@ -113,6 +130,7 @@ impl Engine {
             None => self.classifier.set_frame(&pixels, options)?,
             Some(size) => self.classifier.set_cut_frame(&pixels, size, options)?,
         }
+        self.pixels.let_go();
         self.timings = Timings { grab: grabbed - start, resize: now() - grabbed, network: 0.0 };
         Ok(())
     }

@@ -213,6 +213,9 @@ pub struct Pixels {
     height: usize,
 }
 
+/// Bytes of a frame that are kept for the next one: 4096 × 4096 pixels.
+const KEPT_BYTES: usize = 64 << 20;
+
 impl Pixels {
     /// Copies the pixels of `frame` as far as `options` show them. Returns the size of the whole frame (width, height)
     /// if the pixels are a part of it.
@@ -231,6 +234,13 @@ impl Pixels {
         (self.width, self.height) = (seen.width, seen.height);
         self.copy(&draw(frame, seen)?)?;
         Ok(Some((*width, *height)))
+    }
+
+    /// Frees the bytes of a huge frame, which another network may need; those of ordinary frames are kept for the next.
+    pub fn let_go(&mut self) {
+        if self.bytes.len() > KEPT_BYTES {
+            self.bytes = Vec::new();
+        }
     }
 
     /// The pixels as the library takes them.

@@ -1,14 +1,14 @@
 //! Teaching: a page shows examples of its own classes, and a new last layer is trained on their embeddings.
 
-use crate::engine::{Engine, Slot, now};
+use crate::engine::{Engine, Slot, ensure_memory, now};
 use crate::options::TrainOptions;
 use crate::results::{TrainingLogs, TrainingReport};
 use js_sys::{Function, Promise};
 use mobilenet::quantize::quantize_classifier;
-use mobilenet::{Architecture, Kernel, LayerWeights};
+use mobilenet::{Architecture, Kernel, LayerWeights, Precision};
 use mobilenet_formats::safetensors::{Storage, write_with};
 use mobilenet_js::options::Callback;
-use mobilenet_js::{BrowserJson, Error, ErrorCode, Result, describe};
+use mobilenet_js::{BrowserJson, Error, ErrorCode, MAX_LABEL_BYTES, Result, describe};
 use mobilenet_kernels::f32::softmax;
 use mobilenet_train::head::{Head, HeadTrainer};
 use mobilenet_train::random::Random;
@@ -54,15 +54,32 @@ impl ExampleSet {
     }
 
     /// Adds an example. Returns how many its label has.
-    pub fn add(&mut self, label: String, embedding: &[f32]) -> usize {
+    ///
+    /// # Errors
+    /// If the labels are too long to be saved, or memory is short.
+    pub fn add(&mut self, label: String, embedding: &[f32]) -> Result<usize> {
         let known = self.labels.iter().position(|(known, _)| *known == label);
-        let index = known.unwrap_or_else(|| {
-            self.labels.push((label, Vec::new()));
-            self.labels.len() - 1
-        });
+        let index = match known {
+            Some(index) => index,
+            None => {
+                let others: usize = self.labels.iter().map(|(label, _)| label.len() + 1).sum();
+                let bytes = others + label.len() + 1;
+                if bytes > MAX_LABEL_BYTES {
+                    let rule = format!("must have at most {MAX_LABEL_BYTES} bytes with all others");
+                    let message = format!("addExample: label: {rule}, got {bytes}; use a shorter one");
+                    return Err(Error::new(ErrorCode::InvalidArgument, message));
+                }
+                self.labels.push((label, Vec::new()));
+                self.labels.len() - 1
+            }
+        };
         let embeddings = &mut self.labels[index].1;
+        if embeddings.try_reserve(embedding.len()).is_err() {
+            let message = "addExample: no memory is left for another example; train, and remove examples";
+            return Err(Error::new(ErrorCode::OutOfMemory, message));
+        }
         embeddings.extend_from_slice(embedding);
-        embeddings.len() / embedding.len()
+        Ok(embeddings.len() / embedding.len())
     }
 
     /// Removes a label with its examples. Returns how many there were.
@@ -96,6 +113,12 @@ pub fn label(method: &str, value: &JsValue) -> Result<String> {
 /// # Errors
 /// If the network has no layers.
 pub fn save(engine: &Engine) -> Result<Vec<u8>> {
+    let layers = engine.network().architecture().layers_with_weights();
+    let kernels =
+        layers.iter().map(|layer| layer.kernel_shape().unwrap_or_default().iter().product::<usize>());
+    let bytes = if engine.network().precision() == Precision::Int8 { 1 } else { 4 };
+    // A copy of the weights, the tensors in the file's form, and the file.
+    ensure_memory("save", kernels.sum::<usize>() * bytes * 3 + (1 << 20))?;
     let mut weights = engine.loaded();
     if let Some(TrainedHead { head, architecture, .. }) = &engine.examples.trained
         && let Some(last) = weights.layers.pop()
@@ -144,6 +167,9 @@ impl Training {
             return Err(Error::new(ErrorCode::Training, message));
         }
         let features = engine.network().embedding().len();
+        let values: usize = shown.iter().map(|(_, embeddings)| embeddings.len()).sum();
+        // A copy of the examples that grows, and the layer with its gradients and averages.
+        ensure_memory("train", (values * 3 + features * shown.len() * 6) * size_of::<f32>() + (1 << 20))?;
         let (mut training, mut validation) = ((Vec::new(), Vec::new()), (Vec::new(), Vec::new()));
         for (class, (_, embeddings)) in shown.iter().enumerate() {
             let mut examples: Vec<usize> = (0..embeddings.len() / features).collect();
@@ -182,6 +208,7 @@ impl Training {
             if let Some(signal) = &self.options.signal {
                 signal.check()?;
             }
+            slot.check()?;
         }
         self.finish(slot, start)
     }

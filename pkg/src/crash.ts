@@ -39,7 +39,7 @@ export class Guard {
       return result instanceof Promise ? (this.#watch(result) as T) : result;
     } catch (thrown) {
       if (instance !== this.#instance) throw thrown instanceof MobileNetError ? thrown : crashed(thrown);
-      throw thrown instanceof WebAssembly.RuntimeError ? this.#trapped(thrown) : thrown;
+      throw isTrap(thrown) ? this.#trapped(thrown) : thrown;
     }
   }
 
@@ -67,7 +67,7 @@ export class Guard {
     // A trap in a later step of training has no caller.
     const listen = (event: Event) => {
       const { error, reason } = event as Event & { error?: unknown; reason?: unknown };
-      if ((error ?? reason) instanceof WebAssembly.RuntimeError) this.#trapped(error ?? reason);
+      if (isTrap(error ?? reason)) this.#trapped(error ?? reason);
     };
     const events = ["error", "unhandledrejection"];
     for (const event of events) globalThis.addEventListener?.(event, listen);
@@ -106,6 +106,15 @@ export class Guard {
       );
     }
     this.#isBroken = false;
+  }
+}
+
+/** The caller's code may throw anything, a revoked proxy too. */
+function isTrap(thrown: unknown): boolean {
+  try {
+    return thrown instanceof WebAssembly.RuntimeError;
+  } catch {
+    return false;
   }
 }
 

@@ -11,4 +11,4 @@ mod strict;
 
 pub use error::{Error, ErrorCode, Result, describe, reason, tag};
 pub use json::BrowserJson;
-pub use network_options::{InputNormalization, NetworkOptions};
+pub use network_options::{InputNormalization, MAX_LABEL_BYTES, NetworkOptions};

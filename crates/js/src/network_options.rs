@@ -61,6 +61,10 @@ pub struct InputNormalization {
     order: ChannelOrder,
 }
 
+/// Bytes of UTF-8 that the labels of a network may have together, with one more for each, so that they fit into a file's
+/// header (4 MiB), where a byte takes up to seven.
+pub const MAX_LABEL_BYTES: usize = 1 << 19;
+
 impl NetworkOptions {
     /// The options for a reader of model files.
     ///
@@ -70,6 +74,12 @@ impl NetworkOptions {
         let refuse = |message: String| Err(Error::new(ErrorCode::InvalidOption, message));
         if self.activation == Some(Activation::None) {
             return refuse("activation: must be \"relu\" or \"relu6\", got \"none\"".into());
+        }
+        let bytes: usize = self.labels.iter().flatten().map(|label| label.len() + 1).sum();
+        if bytes > MAX_LABEL_BYTES {
+            return refuse(format!(
+                "labels: must have at most {MAX_LABEL_BYTES} bytes together, got {bytes}; give shorter ones"
+            ));
         }
         let normalization = self.normalization.as_ref().or(self.normalisation.as_ref()).map(|given| {
             let InputNormalization { mean: PerChannel(mean), deviation: PerChannel(deviation), order } =

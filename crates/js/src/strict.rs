@@ -191,7 +191,12 @@ impl<'a, const DATA: bool> Strict<'a, DATA> {
 
     #[inline(never)]
     fn items(self) -> Result<Items<'a, DATA>, Problem> {
-        let indices = 0..length(&self.value)?;
+        let length = length(&self.value)?;
+        if !DATA && length > MAX_ITEMS {
+            let message = format_args!("must have at most {MAX_ITEMS} items, got {length}");
+            return Err(de::Error::custom(message));
+        }
+        let indices = 0..length;
         Ok(Items { array: self.value, indices, place: self.place })
     }
 }
@@ -239,6 +244,9 @@ fn whole(value: &JsValue, max: f64) -> Result<u64, Problem> {
         None => refuse(value, "must be a whole number"),
     }
 }
+
+/// Items that a list of options may have. A proxy can name any length.
+const MAX_ITEMS: u32 = 1 << 20;
 
 fn length(array: &JsValue) -> Result<u32, Problem> {
     if !is_array(array)? {

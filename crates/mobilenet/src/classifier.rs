@@ -5,7 +5,7 @@ use crate::cost;
 use crate::heatmap::{Heatmap, class_activation};
 use crate::image::{Frame, ImageOptions, Resizer};
 use crate::quantize::for_precision;
-use crate::{LayerKind, Network, Precision, Prediction, Result, Selection, Weights};
+use crate::{Error, Input, LayerKind, Network, Precision, Prediction, Result, Selection, Weights};
 use std::borrow::Cow;
 
 /// One layer of a profiled run.
@@ -46,14 +46,15 @@ impl Classifier {
     /// Packs `weights` for `precision`; float weights are [quantized](crate::quantize::quantize) for int8.
     ///
     /// # Errors
-    /// Like [`Network::new`] and [`quantize`](crate::quantize::quantize).
+    /// Like [`Network::new`] and [`quantize`](crate::quantize::quantize); and if the answers for an image of zeros and one
+    /// of noise are not finite, with the name of the layer.
     pub fn new(weights: &Weights, precision: Precision) -> Result<Self> {
-        Ok(match for_precision(weights, precision)? {
-            Cow::Borrowed(weights) => Self::from_network(Network::new(weights, precision)?),
-            Cow::Owned(mut weights) => {
-                Self::from_network(Network::from_weights_mut(&mut weights, precision)?)
-            }
-        })
+        let mut network = match for_precision(weights, precision)? {
+            Cow::Borrowed(weights) => Network::new(weights, precision)?,
+            Cow::Owned(mut weights) => Network::from_weights_mut(&mut weights, precision)?,
+        };
+        check(&mut network)?;
+        Ok(Self::from_network(network))
     }
 
     /// Like [`new`](Self::new), but moves the kernels out of `weights` instead of copying them, and quantizes in place;
@@ -65,7 +66,9 @@ impl Classifier {
         if let Cow::Owned(quantized) = for_precision(weights, precision)? {
             *weights = quantized;
         }
-        Ok(Self::from_network(Network::from_weights_mut(weights, precision)?))
+        let mut network = Network::from_weights_mut(weights, precision)?;
+        check(&mut network)?;
+        Ok(Self::from_network(network))
     }
 
     /// Wraps a packed network.
@@ -154,4 +157,42 @@ impl Classifier {
         });
         layers
     }
+}
+/// Refuses a network whose answers are no numbers, for an image of zeros and for one of noise: weights that are finite
+/// and absurd are in files that were damaged.
+fn check(network: &mut Network) -> Result<()> {
+    let Normalization { mean, deviation, .. } = network.architecture().normalization;
+    for noise in [false, true] {
+        // Marsaglia's xorshift.
+        let mut state = 2_463_534_242_u32;
+        let mut byte = || {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            if noise { state.to_le_bytes()[3] } else { 0 }
+        };
+        match network.input() {
+            Input::U8(values) => values.fill_with(byte),
+            Input::F32(values) => {
+                for (index, value) in values.iter_mut().enumerate() {
+                    *value = (f32::from(byte()) - mean[index % 3]) / deviation[index % 3];
+                }
+            }
+        }
+        let finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
+        if !finite(network.run()) || !finite(network.embedding()) {
+            let mut layer_name = None;
+            network.run_observed(&mut |layer, _, values| {
+                if layer_name.is_none() && !finite(&values()) {
+                    layer_name = Some(layer.name.clone());
+                }
+            });
+            return Err(Error::not_finite_output(&layer_name.unwrap_or_else(|| "softmax".into())));
+        }
+    }
+    match network.input() {
+        Input::U8(values) => values.fill(0),
+        Input::F32(values) => values.fill(0.0),
+    }
+    Ok(())
 }

@@ -77,6 +77,14 @@ impl Error {
         Self::new(Kind::Shape, "tensor `", &sentence)
     }
 
+    /// [`Kind::NotFinite`]: the layer whose output is NaN or infinite.
+    #[cold]
+    #[inline(never)]
+    pub fn not_finite_output(layer: &str) -> Self {
+        let rule = "`: its output must be finite numbers, got NaN or infinity; the weights are damaged or of another model";
+        Self::new(Kind::NotFinite, "layer `", &[layer, rule].concat())
+    }
+
     /// [`Kind::NotFinite`]: its name in the file, position of the first bad value, the value.
     #[cold]
     #[inline(never)]

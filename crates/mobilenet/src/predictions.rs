@@ -62,27 +62,39 @@ impl Selection {
         }
     }
 
-    fn counts(&self, index: usize) -> bool {
-        match &self.filter {
-            Filter::All => true,
-            Filter::Allow(indices) => indices.contains(&index),
-            Filter::Deny(indices) => !indices.contains(&index),
+    /// For each of `classes` classes whether it counts. Lists may be long and name a class many times.
+    fn counting(&self, classes: usize) -> Vec<bool> {
+        let (indices, listed) = match &self.filter {
+            Filter::All => (&[][..], false),
+            Filter::Allow(indices) => (&indices[..], true),
+            Filter::Deny(indices) => (&indices[..], false),
+        };
+        let mut counting = vec![!listed; classes];
+        for &index in indices {
+            counting[index] = listed;
         }
+        counting
     }
 
     /// Picks from `probabilities`, one a class: the most probable first, of equals the lower index.
     ///
     /// # Errors
-    /// As [`Selection::validate`].
+    /// As [`Selection::validate`], and if a probability is NaN.
     pub fn pick(&self, probabilities: &[f32]) -> Result<Vec<Prediction>> {
         self.validate(probabilities.len())?;
+        if probabilities.iter().any(|probability| probability.is_nan()) {
+            return Err(Error::not_finite_output("softmax"));
+        }
+        let counting = match self.filter {
+            Filter::All => Vec::new(),
+            _ => self.counting(probabilities.len()),
+        };
         let mut best: Vec<Prediction> = Vec::with_capacity(self.topk.min(16));
         for (index, &probability) in probabilities.iter().enumerate() {
             let worst = best.last().map_or(f32::NEG_INFINITY, |last| last.probability);
             let full = best.len() == self.topk;
-            // Written so that NaN, which no network gives, would be left out.
             let worthy = probability >= self.threshold && (!full || probability > worst);
-            if !worthy || !self.counts(index) {
+            if !worthy || !counting.get(index).unwrap_or(&true) {
                 continue;
             }
             if full {
@@ -138,6 +150,23 @@ mod tests {
         for topk in 1..=6 {
             assert_eq!(indices(&Selection::top(topk)), order[..topk]);
         }
+    }
+
+    #[test]
+    fn lists_may_name_a_class_many_times() {
+        let many = vec![3; 1 << 20];
+        assert_eq!(indices(&Selection { filter: Filter::Allow(many.clone()), ..Selection::top(6) }), [3]);
+        assert_eq!(indices(&Selection { filter: Filter::Deny(many), ..Selection::top(6) }), [1, 4, 0, 2, 5]);
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused() {
+        let error = Selection::top(1).pick(&[0.5, f32::NAN]).unwrap_err();
+        assert_eq!(error.kind(), crate::error::Kind::NotFinite);
+        assert!(
+            error.to_string().starts_with("layer `softmax`: its output must be finite numbers"),
+            "{error}"
+        );
     }
 
     #[test]
