@@ -141,7 +141,7 @@ impl Scalar {
             Scalar::Negative => -a,
             Scalar::Square => a * a,
             Scalar::Same => a,
-            Scalar::Clip(low, high) => a.clamp(low, high),
+            Scalar::Clip(low, high) => a.max(low).min(high),
             Scalar::Exp => a.exp(),
             // gelu(x) = x · (1 + erf(x / √2)) / 2
             Scalar::Erf => {

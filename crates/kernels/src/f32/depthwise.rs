@@ -178,7 +178,7 @@ fn few_channels(
                 sum += input[pixel * channels + channel] * kernel[tap * channels + channel];
             }
         }
-        *value = sum.clamp(low, high);
+        *value = sum.max(low).min(high);
     }
 }
 
