@@ -22,6 +22,15 @@ const open = (options: object = {}): Promise<MobileNetWorker> =>
 const outcomes = async (calls: Promise<unknown>[]) =>
   (await Promise.allSettled(calls)).map((call) => (call.status === "fulfilled" ? call.status : call.reason.name));
 
+test("a trap in the worker comes to the page as it does without one", async () => {
+  expect(await refusal(open({ weights: text("!") }))).toMatchObject({
+    name: "MobileNetError",
+    code: "crashed",
+    message: "weights: MobileNet crashed (unreachable); load the network again",
+  });
+  expect(workers[0]?.terminated).toBe(true);
+});
+
 describe("answers", () => {
   test("of every method, and the properties", async () => {
     const net = await open();
@@ -191,15 +200,6 @@ describe("abort", () => {
     expect((await refusal(open({ signal: AbortSignal.abort() }))).name).toBe("AbortError");
     expect(workers.length).toBe(1);
   });
-});
-
-test("a trap in the worker comes to the page as it does without one", async () => {
-  expect(await refusal(open({ weights: text("!") }))).toMatchObject({
-    name: "MobileNetError",
-    code: "crashed",
-    message: "weights: MobileNet crashed (unreachable); load the network again",
-  });
-  expect(workers[0]?.terminated).toBe(true);
 });
 
 describe("callbacks", () => {

@@ -1,5 +1,9 @@
 // A worker in the same thread, and frames as a browser has them. Messages are cloned as in a browser.
+import { AsyncLocalStorage } from "node:async_hooks";
 import { vi } from "vitest";
+
+/** The worker whose code runs: one of a test before may still be at work. */
+const running = new AsyncLocalStorage<FakeWorker>();
 
 export const workers: FakeWorker[] = [];
 let count = 0;
@@ -18,7 +22,8 @@ export class FakeWorker {
     workers.push(this);
     vi.stubGlobal("postMessage", (data: unknown, { transfer = [] }: { transfer?: Transferable[] }) => {
       const cloned = structuredClone(data, { transfer });
-      setTimeout(() => this.terminated || this.onmessage?.({ data: cloned }));
+      const worker = running.getStore();
+      setTimeout(() => worker?.terminated || worker?.onmessage?.({ data: cloned }));
     });
     this.#side = new Promise((resolve) => {
       vi.stubGlobal("addEventListener", (_: string, listener: (event: { data: unknown }) => void) => resolve(listener));
@@ -30,7 +35,9 @@ export class FakeWorker {
   postMessage(data: Record<string, unknown>, transfer: Transferable[] = []): void {
     const cloned = structuredClone(data, { transfer: transfer.filter((one) => one instanceof ArrayBuffer) });
     this.posted.push(data);
-    this.#side.then((listener) => setTimeout(() => this.terminated || listener({ data: cloned })));
+    this.#side.then((listener) =>
+      setTimeout(() => this.terminated || running.run(this, () => listener({ data: cloned }))),
+    );
   }
 
   terminate(): void {
