@@ -10,6 +10,8 @@ fn absurd_weights_are_refused_by_the_layer() {
         assert!(Classifier::new(&good, precision).is_ok());
         let last = good.layers.len() - 1;
         let mut absurd = good.clone();
+        // Features are 6, and their sums overflow.
+        absurd.layers[last - 1].bias.fill(6.0);
         absurd.layers[last].kernel =
             Kernel::F32(absurd.layers[last].kernel.to_f32().iter().map(|_| 3e38).collect());
         let error = Classifier::new(&absurd, precision).err().expect("it must be refused");
