@@ -53,7 +53,7 @@ fn a_labels_file_may_name_the_folders() {
     assert_eq!(first_line(&printed), "top-1 0.750 top-5 1.000 n 4");
     let short = folder.write("short.txt", "n00000007\tred\nsecond\tgreen\n");
     let sentence = refuses(&eval(&short).each_ref().map(String::as_str));
-    assert!(sentence.contains("4 classes"), "{sentence}");
+    assert!(sentence.contains("must be 4, one per class"), "{sentence}");
 }
 
 #[test]

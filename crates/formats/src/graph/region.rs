@@ -26,6 +26,8 @@ pub enum Scalar {
     Clip(f64, f64),
     Exp,
     Erf,
+    /// `1 − erf(x)`.
+    Erfc,
     Tanh,
     Sigmoid,
     Softplus,
@@ -149,6 +151,7 @@ impl Scalar {
                 let gelu = f64::from(HeadActivation::Gelu.apply(x));
                 if x == 0.0 { 0.0 } else { 2.0 * gelu / f64::from(x) - 1.0 }
             }
+            Scalar::Erfc => 1.0 - Scalar::Erf.of(a, None)?,
             Scalar::Tanh => 2.0 / (1.0 + (-2.0 * a).exp()) - 1.0,
             Scalar::Sigmoid => 1.0 / (1.0 + (-a).exp()),
             Scalar::Softplus => f64::from(HeadActivation::Softplus.apply(a as f32)),

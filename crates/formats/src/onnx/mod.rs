@@ -521,6 +521,7 @@ fn scalar(kind: &str) -> Option<Scalar> {
         "Clip" => Scalar::Clip(0.0, 0.0),
         "Exp" => Scalar::Exp,
         "Erf" => Scalar::Erf,
+        "Erfc" => Scalar::Erfc, // as tf2onnx writes it
         "Tanh" => Scalar::Tanh,
         "Sigmoid" => Scalar::Sigmoid,
         "Softplus" => Scalar::Softplus,

@@ -394,6 +394,7 @@ fn scalar(op: &str) -> Option<Scalar> {
         "Relu6" => Scalar::Clip(0.0, 6.0),
         "Exp" => Scalar::Exp,
         "Erf" => Scalar::Erf,
+        "Erfc" => Scalar::Erfc,
         "Tanh" => Scalar::Tanh,
         "Sigmoid" => Scalar::Sigmoid,
         "Softplus" => Scalar::Softplus,
