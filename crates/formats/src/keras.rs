@@ -344,12 +344,15 @@ fn usual_layers() -> Vec<(String, &'static str, &'static [&'static str])> {
     layers
 }
 
+/// Shape and values of the variables of a layer, by their number.
+type Variables = HashMap<usize, (Vec<usize>, Vec<f32>)>;
+
 /// The layout of Keras 3 without a configuration: `layers/functional/layers/conv2d_1/vars/0`, layers counted by their class
 /// in each model. The model with the most depthwise convolutions is the MobileNet; what else has weights is its head, named
 /// by its class and number for [`naming`].
 fn by_number(datasets: Datasets, format: Format) -> Result<Tensors<'static>> {
     // By the path of the model and the layer's group.
-    let mut groups: HashMap<(Vec<String>, String), HashMap<usize, (Vec<usize>, Vec<f32>)>> = HashMap::new();
+    let mut groups: HashMap<(Vec<String>, String), Variables> = HashMap::new();
     for (path, shape, values) in datasets.by_path {
         let [model @ .., group, vars, number] = path.as_slice() else { continue };
         if let (true, Ok(number)) = (vars == "vars", number.parse()) {
