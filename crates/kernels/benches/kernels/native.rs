@@ -1,5 +1,5 @@
-//! Natively, by criterion. Groups `f32` and `int8` time all layers of a kind together, `f32 layers` and `int8 layers` each
-//! alone.
+//! Natively, by criterion. Groups `f32` and `int8` time all layers of a kind together, `f32 layers` and `int8 layers`
+//! each alone.
 
 use crate::layers::{KINDS, Layer, Run, network, prepare_f32, prepare_int8};
 use crate::peak;

@@ -41,8 +41,8 @@ fn bytes() {
     black_box(sums.map(I32x4::to_array));
 }
 
-/// Here the product is an instruction of its own, which would be hoisted out of the loop if its operands were constant. So
-/// one of the two is loaded, as in the kernels; eight sums are enough, because they are only added to.
+/// Here the product is an instruction of its own, which would be hoisted out of the loop if its operands were constant.
+/// So one of the two is loaded, as in the kernels; eight sums are enough, because they are only added to.
 fn shorts() {
     let weights = black_box([[3_i16; 8]; 64]);
     let inputs: [I16x8; 4] = from_fn(|input| I16x8::splat_pair(black_box([input as i16, 1])));
