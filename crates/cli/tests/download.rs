@@ -250,7 +250,7 @@ fn two_downloads_at_once_end_with_one_whole_file_and_the_right_hash() {
 fn a_killed_download_goes_on_and_leaves_nothing_behind() {
     let server = Server::new(bare());
     server.manner(Manner::Slow);
-    let mut state = 3u64;
+    let (mut state, mut killed) = (3u64, 0);
     for round in 0..rounds("MOBILENET_KILLS", 9).div_ceil(3) {
         let folder = Folder::new("download-kill");
         let to = folder.text("to");
@@ -258,6 +258,7 @@ fn a_killed_download_goes_on_and_leaves_nothing_behind() {
             let mut child = start(&from("timm-1.0-224", &server, &to));
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             std::thread::sleep(Duration::from_micros((state >> 33) % 150_000));
+            killed += u64::from(child.try_wait().unwrap().is_none());
             let _ = child.kill();
             child.wait().unwrap();
             // Another version in between must not be mixed with the first.
@@ -268,4 +269,5 @@ fn a_killed_download_goes_on_and_leaves_nothing_behind() {
         let left = ["mobilenet.lock.json", "timm-1.0-224.original.safetensors", "timm-1.0-224.safetensors"];
         assert_eq!(names(&folder.at("to")), left, "round {round}");
     }
+    eprintln!("download: {killed} kills");
 }

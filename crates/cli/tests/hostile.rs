@@ -214,6 +214,12 @@ fn devices_folders_and_pipes_are_no_files() {
         let printed = refuses(&arguments);
         assert!(printed.contains(said), "{arguments:?}: {printed}");
     }
+    // A pipe is read, but not without an end.
+    let pipe = |source: &str| support::limited(&format!("{source} |"), &["inspect", "/dev/stdin"]);
+    let printed = pipe(&format!("cat {weights}"));
+    assert!(printed.status.success(), "{}", String::from_utf8_lossy(&printed.stderr));
+    let said = sentence(&pipe("yes"));
+    assert!(said.contains("/dev/stdin: must have at most 536870912 bytes, got more"), "{said}");
     // In folders of images they are passed over; a class list may not name them.
     folder.picture("images/0/a.png", COLOURS[0]);
     std::os::unix::fs::symlink("/dev/zero", folder.at("images/0/b.png")).unwrap();

@@ -2,7 +2,7 @@
 //! name must be the same file.
 
 use crate::files::{self, FileLock, explain};
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -67,6 +67,11 @@ impl Hashes {
 /// SHA-256 of a file in hexadecimal.
 pub fn sha256(path: &Path) -> Result<String> {
     let failed = |error| anyhow!(explain(path, "must be readable", &error));
+    ensure!(
+        std::fs::metadata(path).map_err(failed)?.is_file(),
+        "{}: must be a file, got another kind; remove it and run again",
+        path.display()
+    );
     let mut file = File::open(path).map_err(failed)?;
     let (mut hash, mut buffer) = (Sha256::new(), vec![0; 1 << 16]);
     loop {

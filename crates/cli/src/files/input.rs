@@ -9,20 +9,24 @@ use std::path::Path;
 /// Largest model file or checkpoint in bytes. MobileNet v1 at width 1 has 17 MB.
 pub const MODEL_LIMIT: u64 = 4 << 30;
 
+/// Most bytes of a pipe, which may have no end.
+const PIPE_LIMIT: u64 = 512 << 20;
+
 /// Largest labels file, class list or lock file in bytes.
 pub const TEXT_LIMIT: u64 = 64 << 20;
 
-/// Reads a file of at most `limit` bytes. Pipes are read to their end; folders and devices are refused.
+/// Reads a file of at most `limit` bytes, or a pipe of at most [`PIPE_LIMIT`]. Folders and devices are refused.
 pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let failed = |error| anyhow!(explain(path, "must be readable", &error));
-    let large = |size: String| {
-        anyhow!("{}: must have at most {limit} bytes, got {size}; choose another file", path.display())
-    };
     // A device may block or act when it is opened, so its kind is looked at before.
     let metadata = std::fs::metadata(path).map_err(failed)?;
     if let Some(kind @ ("a folder" | "a device" | "a socket")) = special(&metadata) {
         return Err(anyhow!("{}: must be a file, got {kind}; choose another path", path.display()));
     }
+    let limit = if metadata.is_file() { limit } else { limit.min(PIPE_LIMIT) };
+    let large = |size: String| {
+        anyhow!("{}: must have at most {limit} bytes, got {size}; choose another file", path.display())
+    };
     ensure!(metadata.len() <= limit, large(metadata.len().to_string()));
     let mut bytes = Vec::new();
     let mut file = File::open(path).map_err(failed)?.take(limit + 1);

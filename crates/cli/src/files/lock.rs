@@ -2,7 +2,7 @@
 
 use super::cause::explain;
 use anyhow::{Result, anyhow, bail};
-use std::fs::{File, TryLockError};
+use std::fs::{File, Metadata, TryLockError};
 use std::path::{Path, PathBuf};
 
 /// A lock that is held until it is dropped. Its file is removed then; one that a killed run left does not lock.
@@ -46,11 +46,25 @@ impl FileLock {
         }
     }
 
-    /// Whether `file` is still what lies at `path`.
+    /// Whether `file` is still the one at `path`.
     pub(super) fn is_at(path: &Path, file: &File) -> bool {
-        let held = file.try_clone().and_then(same_file::Handle::from_file);
-        held.is_ok_and(|held| same_file::Handle::from_path(path).is_ok_and(|found| found == held))
+        match (file.metadata(), std::fs::metadata(path)) {
+            (Ok(held), Ok(found)) => same(&held, &found),
+            _ => false,
+        }
     }
+}
+
+#[cfg(unix)]
+fn same(held: &Metadata, found: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    (held.dev(), held.ino()) == (found.dev(), found.ino())
+}
+
+/// Elsewhere a removed file is gone from its path while it is held.
+#[cfg(not(unix))]
+fn same(_: &Metadata, _: &Metadata) -> bool {
+    true
 }
 
 impl Drop for FileLock {

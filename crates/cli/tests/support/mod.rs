@@ -132,10 +132,12 @@ pub fn sentence(output: &Output) -> String {
     sentence
 }
 
-/// Runs the program in a shell that has limited it by `limit` before. A file that grows too large is an error there.
+/// Runs the program in a shell behind the command `limit`, or as the reader of `limit |`. A file that grows beyond the limit
+/// of `ulimit -f` is an error there.
 #[cfg(unix)]
 pub fn limited(limit: &str, arguments: &[&str]) -> Output {
-    let script = format!(r#"trap "" XFSZ; {limit}; exec "$0" "$@""#);
+    let end = if limit.ends_with('|') { "" } else { ";" };
+    let script = format!(r#"trap "" XFSZ; {limit}{end} "$0" "$@""#);
     Command::new("sh").args(["-c", &script, &program()]).args(arguments).output().unwrap()
 }
 
