@@ -1,7 +1,7 @@
 //! The results of the class's methods, as serde structs: plain objects in JavaScript, which can be posted to a worker.
 
 use js_sys::Float32Array;
-use mobilenet::architecture::{Convolution, Normalization};
+use mobilenet::architecture::{Convolution, Normalization, Output};
 use mobilenet::width::Rounding;
 use mobilenet::{LayerKind, cost};
 use mobilenet_kernels::shape::{Activation, FeatureMap, Padding};
@@ -118,6 +118,10 @@ pub struct Architecture {
     pub normalisation: Normalization,
     pub convolution: Convolution,
     pub shallow: bool,
+    /// How probabilities are computed from the logits. With `sigmoid` each class has its own, and they do not sum to 1.
+    pub output: Output,
+    /// Properties that neither the file nor the caller states, so that they are guessed: `padding`, `normalization` …
+    pub assumed: Vec<String>,
 }
 
 impl From<&mobilenet::Architecture> for Architecture {
@@ -135,6 +139,8 @@ impl From<&mobilenet::Architecture> for Architecture {
             normalisation: architecture.normalization,
             convolution: architecture.convolution,
             shallow: architecture.shallow,
+            output: architecture.output,
+            assumed: architecture.assumed.clone(),
         }
     }
 }

@@ -120,18 +120,13 @@ pub fn save(engine: &Engine) -> Result<Vec<u8>> {
     // A copy of the weights, the tensors in the file's form, and the file.
     ensure_memory("save", kernels.sum::<usize>() * bytes * 3 + (1 << 20))?;
     let mut weights = engine.loaded();
-    if let Some(TrainedHead { head, architecture, .. }) = &engine.examples.trained
-        && let Some(last) = weights.layers.pop()
-    {
+    if let Some(TrainedHead { head, architecture, .. }) = &engine.examples.trained {
         let kernel = Kernel::F32(head.kernel.clone());
-        let layer = LayerWeights { name: last.name, kernel, bias: head.bias.clone(), range: None };
-        let layer = if weights.is_int8() { quantize_classifier(&layer) } else { layer };
-        weights.layers.push(layer);
-        // The steps of another program do not fit the new layer.
-        if let Some(step) = weights.steps.last_mut() {
-            *step = 0.0;
+        let mut layer = LayerWeights { name: String::new(), kernel, bias: head.bias.clone(), range: None };
+        if weights.is_quantized() {
+            layer = quantize_classifier(&layer);
         }
-        weights.architecture = architecture.clone();
+        weights.replace_classifier(layer.kernel, layer.bias, architecture.labels.clone())?;
     }
     Ok(write_with::<BrowserJson>(&weights, Storage::F32)?)
 }
@@ -228,12 +223,8 @@ impl Training {
         let head = self.trainer.finish();
         let TrainingLogs { loss, accuracy, validation_loss, validation_accuracy } = self.logs(&head);
         slot.with(|engine| {
-            let architecture = Architecture {
-                classes: self.labels.len(),
-                labels: self.labels.clone(),
-                background: false,
-                ..engine.network().architecture().clone()
-            };
+            let architecture = engine.network().architecture();
+            let architecture = architecture.with_classes(self.labels.len(), self.labels.clone());
             let probabilities = vec![0.0; architecture.classes];
             engine.examples.trained = Some(TrainedHead { head, architecture, probabilities });
             Ok(())

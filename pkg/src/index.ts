@@ -25,6 +25,7 @@ export type {
   MobileNet,
   NetworkOptions,
   Normalization,
+  Output,
   Padding,
   Pixels,
   Precision,

@@ -100,6 +100,7 @@ impl Default for Normalization {
 
 /// How logits become probabilities.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(rename_all = "lowercase")]
 pub enum Output {
     /// One class of all: the probabilities sum to 1.
