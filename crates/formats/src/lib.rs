@@ -40,7 +40,7 @@ use mobilenet::{Error, Result, Weights};
 pub struct ModelSource<'a> {
     /// The whole file.
     pub bytes: &'a [u8],
-    /// Files it refers to, by the name that [`beside`] gives; empty for most formats.
+    /// Files it refers to, by the name that [`companion_files`] gives; empty for most formats.
     pub companions: &'a [(&'a str, &'a [u8])],
 }
 
@@ -197,7 +197,7 @@ pub fn read_source(source: &ModelSource, options: &ModelOptions) -> Result<Loade
     }
 }
 
-/// Names of the files that `bytes` refers to and [`read_source`] needs in [`ModelSource::beside`].
+/// Names of the files that `bytes` refers to and [`read_source`] needs in [`ModelSource::companions`].
 pub fn companion_files(bytes: &[u8]) -> Result<Vec<String>> {
     match Format::detect(bytes)? {
         #[cfg(feature = "tfjs")]

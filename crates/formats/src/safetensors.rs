@@ -2,7 +2,7 @@
 //!
 //! The native file holds `conv1/kernel`, `conv1/bias`, `conv_dw_1/kernel`, … (Keras' layers, batch norm folded),
 //! kernels HWIO as float32, float16, or int8 with `…/scale` per output channel. `__metadata__` has one entry,
-//! `mobilenet`, whose JSON is the [`Header`]. One entry, because the order of several would change from write to
+//! `mobilenet`, whose JSON is the `Header`. One entry, because the order of several would change from write to
 //! write, and the same network is to give the same bytes.
 
 use super::json::{Json, SerdeJson};
@@ -348,10 +348,10 @@ pub fn write(weights: &Weights, storage: Storage) -> Result<Vec<u8>> {
     write_with::<SerdeJson>(weights, storage)
 }
 
-/// Like [`write`], with another writer of JSON.
+/// Like [`write()`], with another writer of JSON.
 ///
 /// # Errors
-/// Like [`write`].
+/// Like [`write()`].
 pub fn write_with<J: Json>(weights: &Weights, storage: Storage) -> Result<Vec<u8>> {
     let ranges = weights.layers.iter().filter_map(|layer| Some((layer.name.clone(), layer.range?)));
     let header = Header {

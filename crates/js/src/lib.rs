@@ -1,5 +1,5 @@
-//! The edge to JavaScript that the class and the module of readers share: [errors](Error) with codes, and
-//! [options](options::parse) that are read strictly.
+//! The edge to JavaScript that the class and the module of readers share: errors with codes, and
+//! options that are read strictly.
 
 #![cfg(target_arch = "wasm32")]
 

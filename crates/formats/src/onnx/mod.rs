@@ -1,6 +1,6 @@
 //! ONNX: exports of PyTorch and tf2onnx, maps NCHW inside, weights in the file or beside it. Native builds only.
 //!
-//! Goes in: the protobuf, and the files of external data that [`beside`] names. Comes out: a chain of nodes with
+//! Goes in: the protobuf, and the files of external data that [`companion_files`] names. Comes out: a chain of nodes with
 //! borrowed constants. Constants stand in initialisers or `Constant` nodes, behind `Identity` or `DequantizeLinear`.
 //! Next: `graph::matcher`.
 

@@ -1,6 +1,6 @@
 //! TensorFlow.js: `model.json` of a layers or a graph model, weights in shards beside it, whole or quantized.
 //!
-//! Goes in: the JSON, and the shards that [`beside`] names. Comes out: weights by name, borrowed from the shards (a
+//! Goes in: the JSON, and the shards that [`companion_files`] names. Comes out: weights by name, borrowed from the shards (a
 //! weight that crosses from one shard to the next is put together), and the topology. Next: `crate::layers` or
 //! `graph_model` make a chain of nodes of it, and `graph::matcher` walks that.
 

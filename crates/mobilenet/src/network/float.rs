@@ -148,7 +148,7 @@ impl FloatNetwork {
         self.arena.bytes() + self.packed.iter().map(Packed::bytes).sum::<usize>() + head
     }
 
-    /// See [`Network::restore`](super::Network::restore).
+    /// See [`Network::export_weights`](super::Network::export_weights).
     pub fn restore(&self, weights: &mut Weights) {
         let kernel = |packed: &Packed| match packed {
             Packed::Window(packed, _) | Packed::Pointwise(packed, _) => Some(pointwise::unpack(packed)),

@@ -150,7 +150,7 @@ impl Network {
         self.probabilities()
     }
 
-    /// Runs the stem alone where it runs in integers, for [`warm_up`].
+    /// Runs the stem alone where it runs in integers, for [`warm_up()`].
     pub(super) fn run_stem_of_bytes(&mut self) {
         if let Body::Int8(body) = &mut self.body {
             body.run_stem();

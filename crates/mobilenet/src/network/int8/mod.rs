@@ -133,7 +133,7 @@ impl Int8Network {
         Ok(network)
     }
 
-    /// See [`Network::restore`](super::Network::restore): the pointwise kernels and the classifier's; the others are
+    /// See [`Network::export_weights`](super::Network::export_weights): the pointwise kernels and the classifier's; the others are
     /// small and were left.
     pub fn restore(&self, weights: &mut Weights) {
         let mut layers = weights.layers.iter_mut().map(|layer| &mut layer.kernel).skip(1);
