@@ -1,7 +1,8 @@
 /** The package: `load` picks the fastest build that runs here, in this thread or in a worker. Import has no side effects. */
 import type { MobileNetWorker } from "./client.js";
+import type { FetchOptions } from "./fetch.js";
 import { checkOptions, type LoadOptions, loadHere } from "./load.js";
-import type { MobileNet } from "./simd128/mobilenet.js";
+import type { MobileNet, NetworkOptions } from "./simd128/mobilenet.js";
 
 export type { MobileNetWorker } from "./client.js";
 export type { FetchOptions } from "./fetch.js";
@@ -40,6 +41,9 @@ export type {
   TrainingReport,
   TrainOptions,
 } from "./simd128/mobilenet.js";
+
+/** How a network is read and run, and how its file is fetched. */
+export type SourceOptions = NetworkOptions & FetchOptions;
 
 declare global {
   // As in the library `esnext.disposable`, which nobody should have to ask for.

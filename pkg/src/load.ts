@@ -44,8 +44,6 @@ export interface LoadOptions extends Omit<NetworkOptions, "labels">, FetchOption
   wasmUrl?: string | URL | Partial<Record<Variant | "readers", string | URL>>;
   /** Run in a Web Worker: the same methods, as promises. */
   worker?: boolean | undefined;
-  /** @deprecated Use `normalization`. */
-  normalisation?: NetworkOptions["normalization"];
 }
 
 interface Modules {

@@ -93,7 +93,7 @@ pub fn of_layers(architecture: &Architecture) -> Vec<LayerCost> {
 /// What the whole network costs.
 ///
 /// ```
-/// use mobilenet::{Architecture, model::cost};
+/// use mobilenet::{Architecture, cost};
 ///
 /// let cost = cost::of(&Architecture::default());
 /// assert_eq!(cost.mult_adds, 568_740_352);
