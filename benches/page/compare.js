@@ -30,7 +30,9 @@ window.compare = async ({ packages, alpha, resolution, precision, variant, threa
     networks.push(await load({ ...options, weights: weights.slice() }));
   }
   const frame = canvas();
-  const answers = networks.map((net) => JSON.stringify(net.classify(frame, 5)));
+  const answers = networks.map((net) =>
+    JSON.stringify(net.classify(frame, 5).map(({ index, probability }) => [index, probability])),
+  );
   if (answers[0] !== answers[1]) throw new Error(`the answers differ: ${answers.join(" and ")}`);
 
   const run = (net, each) => {
